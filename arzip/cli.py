@@ -1,0 +1,195 @@
+"""The command `arzip`: options, help texts and exit codes. The help texts are the documentation of the command line.
+
+Nothing here imports torch, numpy, numba or rich: `--help`, `--version` and `list` must answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from arzip import files
+from arzip.cli_args import Settings, expand_levels
+from arzip.cli_options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
+from arzip.cli_talk import ERROR, Talk
+from arzip.version import __version__
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CLOSED_PIPE = 128 + 13  # what the shell shows for a process that SIGPIPE ended, as it ends gzip
+
+
+class Main(click.Command):
+    """The command without a subcommand; its help lists the others."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands, as the first word (arzip ./list or arzip -- list is the file 'list')"):
+            formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in COMMANDS.items()])
+        with formatter.section("Exit codes"):
+            codes = [("0", "all is well"), ("1", "an error"), ("2", "a warning: something was skipped or left out")]
+            formatter.write_dl([*codes, ("130, 143", "stopped by Ctrl-C or SIGTERM: no output, nothing changed")])
+
+
+@click.command(cls=Main, context_settings=CONTEXT)
+@FILES
+@click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
+@click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
+@click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
+@grouped(LEVEL, OUTPUT, MODEL, SALVAGE, JSON, TALK, PROGRESS)
+@click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
+def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
+    """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
+
+    Without FILE, or with '-', from the standard input to the standard output, as tar -I arzip needs it. Every source
+    is kept unless you say --rm. An output takes its name only when it is complete. Levels, model, device and threads
+    are choices for compressing: decompressing needs none of them, the archive says it all.
+    """
+    settings = Settings(**options)
+    if test and list_:
+        raise click.UsageError("-t and -l: one thing at a time")
+    if settings.json and not (test or list_):
+        raise click.UsageError("--json goes with -t or -l")
+    if settings.salvage and (test or list_ or not decompress):
+        raise click.UsageError("--salvage goes with -d alone")
+    for name in names:
+        if name in COMMANDS and not files.is_present(name):
+            raise click.UsageError(f"no file {name!r}; as a command it comes first: arzip {name} ...")
+    run = run_test if test else run_list if list_ else run_decompress if decompress else run_compress
+    return run(names, settings)
+
+
+@click.command(context_settings=CONTEXT)
+@grouped(FILES, LEVEL, OUTPUT, MODEL, TALK, PROGRESS)
+def compress(names: tuple[str, ...], **options: Any) -> int:
+    """Compress each FILE to FILE.arz; the same as no command."""
+    return run_compress(names, Settings(**options))
+
+
+@click.command(context_settings=CONTEXT)
+@grouped(FILES, OUTPUT, MODEL, SALVAGE, TALK, PROGRESS)
+def decompress(names: tuple[str, ...], **options: Any) -> int:
+    """Restore each FILE.arz to FILE; the same as -d."""
+    return run_decompress(names, Settings(**options))
+
+
+@click.command(context_settings=CONTEXT)
+@grouped(FILES, MODEL, JSON, TALK, PROGRESS)
+def test(names: tuple[str, ...], **options: Any) -> int:
+    """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
+    return run_test(names, Settings(**options))
+
+
+@click.command("list", context_settings=CONTEXT)
+@grouped(FILES, JSON, TALK)
+def list_archives(names: tuple[str, ...], **options: Any) -> int:
+    """Show sizes, method and model of archives (-v: of each block); the same as -l."""
+    return run_list(names, Settings(**options))
+
+
+@click.command(context_settings=CONTEXT)
+@grouped(JSON, TALK)
+def models(**options: Any) -> int:
+    """Show the models at hand: size, digest, bits per byte, what they were trained on."""
+    from arzip import cli_tables
+
+    settings = Settings(**options)
+    rows: list[dict[str, Any]] = []
+    code = Talk(settings).each(["models"], lambda _: rows.extend(cli_tables.model_rows()))
+    cli_tables.print_models(rows, settings)
+    return code
+
+
+@click.command("eval", context_settings=CONTEXT)
+@grouped(FILES, LEVEL, MODEL, JSON, TALK)
+def evaluate(names: tuple[str, ...], **options: Any) -> int:
+    """Show bits per byte of each FILE, of its archive and of the model alone; writes nothing."""
+    from arzip import cli_tables
+
+    settings = Settings(**options)
+    rows: list[dict[str, Any]] = []
+    code = Talk(settings).each(names or ("-",), lambda name: rows.append(cli_tables.evaluate(name, settings)))
+    cli_tables.print_evaluations(rows, settings)
+    return code
+
+
+COMMANDS = {command.name or "": command for command in (compress, decompress, test, list_archives, models, evaluate)}
+
+
+def run_compress(names: Sequence[str], settings: Settings) -> int:
+    from arzip import cli_jobs
+
+    settings.check(names)
+    talk = Talk(settings)
+    return talk.each(names or ("-",), lambda name: cli_jobs.compress(name, settings, talk))
+
+
+def run_decompress(names: Sequence[str], settings: Settings) -> int:
+    from arzip import cli_jobs
+
+    settings.check(names)
+    talk = Talk(settings)
+    return talk.each(names or ("-",), lambda name: cli_jobs.decompress(name, settings, talk))
+
+
+def run_test(names: Sequence[str], settings: Settings) -> int:
+    from arzip import cli_jobs, cli_tables
+
+    settings.check(names)
+    talk = Talk(settings)
+    rows: list[dict[str, Any]] = []
+
+    def job(name: str) -> None:
+        rows.append({"name": name, "sound": False})
+        rows[-1] = cli_jobs.test(name, settings, talk)
+
+    code = talk.each(names or ("-",), job)
+    if settings.json:
+        cli_tables.print_json(rows)
+    return code
+
+
+def run_list(names: Sequence[str], settings: Settings) -> int:
+    from arzip import cli_tables
+
+    settings.check(names)
+    rows: list[dict[str, Any]] = []
+    code = Talk(settings).each(names or ("-",), lambda name: rows.extend(cli_tables.archive_rows(name)))
+    cli_tables.print_archives(rows, settings)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: sys.argv's) and return its exit code. Never raises for what a user can cause."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold anything
+    try:
+        with files.stopped_by_signals():
+            return _run(args)
+    except BrokenPipeError:
+        files.abandon_stdout()
+        return CLOSED_PIPE
+    except OSError as error:  # of text on stdout; files have their own handling
+        files.abandon_stdout()
+        click.echo(f"arzip: standard output: {files.reason(error)}", err=True)
+        return ERROR
+
+
+def _run(args: list[str]) -> int:
+    command, name = (COMMANDS[args[0]], f"arzip {args[0]}") if args and args[0] in COMMANDS else (arzip, "arzip")
+    try:
+        words = expand_levels(args if command is arzip else args[1:])
+        with command.make_context(name, words) as context:
+            return int(command.invoke(context))
+    except click.exceptions.Exit as leave:  # --help, --version
+        return leave.exit_code
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        click.echo(f"arzip: {message.rstrip('.')} (help: {name} -h)", err=True)
+        return ERROR
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()

@@ -1,0 +1,80 @@
+"""What the words of a call mean: levels as gzip writes them, and the settings of one call. Knows no files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import click
+
+SUFFIX = ".arz"
+DEFAULT_LEVEL = 6
+
+# Options that take a value: in "-mT9" the 9 belongs to nobody but T.
+_SHORT_WITH_VALUE = "omT"
+_LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level"}
+_CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal."""
+
+    level: int = DEFAULT_LEVEL
+    model: str | None = None
+    device: str = "auto"
+    threads: int = 0
+    stdout: bool = False
+    output: str | None = None
+    rm: bool = False
+    force: bool = False
+    salvage: bool = False
+    json: bool = False
+    quiet: int = 0
+    verbose: int = 0
+    progress: bool | None = None
+
+    def check(self, files: Sequence[str]) -> None:
+        """Raises click.UsageError on options that contradict each other or the files."""
+        if self.stdout and self.output is not None:
+            raise click.UsageError("-c and -o: one output is enough")
+        if self.output is not None and len(files) > 1:
+            raise click.UsageError("-o names one output, but there are several files")
+        if self.rm and self.to_stdout:
+            raise click.UsageError("--rm needs an output file, not the standard output")
+        if self.rm and self.salvage:
+            raise click.UsageError("--rm would remove what --salvage could not read")
+
+    @property
+    def to_stdout(self) -> bool:
+        return self.stdout or self.output == "-"
+
+
+def expand_levels(args: Sequence[str]) -> list[str]:
+    """Rewrite -1 .. -9, alone or in a cluster (-k9), as --level=N. Raises click.UsageError on -19 and on -0.
+
+    To click, -19 would be -1 and -9.
+    """
+    expanded: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        cluster = _CLUSTER.fullmatch(arg)
+        if arg == "--":
+            return [*expanded, arg, *rest]
+        if arg in _LONG_WITH_VALUE:
+            expanded += [arg, *islice(rest, 1)]
+        elif arg == "-" or cluster is None:
+            expanded.append(arg)
+        else:
+            flags, valued = cluster[1] or "", cluster[2] or ""
+            for number in re.findall(r"[0-9]+", flags):
+                if number not in "123456789":
+                    raise click.UsageError(f"no level -{number}; the levels are -1 to -9")
+                expanded.append(f"--level={number}")
+            letters = re.sub("[0-9]", "", flags) + valued
+            expanded += [f"-{letters}"] * bool(letters)
+            if len(valued) == 1:
+                expanded += islice(rest, 1)
+    return expanded

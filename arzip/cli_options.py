@@ -1,0 +1,62 @@
+"""The options of the command line and their help texts. Knows no commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from arzip.cli_args import DEFAULT_LEVEL
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LevelOption(click.Option):
+    """Shown as -1 .. -9; expand_levels turns those into --level."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return "-1 .. -9, --level N", self.help or ""
+
+
+def grouped(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, listed in the help in this order."""
+
+    def apply(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return apply
+
+
+FILES = click.argument("names", nargs=-1, metavar="[FILE]...")
+LEVEL = click.option(
+    "--level",
+    cls=LevelOption,
+    type=click.IntRange(1, 9),
+    default=DEFAULT_LEVEL,
+    help=f"1 is the fastest, 9 the smallest; {DEFAULT_LEVEL} if you don't say.",
+)
+OUTPUT = grouped(
+    click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),
+    click.option("-o", "--output", metavar="PATH", help="Write to PATH ('-': the standard output)."),
+    click.option("--rm/--keep", " /-k", default=False, help="Remove the source once the output is complete. [keep]"),
+    click.option("-f", "--force", is_flag=True, help="Overwrite outputs; follow links; write archives to terminals."),
+)
+MODEL = grouped(
+    click.option("-m", "--model", metavar="NAME|PATH", help="The weights; see 'arzip models'."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute."),
+    click.option(
+        "-T", "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="At most N; 0: one a core. [0]"
+    ),
+)
+SALVAGE = click.option(
+    "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
+)
+JSON = click.option("--json", is_flag=True, help="Print JSON instead of a table or of nothing.")
+TALK = grouped(
+    click.option("-q", "--quiet", count=True, help="No warnings; -qq: no errors either (the exit code tells)."),
+    click.option("-v", "--verbose", count=True, help="Sizes and speed of each file; -vv: where an error arose."),
+)
+PROGRESS = click.option("--progress/--no-progress", default=None, help="A bar on stderr. [if it is a terminal]")

@@ -1,0 +1,137 @@
+"""The commands whose output is text: list, models, eval. Rows are dicts: --json prints them, the table selects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from arzip import files
+from arzip.cli_args import Settings
+from arzip.cli_talk import shown
+
+Row = dict[str, Any]
+
+
+def archive_rows(name: str) -> list[Row]:
+    """What the frames of one archive say, one row a member (files may be concatenated). Raises ArzipError.
+
+    Reads no raw bytes and needs no model.
+    """
+    from arzip.framing import list_members
+
+    with files.open_source(name, special=True) as source:
+        return [
+            {
+                "name": name,
+                "model": member.header.digest.hex(),
+                "raw_bytes": member.raw_bytes,
+                "archive_bytes": member.archive_bytes,
+                "blocks": [
+                    {
+                        "method": frame.method.name.lower(),
+                        "lanes": frame.lanes,
+                        "raw_bytes": frame.raw_bytes,
+                        "coded_bytes": frame.coded_bytes,
+                        "crc32": f"{frame.raw_check:08x}",
+                    }
+                    for frame in member.frames
+                ],
+            }
+            for member in list_members(source.stream)
+        ]
+
+
+def print_archives(rows: Sequence[Row], settings: Settings) -> None:
+    """`list`: a line an archive; -v: and a line a block."""
+    if settings.json:
+        return print_json(rows)
+    lines = [["archive", "raw", "bpb", "blocks", "method", "model", "name"]]
+    for row in rows:
+        blocks = row["blocks"]
+        methods = "+".join(sorted({block["method"] for block in blocks})) or "-"
+        sizes = [f"{row['archive_bytes']:,}", f"{row['raw_bytes']:,}", _rate(row["archive_bytes"], row["raw_bytes"])]
+        lines.append([*sizes, str(len(blocks)), methods, row["model"] or "-", shown(row["name"])])
+        for number, block in enumerate(blocks if settings.verbose else [], 1):
+            sizes = [f"{block['coded_bytes']:,}", f"{block['raw_bytes']:,}"]
+            rate = _rate(block["coded_bytes"], block["raw_bytes"])
+            lanes = f"{block['lanes']} lanes, crc32 {block['crc32']}"
+            lines.append([*sizes, rate, f"#{number}", block["method"], "", lanes])
+    print_table(lines, left=3)
+
+
+def model_rows() -> list[Row]:
+    """What the weights files at hand say of themselves. Raises ModelError on one that can't be read."""
+    from arzip.models import find_models
+
+    return [
+        {
+            "name": model.name,
+            "digest": model.digest,
+            "parameters": model.parameters,
+            "file_bytes": model.file_bytes,
+            "trained_on": model.metadata.get("trained_on", ""),
+            "bits_per_byte": model.metadata.get("bits_per_byte", ""),
+            "path": str(model.path),
+        }
+        for model in find_models()
+    ]
+
+
+def print_models(rows: Sequence[Row], settings: Settings) -> None:
+    """`models`: a line a weights file."""
+    if settings.json:
+        return print_json(rows)
+    lines = [["parameters", "bytes", "digest", "name", "bpb", "trained on"]]
+    for row in rows:
+        sizes = [f"{row['parameters']:,}", f"{row['file_bytes']:,}"]
+        lines.append([*sizes, row["digest"], shown(row["name"]), row["bits_per_byte"] or "-", row["trained_on"] or "-"])
+    print_table(lines, left=3)
+
+
+def evaluate(name: str, settings: Settings) -> Row:
+    """`eval` of one file: sizes in bytes, the model's cost in bits. Raises ArzipError."""
+    with files.open_source(name, special=True) as source:
+        from arzip import codec
+        from arzip.cli_jobs import codec_options
+
+        result = codec.evaluate(source.stream, codec_options(settings))
+    return {
+        "name": name,
+        "raw_bytes": result.raw_bytes,
+        "archive_bytes": result.archive_bytes,
+        "model_bits": result.model_bits,
+    }
+
+
+def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
+    """`eval`: a line a file, and the total of several."""
+    if settings.json:
+        return print_json(rows)
+    lines = [["raw", "archive", "bpb", "model bpb", "name"]]
+    total = {key: sum(row[key] for row in rows) for key in ("raw_bytes", "archive_bytes", "model_bits")}
+    for row in [*rows, {**total, "name": "total"}][: len(rows) + (len(rows) > 1)]:
+        raw_bytes, archive_bytes = row["raw_bytes"], row["archive_bytes"]
+        rates = [_rate(archive_bytes, raw_bytes), _rate(row["model_bits"] / 8, raw_bytes)]
+        lines.append([f"{raw_bytes:,}", f"{archive_bytes:,}", *rates, shown(row["name"])])
+    print_table(lines, left=4)
+
+
+def print_json(rows: Sequence[Row]) -> None:
+    """One JSON array on stdout."""
+    click.echo(json.dumps(rows, indent=1))
+
+
+def print_table(lines: Sequence[Sequence[str]], left: int) -> None:
+    """Columns two blanks apart; those from number `left` on are flush left, those before flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (c.rjust(w) if i < left else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _rate(archive_bytes: float, raw_bytes: int) -> str:
+    """Bits per byte; "-" for nothing."""
+    return f"{8 * archive_bytes / raw_bytes:.3f}" if raw_bytes else "-"

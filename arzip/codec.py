@@ -1,0 +1,234 @@
+"""Bytes -> blocks -> archive, and back: `compress`, `decompress`, `salvage`, `evaluate`.
+
+Decides what each block is coded with; blocks are coded side by side on several threads. Must not know the
+file system, nor how probabilities are computed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from arzip import framing, levels, models
+from arzip.container import Header, Method
+from arzip.errors import DamagedError, UnsupportedError
+from arzip.framing import Block, Event, Member, Sink
+from arzip.parallel import Workers
+from arzip.salvage import salvage as find_blocks
+
+if TYPE_CHECKING:
+    from arzip.engine import Engine
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to work. Only `level` and `model` change the archive; decoding needs neither.
+
+    threads: 0 for as many as there are cores. device: "auto" (the CPU: measured faster at our lane counts),
+    "cpu" or "cuda".
+    """
+
+    level: int = levels.DEFAULT
+    model: str | None = None
+    device: str = "auto"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was read and written, in bytes, and in how many blocks."""
+
+    raw_bytes: int
+    archive_bytes: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A real archive's size beside the model's own opinion: the sum of -log2 p over the bits it coded."""
+
+    raw_bytes: int
+    archive_bytes: int
+    model_bits: float
+
+
+def compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+    """Read `source` to its end and write one archive of it. `progress` gets raw and archive bytes so far.
+
+    Raises ModelError when the model that the options name can't be had.
+    """
+    return _compress(source, sink, options, progress, None)
+
+
+def evaluate(source: BinaryIO, options: Options, progress: Progress | None = None) -> Evaluation:
+    """Compress `source` to nowhere and add up what the model thought of it. Raises as `compress` does."""
+    bits: list[float] = []
+    summary = _compress(source, _Nowhere(), options, progress, bits.append)
+    return Evaluation(summary.raw_bytes, summary.archive_bytes, sum(bits))
+
+
+def _compress(
+    source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Callable[[float], None] | None
+) -> Summary:
+    level = levels.level(options.level)
+    path = models.find(options.model or level.model)
+    writer = framing.Writer(sink, models.file_digest(path))
+    engines = _Engines(options.device)
+    raw_bytes = blocks = 0
+    with Workers(options.threads) as workers:
+        meter = _Meter(workers, progress)
+
+        def encode(raw: bytes) -> tuple[bytes, bytes, int]:
+            lanes = levels.lanes_for(len(raw), level.lanes)
+            return raw, engines.at(path).encode(raw, lanes, meter.tick, cost), lanes
+
+        for raw, payload, lanes in workers.map(encode, _read_blocks(source, level.block_bytes)):
+            raw_bytes += len(raw)
+            blocks += 1
+            if len(payload) < len(raw):
+                writer.write_coded(raw, payload, Method.NETWORK, lanes, 0)
+            else:
+                writer.write_stored(raw)
+            meter.archive_bytes = writer.bytes_written
+        writer.finish()
+    return Summary(raw_bytes, writer.bytes_written, blocks)
+
+
+def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+    """Read archives from `source` to its end and write what they hold.
+
+    Raises the errors of arzip.errors, after all blocks before the fault have been written.
+    """
+    engines = _Engines(options.device, options.model)
+    verifier = framing.Verifier()
+    raw_bytes = archive_bytes = blocks = 0
+    with Workers(options.threads) as workers:
+        meter = _Meter(workers, progress)
+
+        def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
+            event, digest = item
+            return event, _decode(event, digest, engines, meter) if isinstance(event, Block) else b""
+
+        for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
+            verifier.check(event, raw)
+            if isinstance(event, Block):
+                sink.write(raw)
+                raw_bytes += len(raw)
+                blocks += 1
+            elif isinstance(event, Member):
+                archive_bytes += event.archive_bytes
+                meter.archive_bytes = archive_bytes
+    return Summary(raw_bytes, archive_bytes, blocks)
+
+
+def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+    """Write every block of a damaged archive that is still whole. Raises DamagedError when there is none."""
+    data = source.read()
+    engines = _Engines(options.device, options.model)
+    raw_bytes = blocks = 0
+    digest = b""
+    with Workers(options.threads) as workers:
+        meter = _Meter(workers, progress)
+        for event in find_blocks(data):
+            if isinstance(event, Header):
+                digest = event.digest
+                continue
+            try:
+                raw = _decode(event, digest or models.file_digest(models.find(levels.level(9).model)), engines, meter)
+                framing.Verifier().check(event, raw)
+            except DamagedError:
+                continue
+            sink.write(raw)
+            raw_bytes += len(raw)
+            blocks += 1
+    if not blocks:
+        raise DamagedError("nothing can be recovered: no block of the archive is whole")
+    return Summary(raw_bytes, len(data), blocks)
+
+
+def _decode(block: Block, digest: bytes, engines: _Engines, meter: _Meter) -> bytes:
+    """The raw bytes of a block, not yet checked."""
+    frame = block.frame
+    if frame.method is Method.STORED:
+        meter.tick(frame.raw_bytes)
+        return block.payload
+    if frame.method is not Method.NETWORK or frame.profile:
+        raise UnsupportedError(
+            f"block {block.number} needs method {frame.method.name.lower()}, profile {frame.profile}: get a newer arzip"
+        )
+    return engines.with_digest(digest).decode(block.payload, frame.raw_bytes, frame.lanes, meter.tick)
+
+
+def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
+    """Blocks of a stream of any length; a pipe's short reads are joined."""
+    while True:
+        pieces, missing = [], block_bytes
+        while missing and (piece := source.read(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+        if pieces:
+            yield b"".join(pieces)
+        if missing:
+            return
+
+
+def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
+    """Each event with the model digest of the archive it stands in."""
+    digest = b""
+    for event in events:
+        if isinstance(event, Header):
+            digest = event.digest
+        yield event, digest
+
+
+class _Nowhere:
+    def write(self, data: bytes, /) -> object:
+        return len(data)
+
+
+class _Engines:
+    """The engines in use, each opened once, when first needed, by whichever thread comes first."""
+
+    def __init__(self, device: str, preferred: str | None = None) -> None:
+        self._device = device
+        self._preferred = preferred
+        self._lock = threading.Lock()
+        self._open: dict[Path, Engine] = {}
+
+    def at(self, path: Path) -> Engine:
+        """The engine of the weights file at `path`."""
+        with self._lock:
+            if path not in self._open:
+                from arzip.engine import open_engine
+
+                self._open[path] = open_engine(path, self._device)
+            return self._open[path]
+
+    def with_digest(self, digest: bytes) -> Engine:
+        """The engine of the model that an archive names. Raises ModelMissingError."""
+        preferred = models.find(self._preferred) if self._preferred else None
+        return self.at(models.find_digest(digest, preferred))
+
+
+class _Meter:
+    """Progress, added up over the threads; every tick also asks whether the work is still wanted."""
+
+    def __init__(self, workers: Workers, report: Progress | None) -> None:
+        self._workers = workers
+        self._report = report
+        self._lock = threading.Lock()
+        self._raw_bytes = 0
+        self.archive_bytes = 0
+
+    def tick(self, raw_bytes: int) -> None:
+        """So many raw bytes more have been coded."""
+        self._workers.check()
+        if self._report is not None:
+            with self._lock:
+                self._raw_bytes += raw_bytes
+                self._report(self._raw_bytes, self.archive_bytes)

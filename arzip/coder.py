@@ -1,0 +1,106 @@
+"""The range coder: probabilities and bits -> bytes, and back. The only module that imports constriction.
+
+constriction's RangeEncoder (Martin 1979; 32-bit words, 64-bit state, 24-bit probabilities) is the encoder
+and the reference. `decode_bit` reads the same stream inside compiled loops. Must not know any model.
+
+A probability is an integer k, 1 <= k < 2**22: P(bit = 1) = k / 2**22.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, uint64
+from numpy.typing import NDArray
+
+PROBABILITY_BITS = 22
+CODER_BITS = 24  # what constriction quantises probabilities to
+LOWER, RANGE, POINT, NEXT = 0, 1, 2, 3  # the decoder's registers; NEXT: index of the next word
+
+
+class Encoder:
+    """One range-coded stream."""
+
+    def __init__(self) -> None:
+        from constriction import stream
+
+        self._stream = stream.queue.RangeEncoder()
+        self._model = stream.model.Bernoulli(perfect=False)
+
+    def encode(self, bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> None:
+        """Append bits (n,) with P(bit = 1) = probabilities (n,) / 2**22."""
+        self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-PROBABILITY_BITS)
+
+    def finish(self) -> bytes:
+        """The stream as big-endian words, cut as short as a reader allows who takes missing bytes for zeros."""
+        words, (lower, width) = self._stream.pos()
+        sealed = int.from_bytes(
+            self._stream.get_compressed().astype(">u4").tobytes()[: 4 * words + 8].ljust(4 * words + 8, b"\0"), "big"
+        )
+        # The end of the stream may be any point of [first, first + width); a carry may still reach its words.
+        first = (sealed >> 64 << 64) + lower
+        if not first <= sealed < first + width:
+            first -= 1 << 64
+        for zeros in range(95, -1, -1):
+            point = -(-first >> zeros) << zeros
+            if point < first + width:
+                break
+        return point.to_bytes(4 * words + 8, "big").rstrip(b"\0")
+
+
+def cost_bits(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> float:
+    """What an ideal coder would spend on bits (n,) at these probabilities: the sum of -log2 p."""
+    one = probabilities * 2.0**-PROBABILITY_BITS
+    return float(-np.log2(np.where(bits, one, 1 - one)).sum())
+
+
+class Decoder:
+    """The stream's reader by constriction itself: slow for few bits a call, the reference for `decode_bit`."""
+
+    def __init__(self, data: bytes) -> None:
+        from constriction import stream
+
+        self._stream = stream.queue.RangeDecoder(words(data))
+        self._model = stream.model.Bernoulli(perfect=False)
+
+    def decode(self, probabilities: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """The next bits (n,), given P(bit = 1) = probabilities (n,) / 2**22."""
+        bits = self._stream.decode(self._model, probabilities * 2.0**-PROBABILITY_BITS)
+        return np.asarray(bits, np.uint8)
+
+
+def words(data: bytes) -> NDArray[np.uint32]:
+    """A stream's bytes -> its words, with the zeros that `finish` left off and two words to spare."""
+    padded = data + bytes(-len(data) % 4 + 8)
+    return np.frombuffer(padded, ">u4").astype(np.uint32)
+
+
+def init_registers(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """The decoder's registers (4,) before the first bit of a stream (of at least two words)."""
+    point = int(stream[0]) << 32 | int(stream[1])
+    return np.array([0, 2**64 - 1, point, 2], np.uint64)
+
+
+@njit(cache=True)
+def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
+    """The next bit, given P(bit = 1) = probability / 2**22. Past the stream's end zeros are read."""
+    # constriction's quantisation: 24 bits, of which neither symbol may get none
+    one = uint64(probability) << uint64(CODER_BITS - PROBABILITY_BITS)
+    one += uint64(probability < (1 << (PROBABILITY_BITS - 1)))
+    scale = registers[RANGE] >> uint64(CODER_BITS)
+    split = scale * (uint64(1 << CODER_BITS) - one)
+    if registers[POINT] - registers[LOWER] >= split:
+        bit = 1
+        registers[LOWER] += split
+        registers[RANGE] = scale * one
+    else:
+        bit = 0
+        registers[RANGE] = split
+    if registers[RANGE] < uint64(1 << 32):
+        word = uint64(0)
+        if registers[NEXT] < uint64(stream.size):
+            word = uint64(stream[registers[NEXT]])
+        registers[LOWER] <<= uint64(32)
+        registers[RANGE] <<= uint64(32)
+        registers[POINT] = (registers[POINT] << uint64(32)) | word
+        registers[NEXT] += uint64(1)
+    return bit

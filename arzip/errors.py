@@ -1,0 +1,39 @@
+"""What can go wrong, typed. Every message is one line that says what to do. Knows nothing else."""
+
+from __future__ import annotations
+
+
+class ArzipError(Exception):
+    """Anything a user can cause; the command prints it as one line and exits 1."""
+
+
+class NotAnArchiveError(ArzipError):
+    """The data doesn't begin as an arzip archive does."""
+
+
+class DamagedError(ArzipError):
+    """The archive contradicts its own checks. `block` is the number of the block, from 1; 0: no block."""
+
+    def __init__(self, message: str, block: int = 0) -> None:
+        super().__init__(message)
+        self.block = block
+
+
+class TruncatedError(DamagedError):
+    """The archive ends before its end record."""
+
+
+class UnsupportedError(ArzipError):
+    """The archive is sound, but needs a feature or a version that this arzip doesn't have."""
+
+
+class ModelError(ArzipError):
+    """A weights file that is no model, or a damaged one."""
+
+
+class ModelMissingError(ModelError):
+    """The model that an archive was made with is not at hand."""
+
+
+class OutputError(ArzipError):
+    """The output can't be written, or must not be overwritten."""

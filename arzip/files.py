@@ -1,0 +1,251 @@
+"""The file system: sources are opened here, and outputs appear only when they are complete.
+
+Invariant: the name of an output holds either what it held before or all of the new data, whatever happens in between
+(an error, a signal, a full disk). Knows nothing of archives, and never speaks: it raises.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import select
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, BinaryIO
+
+from arzip.errors import ArzipError, OutputError
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+_unfinished: set[str] = set()
+
+
+class SkippedError(ArzipError):
+    """A file that is left alone on purpose: a warning, not a failure."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open input. `size_bytes` is 0 where nobody knows it (a pipe)."""
+
+    name: str
+    stream: BinaryIO
+    status: os.stat_result
+
+    @property
+    def is_regular(self) -> bool:
+        return stat.S_ISREG(self.status.st_mode)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.status.st_size if self.is_regular else 0
+
+
+class Sink(io.FileIO):
+    """An unbuffered output. `write` takes all bytes or raises OutputError; a closed pipe raises BrokenPipeError.
+
+    Unbuffered, so that nothing is left behind to fail again when Python exits.
+    """
+
+    def __init__(self, descriptor: int, label: str, *, closefd: bool = True) -> None:
+        super().__init__(descriptor, "w", closefd=closefd)
+        self.label = label
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            try:
+                count = super().write(view[done:])
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"{self.label}: {reason(error)}") from error
+            if count is None:  # a non-blocking pipe that is full
+                select.select([], [self], [])
+            done += count or 0
+        return done
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in the system's words, without path and number: "no space left on device"."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+@contextmanager
+def open_source(name: str, *, special: bool = False) -> Iterator[Source]:
+    """Open `name` for reading; "-" is the standard input. `special`: take symbolic links and devices too.
+
+    Raises ArzipError when it can't be read, SkippedError when it is left alone.
+    """
+    try:
+        stream = _open_stdin() if name == "-" else _open_named(name, special)
+    except OSError as error:
+        raise ArzipError(reason(error)) from error
+    with stream:
+        yield Source(name, stream, os.fstat(stream.fileno()))
+
+
+def _open_stdin() -> BinaryIO:
+    return open(0, "rb", closefd=False)
+
+
+def _open_named(name: str, special: bool) -> BinaryIO:
+    mode = os.stat(name).st_mode  # before opening: to open a pipe is to wait for its writer
+    if stat.S_ISDIR(mode):
+        raise ArzipError("is a directory")
+    if os.path.islink(name) and not special:
+        raise SkippedError("is a symbolic link, skipped; -f follows it")
+    if not stat.S_ISREG(mode) and not special:
+        raise SkippedError("is not a regular file, skipped; -f reads it all the same")
+    return open(name, "rb")
+
+
+def remove_source(source: Source) -> None:
+    """Remove what has been read, unless another file has taken its name or it has been written to since."""
+    then, now = source.status, os.lstat(source.name)
+    if not os.path.samestat(then, now) or (then.st_size, then.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+        raise SkippedError("is a link or has changed while it was read; --rm keeps it")
+    os.unlink(source.name)
+
+
+def is_present(path: str) -> bool:
+    """Is there something at `path` that an output would replace? Devices and pipes are written to, not replaced."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+@contextmanager
+def open_output(path: str, source: Source, *, overwrite: bool) -> Iterator[Sink]:
+    """A sink for `path`. The file appears on a clean exit, with the source's mode and mtime, and on no other exit.
+
+    A symbolic link is followed: what it leads to is replaced. A device or a pipe is written to directly.
+    Raises OutputError, also when `path` exists and `overwrite` is false.
+    """
+    target = os.path.realpath(path)
+    with _explained(path):
+        status = os.stat(path) if os.path.exists(path) else None
+        if status and stat.S_ISDIR(status.st_mode):
+            raise OutputError(f"{path}: is a directory")
+        if status and os.path.samestat(status, source.status):
+            raise OutputError(f"{path}: is the input itself")
+        if status and stat.S_ISREG(status.st_mode) and not overwrite:
+            raise OutputError(f"{path}: exists already; -f overwrites it")
+        special = status is not None and not stat.S_ISREG(status.st_mode)
+        sink = Sink(os.open(path, os.O_WRONLY), path) if special else None
+    if sink is not None:
+        with sink:
+            yield sink
+        return
+    temporary = os.path.join(os.path.dirname(target), f".arzip-{secrets.token_hex(8)}.tmp")
+    _unfinished.add(temporary)
+    try:
+        with _explained(path):
+            # closed to others until the data is whole; without a source to take the mode from, the umask rules
+            flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if source.is_regular else 0o666
+            sink = Sink(os.open(temporary, flags, mode), path)
+        with sink:
+            yield sink
+            with _explained(path):
+                os.fsync(sink.fileno())
+        with _explained(path):
+            if source.is_regular:
+                _carry(source.status, temporary)
+            _publish(temporary, target, overwrite)
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+        _unfinished.discard(temporary)
+
+
+@contextmanager
+def open_stdout(source: Source, *, allow_terminal: bool) -> Iterator[Sink]:
+    """A sink for the standard output. Raises OutputError where it is a terminal or the source itself."""
+    try:
+        status = os.fstat(1)
+    except OSError as error:
+        raise OutputError(f"standard output: {reason(error)}") from error
+    if os.isatty(1) and not allow_terminal:
+        raise OutputError("an archive is not for a terminal; -o FILE or > FILE takes it, -f insists (help: arzip -h)")
+    if source.is_regular and os.path.samestat(status, source.status):
+        raise OutputError("standard output: is the input itself")
+    with Sink(1, "standard output", closefd=False) as sink:
+        yield sink
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: {reason(error)}") from error
+
+
+def _carry(status: os.stat_result, path: str) -> None:
+    """Give `path` the mode, mtime and, as far as the system lets us, the owner of the source. Best effort."""
+    mode = stat.S_IMODE(status.st_mode) & 0o777
+    try:
+        os.chown(path, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+    except OSError:
+        mode &= ~0o070 | (mode & 0o007) << 3  # the group is another one: it gets no more than everybody has
+    with suppress(OSError):  # some file systems have no modes
+        os.chmod(path, mode)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _publish(temporary: str, target: str, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(temporary, target)
+    else:
+        try:
+            os.link(temporary, target)  # unlike a rename, fails if the name has been taken in the meantime
+        except FileExistsError:
+            raise
+        except OSError as error:  # a file system without hard links
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+            os.rename(temporary, target)
+    with suppress(OSError):
+        folder = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(folder)  # before --rm: the new name must outlive a power cut, too
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Inside, SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for path in list(_unfinished):
+            with suppress(OSError):
+                os.unlink(path)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in taken:  # one that is ignored (nohup, a background job) stays so
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
+def abandon_stdout() -> None:
+    """Point the standard output at nothing, so that Python doesn't complain about unwritten text when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    os.close(nowhere)

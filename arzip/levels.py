@@ -1,0 +1,40 @@
+"""What the levels -1 .. -9 stand for. Decoding never looks here: what was chosen stands in each frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT = 6
+LANE_BYTES = 4096  # a lane is no shorter: each starts without a past
+
+
+@dataclass(frozen=True)
+class Level:
+    """block_bytes: size of a block; lanes: at most so many; model: name of the weights."""
+
+    block_bytes: int
+    lanes: int
+    model: str
+
+
+def level(number: int) -> Level:
+    """The choices of level 1 .. 9."""
+    return LEVELS[number - 1]
+
+
+def lanes_for(size_bytes: int, most: int) -> int:
+    """Number of lanes of a block: as many as the level allows, but none shorter than LANE_BYTES."""
+    return max(1, min(most, size_bytes // LANE_BYTES))
+
+
+LEVELS = (
+    Level(4 << 20, 48, "small"),
+    Level(4 << 20, 48, "small"),
+    Level(8 << 20, 24, "small"),
+    Level(8 << 20, 24, "small"),
+    Level(16 << 20, 24, "small"),
+    Level(16 << 20, 24, "small"),
+    Level(32 << 20, 12, "small"),
+    Level(32 << 20, 6, "small"),
+    Level(64 << 20, 6, "small"),
+)

@@ -1,0 +1,304 @@
+"""The memory's three verbs, for all lanes of a block at once: `predict` a bit, `update`, `end_byte`.
+
+Architecture invariant: `predict` only reads shared state; `update` and `end_byte` merge what lanes write by sums,
+maxima, or by clearing, and bring sums into range afterwards, so no order of lanes can be told from the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, uint64
+
+from arzip.memory import contexts, match, mixer, slots
+from arzip.memory.spec import (
+    APM_STEPS,
+    BIT,
+    CLASSES,
+    EXPECTED,
+    LENGTH,
+    MAP_COUNT_BITS,
+    MATCH_RECORDS,
+    NETWORK,
+    ORDER,
+    PARTIAL,
+    RECENT,
+    RECORD,
+    ROW,
+    STEP,
+    WORD,
+)
+from arzip.memory.tables import HISTORIES, LOGIT_LIMIT, OUTPUT_LIMIT, P_ONE
+
+COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def gather(memory, lane, network):  # type: ignore[no-untyped-def]
+    """Consult every map and turn its opinion into two inputs of the mixer; count the contexts seen before."""
+    c_count = memory.kinds.size
+    d_count = memory.orders.size
+    k_count = memory.shortest.size
+    x = memory.inputs
+    entry = memory.entry
+    old = memory.old
+    bit = memory.clock[BIT]
+    partial = memory.lane[lane, PARTIAL]
+    node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
+    known = 0
+    for c in range(c_count):
+        history = np.int64(memory.slots[memory.slot[lane, c] + node])
+        at = c * HISTORIES + history
+        word = memory.maps[at]
+        entry[lane, c] = at
+        old[lane, c] = word
+        p = word >> (MAP_COUNT_BITS + 10)
+        if history == 0:
+            x[lane, 2 * c] = 0
+            x[lane, 2 * c + 1] = 0
+        else:
+            x[lane, 2 * c] = memory.stretch[p]
+            x[lane, 2 * c + 1] = (p - 2048) >> 1
+            known += c < 7
+    memory.lane[lane, ORDER] = known
+    for d in range(d_count):
+        i = c_count + d
+        at = memory.direct[lane, d] + partial
+        word = memory.maps[at]
+        entry[lane, i] = at
+        old[lane, i] = word
+        p = word >> (MAP_COUNT_BITS + 10)
+        x[lane, 2 * i] = memory.stretch[p]
+        x[lane, 2 * i + 1] = (p - 2048) >> 1
+    for k in range(k_count):
+        i = c_count + d_count + k
+        expected = memory.match[lane, k, EXPECTED] + 255  # the byte with a leading one, if there is one
+        if expected >= 256 and expected >> (8 - bit) == partial:
+            flip = 1 - ((expected >> (7 - bit)) & 1)
+            bucket = match.length_bucket(memory.match[lane, k, LENGTH])
+            at = memory.map_bases[d_count] + (k * 16 + bucket) * MATCH_RECORDS
+            at += match.record_bucket(memory.match[lane, k, RECORD])
+            word = memory.maps[at]
+            p = word >> (MAP_COUNT_BITS + 10)
+            entry[lane, i] = at
+            old[lane, i] = word
+            memory.flip[lane, i] = flip
+            x[lane, 2 * i] = -memory.stretch[p] if flip else memory.stretch[p]
+            x[lane, 2 * i + 1] = (2048 - p if flip else p - 2048) >> 1
+        else:
+            entry[lane, i] = -1
+            x[lane, 2 * i] = 0
+            x[lane, 2 * i + 1] = 0
+    i = 2 * (c_count + d_count + k_count)
+    x[lane, i] = 256
+    if memory.clock[NETWORK]:
+        p = network >> 10
+        x[lane, i + 1] = memory.stretch[p]
+        x[lane, i + 2] = (p - 2048) >> 1
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def select(memory, lane, network):  # type: ignore[no-untyped-def]
+    """Choose a row of each weight set by the set's small context."""
+    bit = memory.clock[BIT]
+    partial = memory.lane[lane, PARTIAL]
+    last = memory.selectors.size
+    for s in range(last):
+        kind = memory.selectors[s]
+        row = 0
+        if kind == 0:
+            expected = memory.match[lane, 0, EXPECTED] + 255
+            if expected >= 256 and expected >> (8 - bit) == partial:
+                row = 1 + min(match.length_bucket(memory.match[lane, 0, LENGTH]), 15) * 2 + ((expected >> (7 - bit)) & 1)
+            row = row * 8 + bit
+        elif kind == 1:
+            row = partial
+        elif kind == 2:
+            row = memory.lane[lane, RECENT] & 255
+        elif kind == 3:
+            row = (memory.lane[lane, RECENT] >> 8) & 255
+        elif kind == 4:
+            row = memory.lane[lane, ORDER] * 8 + bit
+        elif kind == 5:
+            row = memory.lane[lane, CLASSES] & 511
+        elif kind == 6:
+            row = (memory.stretch[network >> 10] + 2048) >> 7 if memory.clock[NETWORK] else 0
+        elif kind == 7:
+            length = memory.clock[ROW]
+            row = (memory.starts[lane] + memory.clock[STEP]) % length & 255 if length else 0
+            row = row * 8 + bit
+        elif kind == 8:
+            row = (bit << 8) | ((memory.lane[lane, RECENT] >> 5) & 7) << 5 | ((memory.lane[lane, RECENT] >> 13) & 7) << 2 | ((memory.lane[lane, RECENT] >> 22) & 3)
+        memory.chosen[lane, s] = memory.bases[s] + row
+    memory.chosen[lane, last] = partial
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def blend(memory, lane):  # type: ignore[no-untyped-def]
+    """The mixers: first-layer logits, then the final mixer's logit and probability."""
+    total = np.int64(0)
+    row = memory.chosen[lane, memory.selectors.size]
+    for s in range(memory.selectors.size):
+        logit = mixer.clip(mixer.dot(memory.weights, memory.chosen[lane, s], memory.inputs, lane), OUTPUT_LIMIT)
+        memory.mixed[lane, s] = logit
+        total += memory.final_weights[row, s] * logit
+    logit = mixer.clip((total + (1 << 19)) >> 20, OUTPUT_LIMIT)
+    memory.output[lane, 0] = logit
+    memory.output[lane, 1] = np.int64(memory.squash[logit + OUTPUT_LIMIT])
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def refine(memory, lane):  # type: ignore[no-untyped-def]
+    """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
+    partial = memory.lane[lane, PARTIAL]
+    first = memory.kinds.size + memory.orders.size + memory.shortest.size
+    base = memory.orders.size + 1
+    position = memory.output[lane, 0] + 12 * 256
+    position = min(max(position, 0), 24 * 256 - 1)
+    step = position >> 8
+    weight = position & 255
+    mean = 2 * memory.output[lane, 1]
+    for f in range(3):
+        if f == 0:
+            context = partial
+        elif f == 1:
+            context = (memory.lane[lane, RECENT] & 255) << 8 | partial
+        else:
+            context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
+        at = memory.map_bases[base + f] + context * APM_STEPS + step
+        low = memory.maps[at]
+        high = memory.maps[at + 1]
+        p = ((low >> MAP_COUNT_BITS) * (256 - weight) + (high >> MAP_COUNT_BITS) * weight) >> 8
+        memory.entry[lane, first + f] = at + (weight >> 7)
+        memory.old[lane, first + f] = high if weight >> 7 else low
+        mean += p * (2 if f == 1 else 1) + (p if f == 2 else 0) - p * 0
+    mean = mean // 7
+    return min(max(mean, 12), P_ONE - 12)
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def predict(memory, lanes, network, out):  # type: ignore[no-untyped-def]
+    """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
+    for lane in range(lanes):
+        gather(memory, lane, network[lane])
+        select(memory, lane, network[lane])
+        blend(memory, lane)
+        out[lane] = refine(memory, lane)
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def update(memory, lanes, bits):  # type: ignore[no-untyped-def]
+    """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted."""
+    c_count = memory.kinds.size
+    entries = memory.limits.size
+    sets = memory.selectors.size
+    bit = memory.clock[BIT]
+    rate = memory.rates[0]
+    extra = memory.rates[1]
+    if extra:
+        rate += extra * 2048 // (2048 + memory.clock[STEP] * memory.rates[3])
+    for lane in range(lanes):
+        y = bits[lane]
+        partial = memory.lane[lane, PARTIAL]
+        node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
+        for m in range(entries):
+            at = memory.entry[lane, m]
+            if at < 0:
+                continue
+            word = memory.old[lane, m]
+            n = word & COUNT_MASK
+            target = (y ^ memory.flip[lane, m]) * (P_ONE - 1)
+            change = ((target - (word >> MAP_COUNT_BITS)) * memory.reciprocal[n]) >> 16
+            if lanes == 1:
+                memory.maps[at] = word + (change << MAP_COUNT_BITS) + (1 if n < memory.limits[m] else 0)
+            else:
+                memory.maps[at] += (change << MAP_COUNT_BITS) + 1
+        for c in range(c_count):
+            slot = memory.slot[lane, c]
+            if slot:
+                if lanes == 1:
+                    at = slot + node
+                    memory.slots[at] = memory.history[memory.slots[at], y]
+                else:
+                    memory.slots[slot + node] = 0
+        for s in range(sets):
+            error = (y << 22) - np.int64(memory.squash[memory.mixed[lane, s] + OUTPUT_LIMIT])
+            mixer.train(memory.weights, memory.chosen[lane, s], memory.inputs, lane, (error * rate) >> mixer.GRADIENT_BITS)
+        error = (y << 22) - memory.output[lane, 1]
+        error = (error * memory.rates[2]) >> 14
+        row = memory.chosen[lane, sets]
+        for s in range(sets):
+            memory.final_weights[row, s] += (memory.mixed[lane, s] * error + (1 << 13)) >> 14
+    if lanes > 1:
+        settle(memory, lanes, bits)
+    for lane in range(lanes):
+        memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
+    memory.clock[BIT] += 1
+    if memory.clock[BIT] == 4:
+        for lane in range(lanes):
+            slots.find(memory, lane)
+        slots.claim(memory, lanes)
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def settle(memory, lanes, bits):  # type: ignore[no-untyped-def]
+    """Bring what several lanes have added into range; every operation may be repeated without effect."""
+    bit = memory.clock[BIT]
+    for lane in range(lanes):
+        partial = memory.lane[lane, PARTIAL]
+        node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
+        for m in range(memory.limits.size):
+            at = memory.entry[lane, m]
+            if at < 0:
+                continue
+            word = memory.maps[at]
+            p = min(max(word >> MAP_COUNT_BITS, 0), P_ONE - 1)
+            memory.maps[at] = p << MAP_COUNT_BITS | min(word & COUNT_MASK, memory.limits[m])
+        for c in range(memory.kinds.size):
+            slot = memory.slot[lane, c]
+            if slot:
+                history = memory.entry[lane, c] - c * HISTORIES
+                following = memory.history[history, bits[lane]]
+                memory.slots[slot + node] = max(memory.slots[slot + node], following)
+        for s in range(memory.selectors.size):
+            mixer.clamp(memory.weights, memory.chosen[lane, s])
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def begin(memory, lanes):  # type: ignore[no-untyped-def]
+    """Prepare the first byte of every lane. Call once, before the first `predict`."""
+    ready_byte(memory, lanes)
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def end_byte(memory, lanes, values):  # type: ignore[no-untyped-def]
+    """Move on to the next byte; values (L,) int64 are the bytes just coded."""
+    step = memory.clock[STEP]
+    for lane in range(lanes):
+        memory.text[memory.starts[lane] + step] = values[lane]
+    for lane in range(lanes):
+        contexts.push_byte(memory, lane, values[lane])
+    memory.clock[STEP] = step + 1
+    contexts.choose_rows(memory)
+    for lane in range(lanes):
+        match.follow(memory, lane, values[lane])
+    match.enter(memory, lanes)
+    ready_byte(memory, lanes)
+
+
+@njit(cache=True, forceinline=True, _nrt=False)
+def ready_byte(memory, lanes):  # type: ignore[no-untyped-def]
+    """Contexts, direct entries and slots for the byte that comes."""
+    memory.clock[BIT] = 0
+    for lane in range(lanes):
+        memory.lane[lane, PARTIAL] = 1
+        contexts.hash_contexts(memory, lane)
+        for d in range(memory.orders.size):
+            order = memory.orders[d]
+            entries = memory.map_bases[d + 1] - memory.map_bases[d]
+            history = memory.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
+            index = history << 8
+            if 8 * order + 8 > 16 and index >= entries or order > 2:
+                index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
+            memory.direct[lane, d] = memory.map_bases[d] + index
+        slots.find(memory, lane)
+    slots.claim(memory, lanes)

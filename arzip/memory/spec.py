@@ -1,0 +1,165 @@
+"""The memory's shape: profiles, the arrays of its state, and how they start.
+
+The state is a named tuple of arrays that the compiled kernels share; every number is an integer.
+This module must not know how a prediction is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.memory import tables
+
+SLOT_BYTES = 16  # a check byte and the histories of the 15 nodes of a nibble
+MAP_COUNT_BITS = 16  # a map entry, int64: probability in Q22 above its count
+ENTRY_START = tables.P_ONE // 2 << MAP_COUNT_BITS
+WEIGHT_BITS = 20  # mixer weights, int32 in Q20
+WEIGHT_LIMIT = (1 << 24) - 1
+INPUT_ALIGN = 16
+APM_STEPS = 25  # buckets of a final map: logits -12 .. 12
+MATCH_BUCKETS, MATCH_RECORDS = 16, 8
+HISTORY_START = 8  # count that a map entry of a bit history starts with
+
+# Fields of a lane, int64.
+PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES, RUN = range(12)
+LANE_FIELDS = 16
+POINTER, LENGTH, RECORD, EXPECTED = range(4)
+MATCH_FIELDS = 4
+STEP, BIT, ROW, ROW2, NETWORK, LANES = range(6)  # fields of the clock
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a level's memory consists of; travels in the model file.
+
+    contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
+    that are indexed without histories. matches: shortest length of each match model. selectors: kinds
+    (mixer.py) of the first layer's weight sets. slots_bits: most slots, log2.
+    """
+
+    contexts: tuple[int, ...]
+    direct: tuple[int, ...] = (1, 2)
+    matches: tuple[int, ...] = (6,)
+    selectors: tuple[int, ...] = (0, 1)
+    slots_bits: int = 22
+    rate: int = 14
+    rate_extra: int = 0
+    limit: int = 255
+    direct_limit: int = 1023
+    match_limit: int = 1023
+    apm_limit: int = 255
+    direct_bits: int = 22
+    match_bits: int = 20
+    final_rate: int = 2
+
+
+class Memory(NamedTuple):
+    """All state of a block's memory; L lanes, C contexts, D direct contexts, K match models, N inputs."""
+
+    clock: NDArray[np.int64]
+    text: NDArray[np.uint8]  # the block, as far as it is known; zeros beyond
+    starts: NDArray[np.int64]  # (L,) where each lane's part begins
+    lane: NDArray[np.int64]  # (L, LANE_FIELDS)
+    kinds: NDArray[np.int64]  # (C,)
+    hashes: NDArray[np.uint64]  # (L, C)
+    slot: NDArray[np.int64]  # (L, C) byte offset of the current slot
+    check: NDArray[np.int64]  # (L, C) check byte, and whether the slot is to be taken over
+    slots: NDArray[np.uint8]
+    orders: NDArray[np.int64]  # (D,)
+    direct: NDArray[np.int64]  # (L, D) map entry of the context
+    match: NDArray[np.int64]  # (L, K, MATCH_FIELDS)
+    shortest: NDArray[np.int64]  # (K,)
+    recent: NDArray[np.int64]  # (K, entries) hash -> position
+    maps: NDArray[np.int64]
+    entry: NDArray[np.int64]  # (L, M) which entries the lane consulted
+    old: NDArray[np.int64]  # (L, M) what they held
+    flip: NDArray[np.int64]  # (L, M) 1: the entry is about the bit being 0
+    limits: NDArray[np.int64]  # (M,)
+    inputs: NDArray[np.int32]  # (L, N)
+    selectors: NDArray[np.int64]  # (S,)
+    bases: NDArray[np.int64]  # (S + 1,) first row of each weight set
+    chosen: NDArray[np.int64]  # (L, S + 1) rows in use
+    weights: NDArray[np.int32]  # (rows, N)
+    mixed: NDArray[np.int64]  # (L, S) logits of the first layer
+    final_weights: NDArray[np.int64]  # (rows, S)
+    output: NDArray[np.int64]  # (L, 2) logit and probability of the final mixer
+    history: NDArray[np.uint8]  # (256, 2)
+    squash: NDArray[np.int32]
+    stretch: NDArray[np.int32]
+    reciprocal: NDArray[np.int64]
+    rates: NDArray[np.int64]
+    map_bases: NDArray[np.int64]  # direct, match, final maps
+    votes: NDArray[np.int64]
+    last_seen: NDArray[np.int64]  # (L, 256, 2)
+
+
+SELECTOR_ROWS = (2048, 256, 256, 256, 2048, 2048, 1024, 2048, 2048)
+FINAL_ROWS = 256
+VOTES = 4096
+
+
+def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
+    """An empty memory for a block of `size` bytes whose lanes begin at `starts`."""
+    history, counts = tables.history_tables()
+    lanes, contexts, direct, models = len(starts), len(profile.contexts), len(profile.direct), len(profile.matches)
+    slots_bits = min(profile.slots_bits, max(12, (2 * size * max(contexts, 1)).bit_length() - 1))
+    direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
+    match_bits = min(profile.match_bits, max(8, size.bit_length()))
+    entries = contexts + direct + models
+    match_base = contexts * tables.HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
+    final_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
+    finals = ((256, 1 << 16, 1 << 16))
+    bases = np.array([0, *np.cumsum([n * APM_STEPS for n in finals])[:-1]]) + final_base
+    maps = np.full(final_base + sum(finals) * APM_STEPS, ENTRY_START, np.int64)
+    p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
+    maps[: contexts * tables.HISTORIES] = np.tile(p << MAP_COUNT_BITS | HISTORY_START, contexts)
+    step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
+    maps[final_base:] = np.tile(step << MAP_COUNT_BITS | 6, sum(finals))
+    direct_bases = contexts * tables.HISTORIES + np.cumsum([0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
+    inputs = -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
+    sets = len(profile.selectors)
+    rows = [SELECTOR_ROWS[k] for k in profile.selectors]
+    weights = np.zeros((sum(rows), inputs), np.int32)
+    weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * 3 // (2 * entries)
+    limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * models
+    return Memory(
+        clock=np.zeros(8, np.int64),
+        text=np.zeros(size + 8, np.uint8),
+        starts=starts.astype(np.int64),
+        lane=np.zeros((lanes, LANE_FIELDS), np.int64),
+        kinds=np.array(profile.contexts, np.int64),
+        hashes=np.zeros((lanes, contexts), np.uint64),
+        slot=np.zeros((lanes, contexts), np.int64),
+        check=np.zeros((lanes, contexts), np.int64),
+        slots=np.zeros((1 << slots_bits) * SLOT_BYTES, np.uint8),
+        orders=np.array(profile.direct, np.int64),
+        direct=np.zeros((lanes, direct), np.int64),
+        match=np.zeros((lanes, models, MATCH_FIELDS), np.int64),
+        shortest=np.array(profile.matches, np.int64),
+        recent=np.zeros((models, 1 << match_bits), np.int64),
+        maps=maps,
+        entry=np.zeros((lanes, entries + len(finals)), np.int64),
+        old=np.zeros((lanes, entries + len(finals)), np.int64),
+        flip=np.zeros((lanes, entries + len(finals)), np.int64),
+        limits=np.array(limits + [profile.apm_limit] * len(finals), np.int64),
+        inputs=np.zeros((lanes, inputs), np.int32),
+        selectors=np.array(profile.selectors, np.int64),
+        bases=np.array([0, *np.cumsum(rows)], np.int64),
+        chosen=np.zeros((lanes, sets + 1), np.int64),
+        weights=weights,
+        mixed=np.zeros((lanes, sets), np.int64),
+        final_weights=np.full((FINAL_ROWS, sets), (1 << WEIGHT_BITS) // max(sets, 1), np.int64),
+        output=np.zeros((lanes, 2), np.int64),
+        history=history,
+        squash=tables.squash_table(),
+        stretch=tables.stretch_table(),
+        reciprocal=np.array([(1 << 17) // (2 * n + 3) for n in range(1024)], np.int64),
+        rates=np.array([profile.rate, profile.rate_extra, profile.final_rate, lanes], np.int64),
+        map_bases=np.array([*direct_bases[:direct], match_base, *bases], np.int64),
+        votes=np.zeros(VOTES, np.int64),
+        last_seen=np.zeros((lanes, 256, 2), np.int64),
+    )

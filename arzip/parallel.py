@@ -1,0 +1,58 @@
+"""Ordered work on several threads, with bounded look-ahead. Knows nothing of what the work is."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class CancelledError(Exception):
+    """Raised inside a worker whose result nobody waits for any more."""
+
+
+class Workers:
+    """A pool for `map`. Leaving the context cancels what is still running: work calls `check` now and then."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self.threads)
+        self._cancelled = threading.Event()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._cancelled.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raises CancelledError once the context is left."""
+        if self._cancelled.is_set():
+            raise CancelledError
+
+    def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+        """work(item) for each item, in order. Whatever is raised comes after all results before it."""
+        waiting: deque[Future[Out]] = deque()
+        fault: Exception | None = None
+        source = iter(items)
+        while True:
+            while fault is None and len(waiting) <= self.threads:
+                try:
+                    waiting.append(self._pool.submit(work, next(source)))
+                except StopIteration:
+                    break
+                except Exception as error:  # kept back until the results before it are out
+                    fault = error
+            if not waiting:
+                break
+            yield waiting.popleft().result()
+        if fault is not None:
+            raise fault

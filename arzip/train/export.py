@@ -1,0 +1,62 @@
+"""Float network -> integer weights file, and back (a run can go on from an exported model)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from arzip.network import spec
+from arzip.network.weights import Weights
+from arzip.train.model import FloatNetwork
+
+
+def sigmoid_table() -> NDArray[np.int32]:
+    """Entries k = -512..511: round(2**16 / (1 + exp(-k / 64))), by float64; the file carries the result."""
+    k = np.arange(-spec.GATE_ENTRIES // 2, spec.GATE_ENTRIES // 2)
+    return np.rint((1 << spec.GATE_BITS) / (1 + np.exp(-k / (1 << spec.GATE_STEP_BITS)))).astype(np.int32)
+
+
+def exponential_table() -> NDArray[np.int32]:
+    """Entries k = 0..2047: max(1, round(2**20 exp(-k / 128)))."""
+    k = np.arange(spec.SOFTMAX_ENTRIES)
+    return np.maximum(1, np.rint(spec.SOFTMAX_ONE * np.exp(-k / (1 << spec.SOFTMAX_STEP_BITS)))).astype(np.int32)
+
+
+def quantise(value: torch.Tensor, bits: int) -> NDArray[np.int8]:
+    """Round to multiples of 2**-bits, clipped to int8 without -128."""
+    return torch.round(value.detach().cpu() * 2**bits).clamp(-127, 127).to(torch.int8).numpy()
+
+
+def export_tensors(net: FloatNetwork) -> dict[str, NDArray[np.generic]]:
+    """The tensors of the weights file."""
+    tensors: dict[str, NDArray[np.generic]] = {
+        "sigmoid": sigmoid_table(),
+        "exponential": exponential_table(),
+        "ngram": quantise(net.ngram, spec.EMBEDDING_BITS),
+    }
+    for name, shape in net.config.shapes().items():
+        if name == "ngram":
+            continue
+        value = net.p[name.replace(".", "_")]
+        if len(shape) == 1:
+            tensors[name] = torch.round(value.detach().cpu() * 2**spec.RESIDUAL_BITS).to(torch.int32).numpy()
+        else:
+            tensors[name] = quantise(value, spec.EMBEDDING_BITS if name == "byte" else spec.WEIGHT_BITS)
+    return tensors
+
+
+@torch.no_grad()
+def import_weights(weights: Weights) -> FloatNetwork:
+    """A float network that starts where an exported model stopped."""
+    net = FloatNetwork(weights.config)
+    net.ngram = torch.from_numpy(weights.tensors["ngram"].astype(np.float32)) / 2**spec.EMBEDDING_BITS
+    for name, shape in weights.config.shapes().items():
+        if name != "ngram":
+            bits = spec.RESIDUAL_BITS if len(shape) == 1 else spec.WEIGHT_BITS
+            bits = spec.EMBEDDING_BITS if name == "byte" else bits
+            value = torch.from_numpy(weights.tensors[name].astype(np.float32)) * float(Fraction(1, 2**bits))
+            net.p[name.replace(".", "_")].copy_(value)
+    return net

@@ -1,0 +1,198 @@
+"""The file system's promises: an output is complete or absent, and nothing that exists is lost."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from arzip import files
+from arzip.errors import ArzipError, OutputError
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[files.Source]:
+    path = tmp_path / "source"
+    path.write_bytes(b"raw")
+    with files.open_source(str(path)) as opened:
+        yield opened
+
+
+def names(folder: Path) -> set[str]:
+    return set(os.listdir(folder))
+
+
+def write(path: Path, data: bytes, source: files.Source, *, overwrite: bool = False) -> None:
+    with files.open_output(str(path), source, overwrite=overwrite) as sink:
+        sink.write(data)
+
+
+def test_output_appears_only_when_complete(tmp_path: Path, source: files.Source) -> None:
+    target = tmp_path / "out"
+    with files.open_output(str(target), source, overwrite=False) as sink:
+        sink.write(b"half ")
+        assert not target.exists()
+        sink.write(b"and half")
+    assert target.read_bytes() == b"half and half"
+    assert names(tmp_path) == {"source", "out"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_failed_output_leaves_nothing(tmp_path: Path, source: files.Source, overwrite: bool) -> None:
+    with pytest.raises(ArzipError), files.open_output(str(tmp_path / "out"), source, overwrite=overwrite) as sink:
+        sink.write(b"half")
+        raise ArzipError("stop")
+    assert names(tmp_path) == {"source"}
+
+
+def test_existing_output_survives_an_error_half_way(tmp_path: Path, source: files.Source) -> None:
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), files.open_output(str(target), source, overwrite=True) as sink:
+        sink.write(b"new")
+        raise KeyboardInterrupt
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == {"source", "out"}
+
+
+def test_existing_output_is_refused_before_anything_is_written(tmp_path: Path, source: files.Source) -> None:
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    with pytest.raises(OutputError, match="exists already"):
+        write(target, b"new", source)
+    write(target, b"new", source, overwrite=True)
+    assert target.read_bytes() == b"new"
+
+
+def test_name_taken_in_the_meantime_is_not_overwritten(tmp_path: Path, source: files.Source) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(OutputError), files.open_output(str(target), source, overwrite=False) as sink:
+        sink.write(b"late")
+        target.write_bytes(b"early")
+    assert target.read_bytes() == b"early"
+    assert names(tmp_path) == {"source", "out"}
+
+
+def test_output_appears_where_the_file_system_has_no_hard_links(
+    tmp_path: Path, source: files.Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", link)
+    write(tmp_path / "out", b"new", source)
+    assert names(tmp_path) == {"source", "out"}
+
+
+def test_mode_and_mtime_carried(tmp_path: Path) -> None:
+    path, target = tmp_path / "source", tmp_path / "out"
+    path.write_bytes(b"raw")
+    path.chmod(0o4640)
+    os.utime(path, ns=(1_000_000_000_123_456_789, 1_111_111_111_123_456_789))
+    with files.open_source(str(path)) as source:
+        write(target, b"new", source)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640  # not the set-user-id bit
+    assert target.stat().st_mtime_ns == 1_111_111_111_123_456_789
+
+
+def test_unfinished_output_is_closed_to_others(tmp_path: Path, source: files.Source) -> None:
+    with files.open_output(str(tmp_path / "out"), source, overwrite=False) as sink:
+        assert stat.S_IMODE(os.fstat(sink.fileno()).st_mode) == 0o600
+
+
+def test_device_is_written_to_and_not_replaced(tmp_path: Path, source: files.Source) -> None:
+    write(Path(os.devnull), b"new", source, overwrite=True)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_link_is_followed_and_stays_a_link(tmp_path: Path, source: files.Source) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "real")
+    with pytest.raises(OutputError, match="exists"):
+        write(tmp_path / "link", b"new", source)
+    write(tmp_path / "link", b"new", source, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "real").read_bytes() == b"new"
+
+
+def test_output_that_is_the_input_is_refused(tmp_path: Path, source: files.Source) -> None:
+    os.link(tmp_path / "source", tmp_path / "same")
+    for name in ("source", "same"):
+        with pytest.raises(OutputError, match="is the input itself"):
+            write(tmp_path / name, b"new", source, overwrite=True)
+    assert (tmp_path / "source").read_bytes() == b"raw"
+
+
+@pytest.mark.parametrize("path", ["folder", "missing/out", "source/out"])
+def test_impossible_output_is_a_one_line_error(tmp_path: Path, source: files.Source, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError) as caught:
+        write(tmp_path / path, b"new", source, overwrite=True)
+    assert path in str(caught.value) and "\n" not in str(caught.value) and "Errno" not in str(caught.value)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_full_disk_is_a_one_line_error(source: files.Source) -> None:
+    with pytest.raises(OutputError, match=r"^/dev/full: no space left on device$"):
+        write(Path("/dev/full"), b"new", source)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_without_permission_is_a_one_line_error(tmp_path: Path, source: files.Source) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="permission denied"):
+        write(folder / "out", b"new", source)
+
+
+def test_folder_link_and_pipe_are_no_sources(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"raw")
+    (tmp_path / "link").symlink_to("source")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ArzipError, match="is a directory"), files.open_source(str(tmp_path), special=True):
+        pass
+    for name in ("link", "pipe"):
+        with pytest.raises(files.SkippedError), files.open_source(str(tmp_path / name)):
+            pass
+    with files.open_source(str(tmp_path / "link"), special=True) as source:
+        assert source.stream.read() == b"raw"
+
+
+@pytest.mark.parametrize("name", ["missing", "source/", "\udcff"])
+def test_missing_source_is_a_one_line_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "source").write_bytes(b"raw")
+    with pytest.raises(ArzipError, match=r"^no such file|^not a directory"), files.open_source(f"{tmp_path}/{name}"):
+        pass
+
+
+def test_source_is_removed_unless_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(b"raw")
+    with files.open_source(str(path)) as source:
+        path.write_bytes(b"more than before")
+        with pytest.raises(files.SkippedError, match="has changed"):
+            files.remove_source(source)
+    with files.open_source(str(path)) as source:
+        files.remove_source(source)
+    assert not path.exists()
+
+
+def test_write_takes_more_than_a_pipe_holds() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    data = os.urandom(1 << 20)
+    child = os.fork()
+    if child == 0:  # the test's own reader, so that a full pipe empties
+        os.close(writer)
+        size = 0
+        while chunk := os.read(reader, 4096):
+            size += len(chunk)
+        os._exit(0 if size == len(data) else 1)
+    os.close(reader)
+    with files.Sink(writer, "pipe") as sink:
+        assert sink.write(data) == len(data)
+    assert os.waitpid(child, 0)[1] == 0

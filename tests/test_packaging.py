@@ -1,0 +1,32 @@
+"""What is installed is all of what the checkout has: no sub-package and no weights file is forgotten."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+import arzip
+from arzip.models import paths
+from arzip.version import __version__
+
+CHECKOUT = Path(__file__).parent.parent
+INSTALLED = Path(arzip.__file__).parent
+
+
+def test_every_module_is_installed() -> None:
+    sources = {path.relative_to(CHECKOUT / "arzip") for path in (CHECKOUT / "arzip").rglob("*.py")}
+    assert sources and sources == {path.relative_to(INSTALLED) for path in INSTALLED.rglob("*.py")}
+    assert (INSTALLED / "py.typed").exists()
+
+
+def test_every_weights_file_is_found() -> None:
+    assert {path.name for path in (CHECKOUT / "models").glob("*.safetensors")} <= {path.name for path in paths()}
+
+
+def test_metadata_has_the_version() -> None:
+    try:
+        assert version("arzip") == __version__
+    except PackageNotFoundError:
+        pytest.skip("runs in a checkout that isn't installed")
