@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from arzip import files
+from arzip import files, process
 from arzip.cli_args import Settings, expand_levels
 from arzip.cli_options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
 from arzip.cli_talk import ERROR, Talk
@@ -103,14 +103,15 @@ def models(**options: Any) -> int:
 
 
 @click.command("eval", context_settings=CONTEXT)
-@grouped(FILES, LEVEL, MODEL, JSON, TALK)
+@grouped(FILES, LEVEL, MODEL, JSON, TALK, PROGRESS)
 def evaluate(names: tuple[str, ...], **options: Any) -> int:
     """Show bits per byte of each FILE, of its archive and of the model alone; writes nothing."""
-    from arzip import cli_tables
+    from arzip import cli_jobs, cli_tables
 
     settings = Settings(**options)
     rows: list[dict[str, Any]] = []
-    code = Talk(settings).each(names or ("-",), lambda name: rows.append(cli_tables.evaluate(name, settings)))
+    talk = Talk(settings)
+    code = talk.each(names or ("-",), lambda name: rows.append(cli_jobs.evaluate(name, settings, talk)))
     cli_tables.print_evaluations(rows, settings)
     return code
 
@@ -164,16 +165,17 @@ def run_list(names: Sequence[str], settings: Settings) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv's) and return its exit code. Never raises for what a user can cause."""
     args = list(sys.argv[1:] if argv is None else argv)
+    process.fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold anything
     try:
-        with files.stopped_by_signals():
+        with process.stopped_by_signals():
             return _run(args)
     except BrokenPipeError:
-        files.abandon_stdout()
+        process.abandon_stdout()
         return CLOSED_PIPE
     except OSError as error:  # of text on stdout; files have their own handling
-        files.abandon_stdout()
+        process.abandon_stdout()
         click.echo(f"arzip: standard output: {files.reason(error)}", err=True)
         return ERROR
 

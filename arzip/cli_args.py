@@ -9,8 +9,9 @@ from itertools import islice
 
 import click
 
+from arzip import levels
+
 SUFFIX = ".arz"
-DEFAULT_LEVEL = 6
 
 # Options that take a value: in "-mT9" the 9 belongs to nobody but T.
 _SHORT_WITH_VALUE = "omT"
@@ -22,7 +23,7 @@ _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_S
 class Settings:
     """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal."""
 
-    level: int = DEFAULT_LEVEL
+    level: int = levels.DEFAULT
     model: str | None = None
     device: str = "auto"
     threads: int = 0
@@ -40,6 +41,8 @@ class Settings:
         """Raises click.UsageError on options that contradict each other or the files."""
         if self.stdout and self.output is not None:
             raise click.UsageError("-c and -o: one output is enough")
+        if self.output == "":
+            raise click.UsageError("-o names no file")
         if self.output is not None and len(files) > 1:
             raise click.UsageError("-o names one output, but there are several files")
         if self.rm and self.to_stdout:

@@ -64,8 +64,7 @@ def decompress(name: str, settings: Settings, talk: Talk) -> None:
 def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
     """Decompress `name` to nowhere; the record that --json prints. Raises ArzipError if it isn't sound."""
     with files.open_source(name, special=True) as source, open(os.devnull, "wb") as nowhere:
-        if name == "-":
-            _refuse_terminal(source, settings)
+        _refuse_terminal(source, settings)
         from arzip import codec
 
         with talk.progress(name, source.size_bytes, of_archive=True) as progress:
@@ -77,6 +76,22 @@ def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
         "raw_bytes": summary.raw_bytes,
         "archive_bytes": summary.archive_bytes,
         "blocks": summary.blocks,
+    }
+
+
+def evaluate(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
+    """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError."""
+    with files.open_source(name, special=True) as source:
+        _refuse_terminal(source, settings)
+        from arzip import codec
+
+        with talk.progress(name, source.size_bytes, of_archive=False) as progress:
+            result = codec.evaluate(source.stream, codec_options(settings), progress)
+    return {
+        "name": name,
+        "raw_bytes": result.raw_bytes,
+        "archive_bytes": result.archive_bytes,
+        "model_bits": result.model_bits,
     }
 
 

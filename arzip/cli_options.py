@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from arzip.cli_args import DEFAULT_LEVEL
+from arzip import levels
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,8 +35,8 @@ LEVEL = click.option(
     "--level",
     cls=LevelOption,
     type=click.IntRange(1, 9),
-    default=DEFAULT_LEVEL,
-    help=f"1 is the fastest, 9 the smallest; {DEFAULT_LEVEL} if you don't say.",
+    default=levels.DEFAULT,
+    help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
 )
 OUTPUT = grouped(
     click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),

@@ -91,21 +91,6 @@ def print_models(rows: Sequence[Row], settings: Settings) -> None:
     print_table(lines, left=3)
 
 
-def evaluate(name: str, settings: Settings) -> Row:
-    """`eval` of one file: sizes in bytes, the model's cost in bits. Raises ArzipError."""
-    with files.open_source(name, special=True) as source:
-        from arzip import codec
-        from arzip.cli_jobs import codec_options
-
-        result = codec.evaluate(source.stream, codec_options(settings))
-    return {
-        "name": name,
-        "raw_bytes": result.raw_bytes,
-        "archive_bytes": result.archive_bytes,
-        "model_bits": result.model_bits,
-    }
-
-
 def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
     """`eval`: a line a file, and the total of several."""
     if settings.json:

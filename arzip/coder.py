@@ -33,9 +33,9 @@ class Encoder:
     def finish(self) -> bytes:
         """The stream as big-endian words, cut as short as a reader allows who takes missing bytes for zeros."""
         words, (lower, width) = self._stream.pos()
-        sealed = int.from_bytes(
-            self._stream.get_compressed().astype(">u4").tobytes()[: 4 * words + 8].ljust(4 * words + 8, b"\0"), "big"
-        )
+        stream: bytes = self._stream.get_compressed().astype(">u4").tobytes()
+        size = 4 * words + 8
+        sealed = int.from_bytes(stream[:size].ljust(size, b"\0"), "big")
         # The end of the stream may be any point of [first, first + width); a carry may still reach its words.
         first = (sealed >> 64 << 64) + lower
         if not first <= sealed < first + width:
@@ -44,7 +44,7 @@ class Encoder:
             point = -(-first >> zeros) << zeros
             if point < first + width:
                 break
-        return point.to_bytes(4 * words + 8, "big").rstrip(b"\0")
+        return int(point).to_bytes(size, "big").rstrip(b"\0")
 
 
 def cost_bits(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> float:

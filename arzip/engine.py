@@ -5,16 +5,13 @@ Any two engines of one model make the same streams (tests hold them to it). Must
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from arzip import lanes as lane_loop
-from arzip.lanes import Tick
+from arzip.lanes import Cost, Tick
 from arzip.network import cpu
 from arzip.network.weights import Weights, load_weights
-
-Cost = Callable[[float], None]
 
 
 class Engine(Protocol):

@@ -11,18 +11,13 @@ import io
 import os
 import secrets
 import select
-import signal
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, BinaryIO
 
 from arzip.errors import ArzipError, OutputError
-
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _unfinished: set[str] = set()
 
@@ -223,29 +218,8 @@ def _publish(temporary: str, target: str, overwrite: bool) -> None:
             os.close(folder)
 
 
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Inside, SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for path in list(_unfinished):
-            with suppress(OSError):
-                os.unlink(path)
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in taken:  # one that is ignored (nohup, a background job) stays so
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in taken.items():
-            signal.signal(number, handler)
-
-
-def abandon_stdout() -> None:
-    """Point the standard output at nothing, so that Python doesn't complain about unwritten text when it exits."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    os.close(nowhere)
+def remove_unfinished() -> None:
+    """Remove every output that is being written: for a signal, which may come at any point."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            os.unlink(path)

@@ -22,6 +22,7 @@ NO_WORDS = np.zeros(0, np.uint32)
 NO_BITS = np.zeros(0, np.uint8)
 
 Tick = Callable[[int], None]
+Cost = Callable[[float], None]
 
 
 def lane_starts(size_bytes: int, lanes: int) -> NDArray[np.int64]:
@@ -105,7 +106,7 @@ def run_steps(network, state, text, starts, first_step, end_step, last, register
     return at
 
 
-def encode_block(network: cpu.Network, raw: bytes, lanes: int, tick: Tick, cost: Callable[[float], None] | None) -> bytes:
+def encode_block(network: cpu.Network, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:
     """Raw bytes -> one range-coded stream. `tick` hears of every chunk's bytes, `cost` of its -log2 p in bits."""
     text = np.frombuffer(bytearray(raw), np.uint8)
     starts, steps, chunk = lane_starts(text.size, lanes), steps_of(text.size, lanes), -(-CHUNK_BYTES // lanes)

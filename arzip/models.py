@@ -71,7 +71,7 @@ def find(name_or_path: str) -> Path:
 
 def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
     """The weights file with this digest. Raises ModelMissingError saying which file is missing."""
-    for path in [preferred] * (preferred is not None) + list(paths()):
+    for path in ([preferred] if preferred else []) + list(paths()):
         if file_digest(path) == digest:
             return path
     raise ModelMissingError(

@@ -71,7 +71,7 @@ def salvage(source: BinaryIO, sink: BinaryIO, options: Options) -> Summary:
     return Summary(13, len(source.read()), 1)
 
 
-def evaluate(source: BinaryIO, options: Options) -> Evaluation:
+def evaluate(source: BinaryIO, options: Options, progress: Progress = None) -> Evaluation:
     raw = source.read()
     return Evaluation(len(raw), len(zlib.compress(raw)), 2.0 * len(raw))
 

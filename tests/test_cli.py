@@ -306,6 +306,7 @@ def test_quiet_keeps_the_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
         ["list", "--rm", "a"],
         ["models", "a"],
         ["-o"],
+        ["-o", "", "a"],
     ],
 )
 def test_usage_error_is_one_line_and_code_1(args: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -377,6 +378,16 @@ def test_full_disk_under_stdout_is_one_line(args: list[str]) -> None:
         err = process.communicate()[1].decode()
     assert one_line(err) and "no space left" in err
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_stream_is_not_mistaken_for_a_file(closed: str) -> None:
+    put("a")
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", RUN_STUBBED]
+    assert subprocess.run([*command, "-v", "a"], capture_output=True, check=False).returncode == 0
+    assert Path("a.arz").read_bytes().startswith(stub_codec.MAGIC)
+    through = subprocess.run([*command, "-c", "-"], input=b"words", capture_output=True, check=False)
+    assert through.returncode == (0 if closed == "2>&-" else 1)
 
 
 def test_verbose_says_sizes_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:

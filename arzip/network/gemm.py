@@ -41,8 +41,9 @@ def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
 
 def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
     """What each sum (N,) starts from: the bias less the share of the activations' offset."""
-    start = -OFFSET * weight.sum(axis=1, dtype=np.int32)
-    return (start if bias is None else start + bias).astype(np.int32)
+    start: NDArray[np.int32] = np.zeros(len(weight), np.int32) if bias is None else bias.astype(np.int32)
+    start -= np.int32(OFFSET) * weight.sum(axis=1, dtype=np.int32)
+    return start
 
 
 def _tile_intrinsic(rows: int) -> Any:
@@ -52,8 +53,8 @@ def _tile_intrinsic(rows: int) -> Any:
     start values with its stride in bytes; k; the mode.
     """
 
-    def tile(typingctx: Any, a: Any, a_step: Any, w: Any, w_step: Any, s: Any, c: Any, c_step: Any, k: Any, mode: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k, mode):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             a, a_step, w, w_step, s, c, c_step, k, mode = args
             i32, i64 = ir.IntType(32), ir.IntType(64)
             vector = ir.VectorType(i32, LANES)
@@ -63,13 +64,13 @@ def _tile_intrinsic(rows: int) -> Any:
             dot = ir.InlineAsm(signature_, "vpdpbusd $3, $2, $0", "=v,0,v,v", side_effect=False)
             tiles = [(r, v) for r in range(rows) for v in range(TILE_VECTORS)]
 
-            def at(base: Any, step: Any, times: int) -> Any:
+            def at(base, step, times):  # type: ignore[no-untyped-def]
                 return builder.add(base, builder.mul(step, ir.Constant(i64, times)))
 
-            def pointer(address: Any, kind: Any) -> Any:
+            def pointer(address, kind):  # type: ignore[no-untyped-def]
                 return builder.inttoptr(address, kind.as_pointer())
 
-            def load(address: Any, kind: Any) -> Any:
+            def load(address, kind):  # type: ignore[no-untyped-def]
                 return builder.load(pointer(address, kind), align=1)
 
             line = ir.Constant(i64, LANES * GROUP)

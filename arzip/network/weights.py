@@ -6,8 +6,10 @@ Knows the file's layout and digest. Must not know how a step is computed.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +29,12 @@ class Weights:
     """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata."""
 
     config: NetworkConfig
-    tensors: dict[str, NDArray[np.generic]]
+    tensors: dict[str, NDArray[Any]]
     digest: bytes
     metadata: dict[str, str]
 
 
-def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[np.generic]], metadata: dict[str, str]) -> bytes:
+def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
     """The file's bytes. The digest of a model is the first four bytes of their SHA-256."""
     check_tensors(config, tensors)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
@@ -62,12 +64,10 @@ def parse_weights(data: bytes, name: str) -> Weights:
 
 
 def _metadata(header: bytes) -> dict[str, str]:
-    import json
-
     return dict(json.loads(header)["__metadata__"])
 
 
-def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[np.generic]]) -> None:
+def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:
     """Raises ValueError unless every tensor of the network is there in its shape and dtype."""
     shapes = config.shapes() | {"sigmoid": (spec.GATE_ENTRIES,), "exponential": (spec.SOFTMAX_ENTRIES,)}
     for name, shape in shapes.items():

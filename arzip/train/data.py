@@ -102,8 +102,9 @@ class Windows:
             if self.rng.random() < DOCUMENT_START_SHARE:
                 start = int(source.train[self.rng.integers(len(source.train)), 0])
             else:
-                span = np.searchsorted(source.train[:, 0], self.rng.integers(source.data.size), "right") - 1
-                lo, hi = source.train[max(span, 0)]
+                place = int(self.rng.integers(source.data.size))
+                span = int(np.searchsorted(source.train[:, 0], place, "right")) - 1
+                lo, hi = (int(n) for n in source.train[max(span, 0)])
                 start = int(self.rng.integers(lo, max(hi - self.length, lo) + 1))
             end = min(start + SEGMENT_BYTES, source.data.size)
             if end - start >= self.length and not self.is_held_out(source, start, end):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +17,17 @@ from arzip.train.model import FloatNetwork
 def sigmoid_table() -> NDArray[np.int32]:
     """Entries k = -512..511: round(2**16 / (1 + exp(-k / 64))), by float64; the file carries the result."""
     k = np.arange(-spec.GATE_ENTRIES // 2, spec.GATE_ENTRIES // 2)
-    return np.rint((1 << spec.GATE_BITS) / (1 + np.exp(-k / (1 << spec.GATE_STEP_BITS)))).astype(np.int32)
+    values = (1 << spec.GATE_BITS) / (1 + np.exp(-k / (1 << spec.GATE_STEP_BITS)))
+    table: NDArray[np.int32] = np.rint(values).astype(np.int32)
+    return table
 
 
 def exponential_table() -> NDArray[np.int32]:
     """Entries k = 0..2047: max(1, round(2**20 exp(-k / 128)))."""
     k = np.arange(spec.SOFTMAX_ENTRIES)
-    return np.maximum(1, np.rint(spec.SOFTMAX_ONE * np.exp(-k / (1 << spec.SOFTMAX_STEP_BITS)))).astype(np.int32)
+    values = spec.SOFTMAX_ONE * np.exp(-k / (1 << spec.SOFTMAX_STEP_BITS))
+    table: NDArray[np.int32] = np.maximum(1, np.rint(values)).astype(np.int32)
+    return table
 
 
 def quantise(value: torch.Tensor, bits: int) -> NDArray[np.int8]:
@@ -30,9 +35,9 @@ def quantise(value: torch.Tensor, bits: int) -> NDArray[np.int8]:
     return torch.round(value.detach().cpu() * 2**bits).clamp(-127, 127).to(torch.int8).numpy()
 
 
-def export_tensors(net: FloatNetwork) -> dict[str, NDArray[np.generic]]:
+def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
     """The tensors of the weights file."""
-    tensors: dict[str, NDArray[np.generic]] = {
+    tensors: dict[str, NDArray[Any]] = {
         "sigmoid": sigmoid_table(),
         "exponential": exponential_table(),
         "ngram": quantise(net.ngram, spec.EMBEDDING_BITS),

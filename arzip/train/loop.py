@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from arzip.engine import CpuEngine
 from arzip.network import context
 from arzip.network.spec import NetworkConfig
+from arzip.network.weights import Weights
 from arzip.train.data import Source, Windows, held_out_rows
 from arzip.train.model import FloatNetwork, State
 
@@ -80,6 +82,16 @@ def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str)
     return result
 
 
+def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
+    """What `evaluate` gives, by the integer network that runs: each row a lane."""
+    engine, result = CpuEngine(weights), {}
+    for kind, text in rows.items():
+        bits: list[float] = []
+        engine.encode(text.tobytes(), len(text), lambda _: None, bits.append)
+        result[kind] = sum(bits) / text.size
+    return result
+
+
 class Trainer:
     """Model, optimisers, clock and data position of one run."""
 
@@ -133,7 +145,7 @@ class Trainer:
         self.seconds += time.monotonic() - began
         self.seen_bytes += target.numel()
         self.steps += 1
-        return float(loss) / NATS_PER_BIT
+        return float(loss.detach()) / NATS_PER_BIT
 
     @torch.no_grad()
     def update_ngrams(self, rows: Tensor, grad: Tensor, lr: float) -> None:

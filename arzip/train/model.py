@@ -39,7 +39,7 @@ class Scan(torch.autograd.Function):
     """h_t = h_{t-1} + f_t (c_t - h_{t-1}) over the first axis; returns all h (T, B, d)."""
 
     @staticmethod
-    def forward(ctx, f: Tensor, c: Tensor, h0: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx, f: Tensor, c: Tensor, h0: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         h = torch.empty_like(f)
         last = h0
         for t in range(f.shape[0]):
@@ -49,7 +49,7 @@ class Scan(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def,override]
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         f, c, h0, h = ctx.saved_tensors
         dh = torch.empty_like(h)
         dh[-1] = grad[-1]
@@ -99,7 +99,7 @@ class FloatNetwork(nn.Module):
         self.ngram = torch.zeros(config.shapes()["ngram"])
         self.mix_in, self.mix_out = mix_in, mix_out
 
-    def compile(self) -> None:  # type: ignore[override]
+    def compile(self) -> None:
         """Fuse the element-wise work (needs a C++ compiler; worth it for runs of over some minutes)."""
         self.mix_in = torch.compile(mix_in, dynamic=False)
         self.mix_out = torch.compile(mix_out, dynamic=False)
