@@ -30,7 +30,8 @@ class Main(click.Command):
             formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in COMMANDS.items()])
         with formatter.section("Exit codes"):
             codes = [("0", "all is well"), ("1", "an error"), ("2", "a warning: something was skipped or left out")]
-            formatter.write_dl([*codes, ("130, 143", "stopped by Ctrl-C or SIGTERM: no output, nothing changed")])
+            codes += [("130, 143", "stopped by Ctrl-C or SIGTERM: no output"), ("141", "a closed pipe")]
+            formatter.write_dl(codes)
 
 
 @click.command(cls=Main, context_settings=CONTEXT)
@@ -172,10 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with process.stopped_by_signals():
             return _run(args)
     except BrokenPipeError:
-        process.abandon_stdout()
         return CLOSED_PIPE
     except OSError as error:  # of text on stdout; files have their own handling
-        process.abandon_stdout()
         click.echo(f"arzip: standard output: {files.reason(error)}", err=True)
         return ERROR
 

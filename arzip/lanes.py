@@ -17,7 +17,7 @@ from arzip import coder
 from arzip.network import cpu
 
 PROBABILITY_ONE = 1 << coder.PROBABILITY_BITS
-CHUNK_BYTES = 1 << 17  # coded between two ticks; bounds the memory that bits and probabilities take
+CHUNK_BYTES = 1 << 15  # coded between two ticks; bounds the memory that bits and probabilities take
 NO_WORDS = np.zeros(0, np.uint32)
 NO_BITS = np.zeros(0, np.uint8)
 

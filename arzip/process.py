@@ -1,4 +1,4 @@
-"""What a well-behaved process owes the system: standard streams that are there, and a quiet end. Knows no archives."""
+"""What a well-behaved process owes the system: standard streams that are there, an orderly end. Knows no archives."""
 
 from __future__ import annotations
 
@@ -42,10 +42,3 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in taken.items():
             signal.signal(number, handler)
-
-
-def abandon_stdout() -> None:
-    """Point the standard output at nothing, so that Python doesn't complain about unwritten text when it exits."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)

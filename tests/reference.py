@@ -99,7 +99,7 @@ class Lane:
         x = self.embedding()
         for k in range(self.network.blocks):
             x = self.block(k, x)
-            assert max(map(abs, x)) < 1 << 24, "a model that the format forbids"
+            assert len(x) * max(map(abs, x)) ** 2 < 1 << 59, "a model that the format forbids"
         logits = [s + b for s, b in zip(product(lists["out"], norm(x)), lists["out_bias"], strict=True)]
         top = max(logits)
         return [lists["exponential"][min((top - value + 16) >> 5, 2047)] for value in logits]

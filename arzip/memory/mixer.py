@@ -13,7 +13,7 @@ from numba import njit
 from arzip.memory.spec import WEIGHT_LIMIT
 from arzip.memory.tables import LOGIT_LIMIT, OUTPUT_LIMIT
 
-GRADIENT_BITS = 22
+GRADIENT_BITS = 14
 
 
 @njit(cache=True, forceinline=True, _nrt=False)

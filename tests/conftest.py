@@ -1,0 +1,45 @@
+"""Fixtures for all tests. Imports what is heavy only when a test asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from arzip.codec import Options
+
+# The first example may wait for a compiler, and machines are slow at times: no deadline.
+settings.register_profile("arzip", deadline=None)
+settings.load_profile("arzip")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights file of a tiny random network that expects small letters."""
+    import tiny
+
+    from arzip.network.weights import dump_weights
+
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    path.write_bytes(dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny"}))
+    return path
+
+
+@pytest.fixture
+def options(tiny_model: Path) -> Options:
+    """The tiny model, one thread."""
+    from arzip.codec import Options
+
+    return Options(model=str(tiny_model), threads=1)
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 1000 bytes in up to 7 lanes of at least 16 bytes, at every level."""
+    from arzip import levels
+
+    monkeypatch.setattr(levels, "LEVELS", (levels.Level(1000, 7, "small"),) * 9)
+    monkeypatch.setattr(levels, "LANE_BYTES", 16)

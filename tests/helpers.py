@@ -1,0 +1,63 @@
+"""The one round-trip check, and the texts and sources that tests share."""
+
+from __future__ import annotations
+
+import io
+import pydoc_data.topics
+import random
+
+from arzip import codec
+from arzip.codec import Options, Summary
+
+
+def compress(raw: bytes, options: Options) -> bytes:
+    sink = io.BytesIO()
+    summary = codec.compress(io.BytesIO(raw), sink, options)
+    assert (summary.raw_bytes, summary.archive_bytes) == (len(raw), len(sink.getvalue()))
+    return sink.getvalue()
+
+
+def decompress(archive: bytes, options: Options) -> bytes:
+    sink = io.BytesIO()
+    summary = codec.decompress(io.BytesIO(archive), sink, options)
+    assert (summary.raw_bytes, summary.archive_bytes) == (len(sink.getvalue()), len(archive))
+    return sink.getvalue()
+
+
+def check_roundtrip(raw: bytes, options: Options) -> bytes:
+    """The archive of `raw`, which came back whole and, whatever it holds, hardly grew."""
+    archive = compress(raw, options)
+    assert decompress(archive, options) == raw
+    assert len(archive) <= len(raw) + 32 + len(raw) // 1000
+    return archive
+
+
+def count_blocks(archive: bytes, options: Options) -> int:
+    summary: Summary = codec.decompress(io.BytesIO(archive), io.BytesIO(), options)
+    return summary.blocks
+
+
+def words(size_bytes: int, seed: int = 0) -> bytes:
+    """Text of small letters, which the tiny model shrinks."""
+    source = random.Random(seed)
+    text = b"".join(bytes(source.choices(b"aeinorst", k=source.randint(1, 9))) + b" " for _ in range(size_bytes))
+    return text[:size_bytes]
+
+
+def english(size_bytes: int) -> bytes:
+    """English that every Python brings along."""
+    return "".join(pydoc_data.topics.topics.values()).encode()[:size_bytes]
+
+
+class Drip:
+    """A source like a pipe: gives a few bytes a read, and can't seek."""
+
+    def __init__(self, data: bytes, most_bytes: int = 700) -> None:
+        self._rest = data
+        self._random = random.Random(0)
+        self._most_bytes = most_bytes
+
+    def read(self, size: int = -1, /) -> bytes:
+        size = min(size if size >= 0 else len(self._rest), self._random.randint(1, self._most_bytes))
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece

@@ -1,0 +1,385 @@
+"""The network is a function of integers: what docs/FORMAT.md says, alike on every processor, lane by lane."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+import tiny
+from helpers import english
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from arzip import coder, lanes, models
+from arzip.errors import ModelError, ModelMissingError
+from arzip.network import cpu, gemm
+from arzip.network.spec import NetworkConfig
+from arzip.network.weights import CONFIG_KEY, Weights, dump_weights, load_weights, parse_weights
+
+needs_vnni = pytest.mark.skipif(
+    not gemm.HAS_VNNI, reason="this processor has no AVX-512 VNNI: only gemm_plain runs here"
+)
+MODES = [gemm.STORE, gemm.ADD, gemm.ADD_TWICE]
+MODELS = {
+    "lively": (tiny.lively(), tiny.SHAPE),
+    "other shape": (tiny.lively(tiny.OTHER_SHAPE, seed=2), tiny.OTHER_SHAPE),
+    "extreme": (tiny.extreme(), tiny.SHAPE),
+    "nearly all alike": (tiny.extreme(alike=0.9), tiny.SHAPE),
+    "all 127": (tiny.extreme(alike=1.0), tiny.SHAPE),
+    "all -127": (tiny.extreme(alike=0.0), tiny.SHAPE),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> Weights:
+    return tiny.weights(*MODELS[request.param])
+
+
+@pytest.fixture(scope="module")
+def network() -> cpu.Network:
+    return cpu.load_network(tiny.weights(tiny.lively()))
+
+
+def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
+    """(steps, L) bytes: English, the bytes of UTF-8 text, and noise."""
+    source = np.random.default_rng(3)
+    text = (
+        np.frombuffer(english(2 * lane_count * steps)[: lane_count * steps], np.uint8)
+        .reshape(lane_count, steps)
+        .T.copy()
+    )
+    text[:, 1::3] |= source.choice(np.array([0, 0, 128], np.uint8), text[:, 1::3].shape)
+    text[:, 2::3] = source.integers(0, 256, text[:, 2::3].shape)
+    return text
+
+
+def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Weights (steps, L, 256) before each byte of text (steps, L)."""
+    state = cpu.init_state(network, text.shape[1])
+    seen = np.concatenate([np.zeros((1, text.shape[1]), np.uint8), text[:-1]])
+    result = []
+    for row in seen:
+        cpu.step(network, state, row, text.shape[1])
+        result.append(state.weights.copy())
+    return np.stack(result)
+
+
+# ------------------------------------------------------------------------------------------------------------ the spec
+
+
+def test_step_agrees_with_the_specification_bit_for_bit(model: Weights) -> None:
+    text = some_text(3, 40)
+    judge = reference.Network(model)
+    fast = run(cpu.load_network(model), text)
+    for k in range(text.shape[1]):
+        lane = reference.Lane(judge)
+        for t in range(len(text)):
+            assert fast[t, k].tolist() == lane.weights(), (t, k)
+            lane.see(int(text[t, k]))
+
+
+@pytest.mark.parametrize("lane_count", [1, 3, 7, 150])
+def test_a_decoder_written_from_the_specification_reads_our_blocks(model: Weights, lane_count: int) -> None:
+    raw = english(60)
+    payload = lanes.encode_block(cpu.load_network(model), raw, lane_count, lambda _: None, None)
+    assert reference.decode_block(reference.Network(model), payload, len(raw), lane_count) == raw
+
+
+def test_weights_are_positive_and_the_largest_is_one(model: Weights) -> None:
+    weights = run(cpu.load_network(model), some_text(16, 40))
+    assert weights.min() > 0
+    assert (weights.max(axis=2) == 1 << 20).all()
+
+
+def test_extreme_models_saturate_what_can_saturate() -> None:
+    network, text = cpu.load_network(tiny.weights(tiny.extreme(alike=0.9))), some_text(4, 40)
+    state = cpu.init_state(network, 4)
+    for row in text:
+        cpu.step(network, state, row, 4)
+    assert np.abs(state.h).max() == 4 << 18
+    assert set(np.unique(state.u)) >= {255}
+    assert np.abs(state.y.astype(int) - gemm.OFFSET).max() <= 127
+    assert state.weights.min() == 1
+
+
+@given(st.integers(0, 1 << 28))
+def test_integer_square_root_is_exact_beside_every_square(root: int) -> None:
+    for n in (root * root - 1, root * root, root * root + 1, root * root + root):
+        if n >= 0:
+            assert cpu.integer_sqrt(n) == math.isqrt(n)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 16, *(2**k + i for k in range(40, 58) for i in (-1, 0, 1))])
+def test_integer_square_root_is_exact_at_the_edges(n: int) -> None:
+    assert cpu.integer_sqrt(n) == math.isqrt(n)
+
+
+# ------------------------------------------------------------------------------------------------------------ products
+
+
+def product(
+    a: NDArray[np.uint8], w: NDArray[np.int8], bias: NDArray[np.int32], c: NDArray[np.int32], mode: int
+) -> NDArray[np.int64]:
+    sums = (a.astype(np.int64) - gemm.OFFSET) @ w.astype(np.int64).T + bias
+    return sums if mode == gemm.STORE else c + mode * sums
+
+
+@pytest.mark.parametrize("how", ["random", "extreme", "all 127", "opposite"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 12, 13, 31])
+@pytest.mark.parametrize("name", ["gemm_plain", pytest.param("gemm_vnni", marks=needs_vnni)])
+def test_product_is_that_of_whole_numbers(name: str, rows: int, mode: int, how: str) -> None:
+    source = np.random.default_rng(rows)
+    for n, k in ((64, 4), (128, 68), (192, 1024)):
+        a = source.integers(1, 256, (rows, k), dtype=np.uint8)
+        w = source.integers(-127, 128, (n, k), dtype=np.int8)
+        if how != "random":
+            a = source.choice(np.array([1, 255], np.uint8), a.shape) if how == "extreme" else np.full_like(a, 255)
+            sign = source.choice(np.array([-127, 127], np.int8), w.shape)
+            w = sign if how == "extreme" else np.full_like(w, 127 if how == "all 127" else -127)
+        bias = source.integers(-(1 << 24), 1 << 24, n, dtype=np.int32)
+        c = source.integers(-(1 << 24), 1 << 24, (rows, n), dtype=np.int32)
+        expected = product(a, w, bias, c, mode)
+        getattr(gemm, name)(a, gemm.pack_weights(w), gemm.start_values(w, bias), c, mode)
+        assert np.array_equal(c, expected)
+
+
+@pytest.mark.parametrize("name", ["gemm_plain", pytest.param("gemm_vnni", marks=needs_vnni)])
+def test_product_reads_and_writes_only_its_own_part_of_wider_arrays(name: str) -> None:
+    source = np.random.default_rng(0)
+    wide_a, w = source.integers(1, 256, (9, 100), dtype=np.uint8), source.integers(-127, 128, (64, 64), dtype=np.int8)
+    wide_c = np.full((9, 200), 7, np.int32)
+    getattr(gemm, name)(wide_a[:7, :64], gemm.pack_weights(w), gemm.start_values(w), wide_c[:7, 64:128], gemm.STORE)
+    zero = np.zeros(64, np.int32)
+    assert np.array_equal(wide_c[:7, 64:128], product(wide_a[:7, :64], w, zero, zero, gemm.STORE))
+    wide_c[:7, 64:128] = 7
+    assert (wide_c == 7).all()
+
+
+# --------------------------------------------------------------------------------------------------------------- lanes
+
+
+def test_two_runs_give_the_same(network: cpu.Network) -> None:
+    text = some_text(9, 30)
+    assert np.array_equal(run(network, text), run(network, text))
+
+
+def test_one_lane_is_lane_k_of_64(network: cpu.Network) -> None:
+    text = some_text(64, 40)
+    together = run(network, text)
+    for k in (0, 1, 5, 6, 31, 62, 63):
+        assert np.array_equal(run(network, text[:, k : k + 1])[:, 0], together[:, k])
+
+
+def test_a_lane_does_not_depend_on_the_others(network: cpu.Network) -> None:
+    text, other = some_text(8, 40), some_text(8, 40) ^ 85
+    other[:, 3] = text[:, 3]
+    one, two = run(network, text), run(network, other)
+    assert np.array_equal(one[:, 3], two[:, 3])
+    assert not np.array_equal(one[:, 2], two[:, 2])
+
+
+def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> None:
+    state = cpu.init_state(network, 8)
+    for row in some_text(8, 10):
+        cpu.step(network, state, row, 8)
+    before = [part[-3:].copy() if part.ndim == 2 else part[:, -3:].copy() for part in state]
+    cpu.step(network, state, np.full(8, 65, np.uint8), 5)
+    for part, old in zip(state, before, strict=True):
+        assert np.array_equal(part[-3:] if part.ndim == 2 else part[:, -3:], old)
+
+
+@given(st.integers(1, 400), st.integers(1, 90))
+def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_count: int) -> None:
+    starts = lanes.lane_starts(size_bytes, lane_count)
+    sizes = np.diff(starts).tolist()
+    assert (starts[0], starts[-1], len(sizes)) == (0, size_bytes, lane_count)
+    assert sizes == sorted(sizes, reverse=True) and max(sizes) - min(sizes) <= 1
+    assert lanes.steps_of(size_bytes, lane_count) == max(sizes)
+    for t in range(max(sizes)):
+        assert lanes.active_lanes(starts, t) == sum(t < size for size in sizes)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 50, 1 << 17])
+def test_chunks_leave_no_trace(network: cpu.Network, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = english(1001)
+    whole = lanes.encode_block(network, raw, 6, lambda _: None, None)
+    monkeypatch.setattr(lanes, "CHUNK_BYTES", chunk_bytes)
+    ticks: list[int] = []
+    assert lanes.encode_block(network, raw, 6, ticks.append, None) == whole
+    assert sum(ticks) == len(raw)
+    ticks.clear()
+    assert lanes.decode_block(network, whole, len(raw), 6, ticks.append) == raw
+    assert sum(ticks) == len(raw)
+
+
+def test_stream_costs_what_the_weights_say(network: cpu.Network) -> None:
+    text = np.frombuffer(english(2000), np.uint8).reshape(4, 500).T
+    weights = run(network, text).astype(float)
+    chosen = np.take_along_axis(weights, text[..., None].astype(int), 2)[..., 0]
+    ideal = -np.log2(chosen / weights.sum(2)).sum()
+    cost: list[float] = []
+    payload = lanes.encode_block(network, text.T.tobytes(), 4, lambda _: None, cost.append)
+    assert sum(cost) == pytest.approx(ideal, rel=1e-3)
+    assert 8 * len(payload) == pytest.approx(ideal, rel=1e-3, abs=16)
+
+
+# ------------------------------------------------------------------------------------------------------ the float twin
+
+
+def shipped() -> Weights:
+    try:
+        return load_weights(models.find("small"))
+    except ModelMissingError:
+        pytest.skip("models/small.safetensors is not at hand")
+
+
+@pytest.mark.parametrize("name", ["shipped", "tiny"])
+def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from arzip.train.export import import_weights
+    from arzip.train.loop import evaluate
+
+    weights = shipped() if name == "shipped" else tiny.weights(tiny.lively())
+    text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
+    cost: list[float] = []
+    lanes.encode_block(cpu.load_network(weights), text.tobytes(), 8, lambda _: None, cost.append)
+    twin = import_weights(weights)
+    with torch.no_grad():
+        expected = evaluate(twin, {"text": text}, "cpu")["text"]
+    assert sum(cost) / text.size == pytest.approx(expected, rel=0.01)
+
+
+def test_export_brings_back_what_was_imported() -> None:
+    pytest.importorskip("torch")
+    from arzip.train.export import export_tensors, import_weights
+
+    before = tiny.lively()
+    after = export_tensors(import_weights(tiny.weights(before)))
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert tensor.dtype == after[name].dtype and np.array_equal(tensor, after[name]), name
+
+
+# ---------------------------------------------------------------------------------------------------- the weights file
+
+
+@pytest.fixture(scope="module")
+def file_bytes() -> bytes:
+    return dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny", "bpb": "{}"})
+
+
+def refuse(data: bytes) -> str:
+    """The message under which `data` is refused as a model."""
+    with pytest.raises(ModelError) as caught:
+        parse_weights(data, "some/model")
+    message = str(caught.value)
+    assert message.startswith("some/model: ") and "\n" not in message
+    return message
+
+
+def test_weights_file_roundtrips(tmp_path: Path, file_bytes: bytes) -> None:
+    path = tmp_path / "tiny.safetensors"
+    path.write_bytes(file_bytes)
+    weights = load_weights(path)
+    assert (weights.config, weights.metadata) == (tiny.SHAPE, {"name": "tiny", "bpb": "{}"})
+    assert all(np.array_equal(tensor, weights.tensors[name]) for name, tensor in tiny.lively().items())
+    assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
+
+
+def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file_bytes: bytes) -> None:
+    path = tmp_path / "tiny.safetensors"
+    path.write_bytes(file_bytes)
+    digest = sha256(file_bytes).digest()[:4]
+    assert load_weights(path).digest == models.file_digest(path) == digest
+    info = models.read_info(path)
+    assert (info.name, info.digest, info.file_bytes) == ("tiny", digest.hex(), len(file_bytes))
+
+
+def test_configuration_roundtrips() -> None:
+    assert NetworkConfig.loads(tiny.SHAPE.dumps()) == tiny.SHAPE
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100, 1000, 100_000, -1])
+def test_cut_weights_file_is_refused(file_bytes: bytes, size: int) -> None:
+    refuse(file_bytes[:size])
+
+
+def test_weights_file_that_is_absent_or_a_folder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.safetensors"):
+        with pytest.raises(ModelError, match="can't read the model"):
+            load_weights(path)
+
+
+def test_damaged_header_gives_a_model_error_or_a_model(file_bytes: bytes) -> None:
+    source = random.Random(0)
+    for _ in range(200):
+        at = source.randrange(8 + int.from_bytes(file_bytes[:8], "little"))
+        try:
+            parse_weights(file_bytes[:at] + bytes([source.randrange(256)]) + file_bytes[at + 1 :], "damaged")
+        except ModelError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", bytes(100), b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])
+def test_junk_is_refused(data: bytes) -> None:
+    refuse(data)
+
+
+def test_foreign_safetensors_are_refused(file_bytes: bytes) -> None:
+    tensors = load(file_bytes)
+    refuse(save(tensors))
+    refuse(save(tensors, {"format": "pt"}))
+    for fields in (
+        "",
+        "[]",
+        "{}",
+        "7",
+        json.dumps({"orders": [2, 3]}),
+        json.dumps({"orders": 1}),
+        '{"orders": [], "x": 1}',
+    ):
+        refuse(save(tensors, {CONFIG_KEY: fields}))
+    refuse(save(tensors, {CONFIG_KEY: replace(tiny.SHAPE, blocks=3).dumps()}))
+
+
+@pytest.mark.parametrize(
+    "name", ["byte", "ngram", "block1.gates", "block0.gates_bias", "out_bias", "sigmoid", "exponential"]
+)
+def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None:
+    tensors, metadata = load(file_bytes), {CONFIG_KEY: tiny.SHAPE.dumps()}
+    right = tensors.pop(name)
+    assert name in refuse(save(tensors, metadata))
+    for wrong in (right[:-1], right.astype(np.int16), right[None]):
+        assert name in refuse(save(tensors | {name: np.ascontiguousarray(wrong)}, metadata))
+        with pytest.raises(ValueError, match=name):
+            dump_weights(tiny.SHAPE, tensors | {name: wrong}, {})
+    if right.dtype == np.int8:
+        wrong = right.copy()
+        wrong.flat[5] = -128
+        assert name in refuse(save(tensors | {name: wrong}, metadata))
+
+
+def test_probability_of_a_bit_is_never_certain() -> None:
+    """Weights as far apart as the format has them still leave the coder at least one part in 2**22."""
+    raw = bytes(range(256))
+    bits, probabilities = np.empty(8 * len(raw), np.uint8), np.empty(8 * len(raw), np.uint32)
+    weights = np.ones((1, 256), np.int32)
+    weights[0, 77] = 1 << 20
+    starts, last = lanes.lane_starts(len(raw), 1), np.zeros(1, np.uint8)
+    at = 0
+    for t in range(len(raw)):
+        registers = np.zeros(4, np.uint64)
+        text = np.frombuffer(bytearray(raw), np.uint8)
+        at = lanes.code_step(weights, text, starts, t, last, registers, lanes.NO_WORDS, bits, probabilities, at)
+    assert at == bits.size
+    assert probabilities.min() >= 1 and probabilities.max() < 1 << coder.PROBABILITY_BITS
