@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from arzip import framing, levels, models
-from arzip.container import Header, Method
-from arzip.errors import DamagedError, UnsupportedError
+from arzip.container import SALVAGE_HINT, Header, Method
+from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
 from arzip.framing import Block, Event, Member, Sink
 from arzip.parallel import Workers
 from arzip.salvage import salvage as find_blocks
@@ -76,16 +76,15 @@ def _compress(
     source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Callable[[float], None] | None
 ) -> Summary:
     level = levels.level(options.level)
-    path = models.find(options.model or level.model)
-    writer = framing.Writer(sink, models.file_digest(path))
-    engines = _Engines(options.device)
+    engine = _open(models.find(options.model or level.model), options.device)
+    writer = framing.Writer(sink, engine.digest)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
         meter = _Meter(workers, progress)
 
         def encode(raw: bytes) -> tuple[bytes, bytes, int]:
             lanes = levels.lanes_for(len(raw), level.lanes)
-            return raw, engines.at(path).encode(raw, lanes, meter.tick, cost), lanes
+            return raw, engine.encode(raw, lanes, meter.tick, cost), lanes
 
         for raw, payload, lanes in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(raw)
@@ -127,11 +126,15 @@ def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progres
 
 
 def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
-    """Write every block of a damaged archive that is still whole. Raises DamagedError when there is none."""
+    """Write every block of a damaged archive that is still whole. Raises ArzipError when there is none.
+
+    Where the header is lost, the model is taken to be the one that the options name, or the default.
+    """
     data = source.read()
     engines = _Engines(options.device, options.model)
     raw_bytes = blocks = 0
-    digest = b""
+    fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
+    digest = models.file_digest(models.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
         meter = _Meter(workers, progress)
         for event in find_blocks(data):
@@ -139,15 +142,18 @@ def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress |
                 digest = event.digest
                 continue
             try:
-                raw = _decode(event, digest or models.file_digest(models.find(levels.level(9).model)), engines, meter)
+                raw = _decode(event, digest, engines, meter)
                 framing.Verifier().check(event, raw)
             except DamagedError:
+                continue
+            except ArzipError as error:
+                fault = error
                 continue
             sink.write(raw)
             raw_bytes += len(raw)
             blocks += 1
     if not blocks:
-        raise DamagedError("nothing can be recovered: no block of the archive is whole")
+        raise fault
     return Summary(raw_bytes, len(data), blocks)
 
 
@@ -161,6 +167,8 @@ def _decode(block: Block, digest: bytes, engines: _Engines, meter: _Meter) -> by
         raise UnsupportedError(
             f"block {block.number} needs method {frame.method.name.lower()}, profile {frame.profile}: get a newer arzip"
         )
+    if not digest or frame.lanes > frame.raw_bytes:
+        raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     return engines.with_digest(digest).decode(block.payload, frame.raw_bytes, frame.lanes, meter.tick)
 
 
@@ -191,28 +199,32 @@ class _Nowhere:
         return len(data)
 
 
-class _Engines:
-    """The engines in use, each opened once, when first needed, by whichever thread comes first."""
+def _open(path: Path, device: str) -> Engine:
+    """The engine of a weights file. numpy and numba are imported here, when there is work for them."""
+    from arzip.engine import open_engine
 
-    def __init__(self, device: str, preferred: str | None = None) -> None:
+    return open_engine(path, device)
+
+
+class _Engines:
+    """The engines that archives ask for, each opened once, by whichever thread comes first."""
+
+    def __init__(self, device: str, preferred: str | None) -> None:
         self._device = device
         self._preferred = preferred
         self._lock = threading.Lock()
-        self._open: dict[Path, Engine] = {}
-
-    def at(self, path: Path) -> Engine:
-        """The engine of the weights file at `path`."""
-        with self._lock:
-            if path not in self._open:
-                from arzip.engine import open_engine
-
-                self._open[path] = open_engine(path, self._device)
-            return self._open[path]
+        self._open: dict[bytes, Engine] = {}
 
     def with_digest(self, digest: bytes) -> Engine:
-        """The engine of the model that an archive names. Raises ModelMissingError."""
-        preferred = models.find(self._preferred) if self._preferred else None
-        return self.at(models.find_digest(digest, preferred))
+        """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
+        with self._lock:
+            if digest not in self._open:
+                path = models.find_digest(digest, models.find(self._preferred) if self._preferred else None)
+                engine = _open(path, self._device)
+                if engine.digest != digest:
+                    raise ModelError(f"{path}: the model was changed while it was read; try again")
+                self._open[digest] = engine
+            return self._open[digest]
 
 
 class _Meter:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 PROBABILITY_BITS = 22
 CODER_BITS = 24  # what constriction quantises probabilities to
-LOWER, RANGE, POINT, NEXT = 0, 1, 2, 3  # the decoder's registers; NEXT: index of the next word
+RANGE, OFFSET, NEXT = 0, 1, 2  # the decoder's registers; NEXT: index of the next word
 
 
 class Encoder:
@@ -75,9 +75,8 @@ def words(data: bytes) -> NDArray[np.uint32]:
 
 
 def init_registers(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """The decoder's registers (4,) before the first bit of a stream (of at least two words)."""
-    point = int(stream[0]) << 32 | int(stream[1])
-    return np.array([0, 2**64 - 1, point, 2], np.uint64)
+    """The decoder's registers (3,) before the first bit of a stream (of at least two words)."""
+    return np.array([2**64 - 1, int(stream[0]) << 32 | int(stream[1]), 2], np.uint64)
 
 
 @njit(cache=True)
@@ -88,19 +87,17 @@ def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
     one += uint64(probability < (1 << (PROBABILITY_BITS - 1)))
     scale = registers[RANGE] >> uint64(CODER_BITS)
     split = scale * (uint64(1 << CODER_BITS) - one)
-    if registers[POINT] - registers[LOWER] >= split:
-        bit = 1
-        registers[LOWER] += split
+    bit = registers[OFFSET] >= split
+    if bit:
+        registers[OFFSET] -= split
         registers[RANGE] = scale * one
     else:
-        bit = 0
         registers[RANGE] = split
     if registers[RANGE] < uint64(1 << 32):
         word = uint64(0)
         if registers[NEXT] < uint64(stream.size):
             word = uint64(stream[registers[NEXT]])
-        registers[LOWER] <<= uint64(32)
         registers[RANGE] <<= uint64(32)
-        registers[POINT] = (registers[POINT] << uint64(32)) | word
+        registers[OFFSET] = (registers[OFFSET] << uint64(32)) | word
         registers[NEXT] += uint64(1)
-    return bit
+    return np.int64(bit)

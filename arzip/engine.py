@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Protocol
 
 from arzip import lanes as lane_loop
+from arzip.errors import UnsupportedError
 from arzip.lanes import Cost, Tick
 from arzip.network import cpu
 from arzip.network.weights import Weights, load_weights
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 class Engine(Protocol):
     """What every device offers. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
+
+    digest: bytes
 
     def encode(self, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:
         """The stream of a block."""
@@ -27,6 +32,8 @@ class Engine(Protocol):
 def open_engine(path: Path, device: str) -> Engine:
     """The engine of a weights file on "cpu", "cuda" or "auto". Raises ModelError, UnsupportedError."""
     weights = load_weights(path)
+    if device not in DEVICES:
+        raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
     if device == "cuda":
         from arzip.engine_torch import TorchEngine
 
@@ -38,6 +45,7 @@ class CpuEngine:
     """Compiled loops, one thread a block."""
 
     def __init__(self, weights: Weights) -> None:
+        self.digest = weights.digest
         self.network = cpu.load_network(weights)
 
     def encode(self, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:

@@ -36,6 +36,7 @@ class TorchEngine:
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UnsupportedError("no CUDA device is at hand; use --device cpu: archives are the same")
+        self.digest = weights.digest
         self.network = TorchNetwork(weights, device)
         self.orders = np.array([*weights.config.orders, 0], np.int64)
         self.row_bits = weights.config.rows.bit_length() - 1
@@ -45,7 +46,7 @@ class TorchEngine:
         text = np.frombuffer(bytearray(raw), np.uint8)
         bits, probabilities = np.empty(8 * lanes, np.uint8), np.empty(8 * lanes, np.uint32)
         encoder = coder.Encoder()
-        for n in self._steps(text, lanes, np.zeros(4, np.uint64), lane_loop.NO_WORDS, bits, probabilities):
+        for n in self._steps(text, lanes, np.zeros(3, np.uint64), lane_loop.NO_WORDS, bits, probabilities):
             encoder.encode(bits[:n], probabilities[:n])
             if cost is not None:
                 cost(coder.cost_bits(bits[:n], probabilities[:n]))

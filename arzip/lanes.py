@@ -110,7 +110,7 @@ def encode_block(network: cpu.Network, raw: bytes, lanes: int, tick: Tick, cost:
     """Raw bytes -> one range-coded stream. `tick` hears of every chunk's bytes, `cost` of its -log2 p in bits."""
     text = np.frombuffer(bytearray(raw), np.uint8)
     starts, steps, chunk = lane_starts(text.size, lanes), steps_of(text.size, lanes), -(-CHUNK_BYTES // lanes)
-    state, last, registers = cpu.init_state(network, lanes), np.zeros(lanes, np.uint8), np.zeros(4, np.uint64)
+    state, last, registers = cpu.init_state(network, lanes), np.zeros(lanes, np.uint8), np.zeros(3, np.uint64)
     bits, probabilities = np.empty(8 * lanes * chunk, np.uint8), np.empty(8 * lanes * chunk, np.uint32)
     encoder = coder.Encoder()
     for t in range(0, steps, chunk):

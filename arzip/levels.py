@@ -19,6 +19,7 @@ class Level:
 
 def level(number: int) -> Level:
     """The choices of level 1 .. 9."""
+    assert 1 <= number <= len(LEVELS), number
     return LEVELS[number - 1]
 
 

@@ -12,6 +12,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +45,9 @@ def folders() -> list[Path]:
 
 
 def paths() -> Iterator[Path]:
-    """Every weights file at hand; of two with one name, the first found."""
-    seen = set()
+    """Every weights file at hand; of two with one name, the one that the name stands for comes first."""
     for folder in folders():
-        files = [folder] if folder.is_file() else sorted(folder.glob("*" + SUFFIX)) if folder.is_dir() else []
-        for path in files:
-            if path.stem not in seen:
-                seen.add(path.stem)
-                yield path
+        yield from [folder] if folder.is_file() else sorted(folder.glob("*" + SUFFIX))
 
 
 def find(name_or_path: str) -> Path:
@@ -72,8 +68,9 @@ def find(name_or_path: str) -> Path:
 def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
     """The weights file with this digest. Raises ModelMissingError saying which file is missing."""
     for path in ([preferred] if preferred else []) + list(paths()):
-        if file_digest(path) == digest:
-            return path
+        with suppress(ModelError):  # an unreadable file is no reason not to find another
+            if file_digest(path) == digest:
+                return path
     raise ModelMissingError(
         f"the model with digest {digest.hex()} is not at hand: install the arzip release that made the archive, "
         f"or put the model's file into a folder named in ARZIP_MODEL_PATH"
@@ -106,7 +103,7 @@ def read_info(path: Path) -> ModelInfo:
             if length > min(size, HEADER_LIMIT_BYTES):
                 raise ValueError("its header is longer than the file")
             header = json.loads(file.read(length))
-        metadata = dict(header.pop("__metadata__", {}))
+        metadata = json.loads(header.pop("__metadata__")["arzip"])["about"]
         parameters = sum(math.prod(entry["shape"]) for entry in header.values())
     except OSError as error:
         raise ModelError(f"{path}: can't read the model: {error.strerror}") from error

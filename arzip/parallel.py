@@ -18,11 +18,16 @@ class CancelledError(Exception):
     """Raised inside a worker whose result nobody waits for any more."""
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Workers:
     """A pool for `map`. Leaving the context cancels what is still running: work calls `check` now and then."""
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self.threads)
         self._cancelled = threading.Event()
 

@@ -47,14 +47,11 @@ class Network:
         return entry
 
 
-class Lane:
-    """The state of one lane."""
+class Context:
+    """What a lane remembers of its bytes."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self) -> None:
         self.history = self.word = self.previous = 0
-        self.before = [[0] * network.d for _ in range(network.blocks)]
-        self.h = [[0] * network.d for _ in range(network.blocks)]
 
     def see(self, c: int) -> None:
         """1. Context."""
@@ -66,14 +63,29 @@ class Lane:
         elif self.word:
             self.previous, self.word = self.word, 0
 
+    def row(self, order: int, rows: int) -> int:
+        """2. Row of the n-gram table of this order; 0: of the word table."""
+        if order == 2:
+            return self.history % (1 << 16)
+        key = self.history % (1 << 8 * order) if order else self.word * WORD_MULTIPLIER + self.previous
+        return (key * ROW_MULTIPLIER & WRAP) // ((1 << 64) // rows)
+
+
+class Lane:
+    """The state of one lane."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.context = Context()
+        self.before = [[0] * network.d for _ in range(network.blocks)]
+        self.h = [[0] * network.d for _ in range(network.blocks)]
+
     def embedding(self) -> Vector:
         """2. Embedding."""
         n = self.network
-        values = list(n.lists["byte"][self.history % 256])
+        values = list(n.lists["byte"][self.context.history % 256])
         for table, order in enumerate([*n.orders, 0]):
-            key = self.history % (1 << 8 * order) if order else self.word * WORD_MULTIPLIER + self.previous
-            row = key if order == 2 else (key * ROW_MULTIPLIER & WRAP) // ((1 << 64) // n.rows)
-            values += n.ngram[table, row].tolist()
+            values += n.ngram[table, self.context.row(order, n.rows)].tolist()
         return [64 * value for value in values]
 
     def block(self, k: int, x: Vector) -> Vector:
@@ -168,5 +180,5 @@ def decode_block(network: Network, payload: bytes, raw_bytes: int, lanes: int) -
                 low[k] += m * decoder.bit(clip(p, 1, (1 << 22) - 1))
         for k in moving:
             texts[k].append(low[k])
-            states[k].see(low[k])
+            states[k].context.see(low[k])
     return b"".join(texts)

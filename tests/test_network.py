@@ -21,9 +21,9 @@ from safetensors.numpy import load, save
 
 from arzip import coder, lanes, models
 from arzip.errors import ModelError, ModelMissingError
-from arzip.network import cpu, gemm
+from arzip.network import context, cpu, gemm
 from arzip.network.spec import NetworkConfig
-from arzip.network.weights import CONFIG_KEY, Weights, dump_weights, load_weights, parse_weights
+from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, parse_weights
 
 needs_vnni = pytest.mark.skipif(
     not gemm.HAS_VNNI, reason="this processor has no AVX-512 VNNI: only gemm_plain runs here"
@@ -84,7 +84,7 @@ def test_step_agrees_with_the_specification_bit_for_bit(model: Weights) -> None:
         lane = reference.Lane(judge)
         for t in range(len(text)):
             assert fast[t, k].tolist() == lane.weights(), (t, k)
-            lane.see(int(text[t, k]))
+            lane.context.see(int(text[t, k]))
 
 
 @pytest.mark.parametrize("lane_count", [1, 3, 7, 150])
@@ -109,6 +109,40 @@ def test_extreme_models_saturate_what_can_saturate() -> None:
     assert set(np.unique(state.u)) >= {255}
     assert np.abs(state.y.astype(int) - gemm.OFFSET).max() <= 127
     assert state.weights.min() == 1
+
+
+@given(st.lists(st.sampled_from(b"\0/09@AZ[`az{\x7f\x80\xff EeRr"), max_size=30), st.integers(16, 20))
+def test_context_and_rows_agree_with_the_specification(text: list[int], row_bits: int) -> None:
+    """Training's way to the rows, which goes by the same functions as that of `step`."""
+    orders = [1, 2, 3, 4, 5, 6, 7, 0]
+    judge, contexts = reference.Context(), np.zeros((1, context.CONTEXT_FIELDS), np.uint64)
+    rows = np.empty((len(text), 1, len(orders)), np.int64)
+    context.window_rows(np.array([text], np.uint8), contexts, np.array(orders), row_bits, rows)
+    for byte, row in zip(text, rows[:, 0], strict=True):
+        assert row.tolist() == [judge.row(order, 1 << row_bits) for order in orders]
+        judge.see(byte)
+    assert contexts[0].tolist() == [judge.history, judge.word, judge.previous]
+
+
+def test_norm_agrees_with_the_specification_where_roots_are_whole() -> None:
+    out = np.empty(16, np.uint8)
+    for root in range(4, 3000):
+        x, rest = [], root * root - 16
+        while rest > 0:
+            x.append(math.isqrt(rest))
+            rest -= x[-1] ** 2
+        x += [0] * (16 - len(x))
+        assert math.isqrt(16 * sum(value * value for value in x) // 16 + 16) == root
+        cpu.norm(np.array(x, np.int32), out)
+        assert [int(value) - gemm.OFFSET for value in out] == reference.norm(x)
+
+
+@given(st.lists(st.integers(-(1 << 26), 1 << 26), min_size=1, max_size=64), st.integers(0, 26))
+def test_norm_agrees_with_the_specification_at_every_size(x: list[int], shift: int) -> None:
+    x = [value >> shift for value in x]
+    out = np.empty(len(x), np.uint8)
+    cpu.norm(np.array(x, np.int32), out)
+    assert [int(value) - gemm.OFFSET for value in out] == reference.norm(x)
 
 
 @given(st.integers(0, 1 << 28))
@@ -278,6 +312,11 @@ def file_bytes() -> bytes:
     return dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny", "bpb": "{}"})
 
 
+def head(network: str) -> dict[str, str]:
+    """The metadata of a weights file, with this text where its shape stands."""
+    return {METADATA_KEY: '{"about": {}, "network": ' + network + "}"}
+
+
 def refuse(data: bytes) -> str:
     """The message under which `data` is refused as a model."""
     with pytest.raises(ModelError) as caught:
@@ -292,8 +331,8 @@ def test_weights_file_roundtrips(tmp_path: Path, file_bytes: bytes) -> None:
     path.write_bytes(file_bytes)
     weights = load_weights(path)
     assert (weights.config, weights.metadata) == (tiny.SHAPE, {"name": "tiny", "bpb": "{}"})
-    assert all(np.array_equal(tensor, weights.tensors[name]) for name, tensor in tiny.lively().items())
     assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
+    assert all(np.array_equal(tensor, weights.tensors[name]) for name, tensor in tiny.lively().items())
 
 
 def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file_bytes: bytes) -> None:
@@ -348,15 +387,15 @@ def test_foreign_safetensors_are_refused(file_bytes: bytes) -> None:
         json.dumps({"orders": 1}),
         '{"orders": [], "x": 1}',
     ):
-        refuse(save(tensors, {CONFIG_KEY: fields}))
-    refuse(save(tensors, {CONFIG_KEY: replace(tiny.SHAPE, blocks=3).dumps()}))
+        refuse(save(tensors, head(fields)))
+    refuse(save(tensors, head(replace(tiny.SHAPE, blocks=3).dumps())))
 
 
 @pytest.mark.parametrize(
     "name", ["byte", "ngram", "block1.gates", "block0.gates_bias", "out_bias", "sigmoid", "exponential"]
 )
 def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None:
-    tensors, metadata = load(file_bytes), {CONFIG_KEY: tiny.SHAPE.dumps()}
+    tensors, metadata = load(file_bytes), head(tiny.SHAPE.dumps())
     right = tensors.pop(name)
     assert name in refuse(save(tensors, metadata))
     for wrong in (right[:-1], right.astype(np.int16), right[None]):

@@ -54,7 +54,8 @@ class Profile:
     apm_limit: int = 255
     direct_bits: int = 22
     match_bits: int = 20
-    final_rate: int = 2
+    final_rate: int = 4000
+    start: int = 24
 
 
 class Memory(NamedTuple):
@@ -124,7 +125,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
     sets = len(profile.selectors)
     rows = [SELECTOR_ROWS[k] for k in profile.selectors]
     weights = np.zeros((sum(rows), inputs), np.int32)
-    weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * 3 // (2 * entries)
+    weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * profile.start // (16 * entries)
     limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * models
     return Memory(
         clock=np.zeros(8, np.int64),

@@ -1,9 +1,8 @@
 """Products of int8 activations with int8 weights, exact in int32: the only code that knows the processor.
 
 Activations are stored with an offset, as uint8 = int8 + 128, and the offset's share of each sum is taken
-out beforehand (`start`). Where the processor has AVX-512 VNNI one instruction multiplies and adds 64
-pairs; elsewhere plain loops give the same integers. Any order of these additions gives the same sum,
-since |sum| < 2**31.
+out beforehand (`start_values`). Three versions of one product give the same integers, since no sum leaves
+int32 and integer sums don't depend on their order: AVX-512 VNNI, AVX2, and plain loops for the rest.
 """
 
 from __future__ import annotations
@@ -13,30 +12,39 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 OFFSET = 128
-LANES = 16  # outputs in one vector
-GROUP = 4  # inputs that one 32-bit lane takes at once
-TILE_ROWS, TILE_VECTORS = 6, 4  # 24 accumulators of 32 vector registers
-TILE_COLUMNS = LANES * TILE_VECTORS
+LANES = 16  # outputs that a packed line holds
+GROUP = 4  # inputs that a packed line holds
+LINE = LANES * GROUP
 STORE, ADD, ADD_TWICE = 0, 1, 2  # what becomes of a sum: c = s, c += s, c += 2 s
 
-binding.initialize_native_asmparser()  # the fast tile is one line of assembly
-HAS_VNNI = bool(binding.get_host_cpu_features().get("avx512vnni"))
+# Tiles of rows x lines that keep the processor's vector registers full: 24 of 32, and 12 of 16.
+VNNI_ROWS, VNNI_LINES = 6, 4
+AVX2_ROWS, AVX2_LINES = 3, 1
+
+_features = binding.get_host_cpu_features()
+_native = not config.CPU_NAME  # numba was told to compile for another processor: plain loops
+HAS_VNNI = _native and bool(_features.get("avx512vnni"))
+HAS_AVX2 = _native and bool(_features.get("avx2"))
+binding.initialize_native_asmparser()  # the tiles' multiplications are lines of assembly
+
+I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+SUMS = ir.VectorType(I32, LANES)
 
 
 def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Weights (N, K) int8 -> (N / 16, K / 4, 64): one vector holds four inputs of sixteen outputs.
+    """Weights (N, K) int8 -> (N / 16, K / 4, 64): a line holds four inputs of sixteen outputs.
 
     N must be a multiple of 64 and K of 4.
     """
     n, k = weight.shape
-    assert n % TILE_COLUMNS == 0 and k % GROUP == 0, "shape the network so that vectors are full"
+    assert n % (LANES * VNNI_LINES) == 0 and k % GROUP == 0, "shape the network so that tiles are full"
     tiles = weight.reshape(n // LANES, LANES, k // GROUP, GROUP).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(tiles).reshape(n // LANES, k // GROUP, LANES * GROUP)
+    return np.ascontiguousarray(tiles).reshape(n // LANES, k // GROUP, LINE)
 
 
 def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
@@ -46,60 +54,121 @@ def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None
     return start
 
 
-def _tile_intrinsic(rows: int) -> Any:
-    """An intrinsic that computes `rows` x 64 sums: accumulators in registers, one pass over K.
+class _Vnni:
+    """Sixteen sums in one register; one instruction adds 64 products (unsigned by signed) to them."""
 
-    Its arguments are int64: addresses of a (rows, 4 k) uint8, w, the start values and c, each but the
-    start values with its stride in bytes; k; the mode.
+    sums = [SUMS]
+
+    @staticmethod
+    def activations(builder: Any, four: Any) -> Any:
+        undefined = ir.Constant(SUMS, ir.Undefined)
+        first = builder.insert_element(undefined, four, ir.Constant(I32, 0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(SUMS, [0] * LANES))
+
+    @staticmethod
+    def weights(builder: Any, line: Any) -> list[Any]:
+        return [line]
+
+    @staticmethod
+    def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
+        kind = ir.FunctionType(SUMS, [SUMS] * 3)
+        code = ir.InlineAsm(kind, "vpdpbusd $3, $2, $0", "=v,0,v,v", side_effect=False)
+        return builder.call(code, [total, activations, weights])
+
+    @staticmethod
+    def finish(builder: Any, totals: list[Any]) -> Any:
+        return totals[0]
+
+
+class _Avx2:
+    """Sixteen sums in four registers, each four outputs' sums of even and of odd input pairs, by int16 products."""
+
+    WIDE = ir.VectorType(I16, 16)
+    HALF = ir.VectorType(I32, 8)
+    sums = [HALF] * 4
+
+    @staticmethod
+    def activations(builder: Any, four: Any) -> Any:
+        quads = ir.VectorType(I64, 4)
+        wide = builder.zext(builder.bitcast(four, ir.VectorType(ir.IntType(8), 4)), ir.VectorType(I16, 4))
+        undefined = ir.Constant(quads, ir.Undefined)
+        first = builder.insert_element(undefined, builder.bitcast(wide, I64), ir.Constant(I32, 0))
+        spread = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, 4), [0] * 4))
+        return builder.bitcast(spread, _Avx2.WIDE)
+
+    @staticmethod
+    def weights(builder: Any, line: Any) -> list[Any]:
+        line = builder.bitcast(line, ir.VectorType(ir.IntType(8), LINE))
+        quarters = []
+        for quarter in range(4):
+            mask = ir.Constant(ir.VectorType(I32, 16), [16 * quarter + i for i in range(16)])
+            part = builder.shuffle_vector(line, ir.Constant(line.type, ir.Undefined), mask)
+            quarters.append(builder.sext(part, _Avx2.WIDE))
+        return quarters
+
+    @staticmethod
+    def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
+        kind = ir.FunctionType(_Avx2.HALF, [_Avx2.WIDE] * 2)
+        code = ir.InlineAsm(kind, "vpmaddwd $2, $1, $0", "=x,x,x", side_effect=False)
+        return builder.add(total, builder.call(code, [activations, weights]))
+
+    @staticmethod
+    def finish(builder: Any, totals: list[Any]) -> Any:
+        def pick(a: Any, b: Any, order: list[int]) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), order))
+
+        halves = []
+        for k in (0, 2):
+            even = pick(totals[k], totals[k + 1], [0, 2, 4, 6, 8, 10, 12, 14])
+            odd = pick(totals[k], totals[k + 1], [1, 3, 5, 7, 9, 11, 13, 15])
+            halves.append(builder.add(even, odd))
+        return pick(halves[0], halves[1], list(range(LANES)))
+
+
+def _tile(unit: Any, rows: int, lines: int) -> Any:
+    """An intrinsic that computes rows x (16 lines) sums: accumulators in registers, one pass over K.
+
+    Its arguments are int64: addresses of a (rows, 4 k) uint8, the packed lines, the start values and c,
+    each but the start values with its stride in bytes; k; the mode.
     """
 
     def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k, mode):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a, a_step, w, w_step, s, c, c_step, k, mode = args
-            i32, i64 = ir.IntType(32), ir.IntType(64)
-            vector = ir.VectorType(i32, LANES)
-            undefined = ir.Constant(vector, ir.Undefined)
-            first = ir.Constant(vector, [0] * LANES)
-            signature_ = ir.FunctionType(vector, [vector] * 3)
-            dot = ir.InlineAsm(signature_, "vpdpbusd $3, $2, $0", "=v,0,v,v", side_effect=False)
-            tiles = [(r, v) for r in range(rows) for v in range(TILE_VECTORS)]
+            zero, line = ir.Constant(I64, 0), ir.Constant(I64, LINE)
+            cells = [(r, v) for r in range(rows) for v in range(lines)]
 
-            def at(base, step, times):  # type: ignore[no-untyped-def]
-                return builder.add(base, builder.mul(step, ir.Constant(i64, times)))
+            def at(base: Any, step: Any, times: int) -> Any:
+                return builder.add(base, builder.mul(step, ir.Constant(I64, times)))
 
-            def pointer(address, kind):  # type: ignore[no-untyped-def]
+            def pointer(address: Any, kind: Any) -> Any:
                 return builder.inttoptr(address, kind.as_pointer())
 
-            def load(address, kind):  # type: ignore[no-untyped-def]
+            def load(address: Any, kind: Any) -> Any:
                 return builder.load(pointer(address, kind), align=1)
 
-            line = ir.Constant(i64, LANES * GROUP)
-            sums = {tile: cgutils.alloca_once(builder, vector) for tile in tiles}
-            for r, v in tiles:
-                builder.store(load(at(s, line, v), vector), sums[r, v])
+            sums = {cell: [cgutils.alloca_once(builder, kind) for kind in unit.sums] for cell in cells}
+            for cell in cells:
+                for slot in sums[cell]:
+                    builder.store(ir.Constant(slot.type.pointee, None), slot)
             with cgutils.for_range(builder, k) as loop:
                 here = builder.mul(loop.index, line)
-                weights = [load(builder.add(at(w, w_step, v), here), vector) for v in range(TILE_VECTORS)]
-                here = builder.mul(loop.index, ir.Constant(i64, GROUP))
+                weights = [unit.weights(builder, load(builder.add(at(w, w_step, v), here), SUMS)) for v in range(lines)]
+                here = builder.mul(loop.index, ir.Constant(I64, GROUP))
                 for r in range(rows):
-                    four = load(builder.add(at(a, a_step, r), here), i32)
-                    four = builder.insert_element(undefined, four, ir.Constant(i32, 0))
-                    four = builder.shuffle_vector(four, undefined, first)
-                    for v in range(TILE_VECTORS):
-                        builder.store(builder.call(dot, [builder.load(sums[r, v]), four, weights[v]]), sums[r, v])
-            is_store = builder.icmp_signed("==", mode, ir.Constant(i64, STORE))
-            is_twice = builder.icmp_signed("==", mode, ir.Constant(i64, ADD_TWICE))
-            with builder.if_else(is_store) as (store, add):
-                with store:
-                    for r, v in tiles:
-                        out = pointer(builder.add(at(c, c_step, r), at(ir.Constant(i64, 0), line, v)), vector)
-                        builder.store(builder.load(sums[r, v]), out, align=4)
-                with add:
-                    for r, v in tiles:
-                        out = pointer(builder.add(at(c, c_step, r), at(ir.Constant(i64, 0), line, v)), vector)
-                        value = builder.load(sums[r, v])
-                        value = builder.select(is_twice, builder.add(value, value), value)
-                        builder.store(builder.add(value, builder.load(out, align=4)), out, align=4)
+                    spread = unit.activations(builder, load(builder.add(at(a, a_step, r), here), I32))
+                    for v in range(lines):
+                        for slot, part in zip(sums[r, v], weights[v], strict=True):
+                            builder.store(unit.dot(builder, builder.load(slot), spread, part), slot)
+            is_store = builder.icmp_signed("==", mode, ir.Constant(I64, STORE))
+            is_twice = builder.icmp_signed("==", mode, ir.Constant(I64, ADD_TWICE))
+            for r, v in cells:
+                out = pointer(builder.add(at(c, c_step, r), at(zero, line, v)), SUMS)
+                value = unit.finish(builder, [builder.load(slot) for slot in sums[r, v]])
+                value = builder.add(value, load(at(s, line, v), SUMS))
+                value = builder.select(is_twice, builder.add(value, value), value)
+                before = builder.select(is_store, ir.Constant(SUMS, None), builder.load(out, align=4))
+                builder.store(builder.add(value, before), out, align=4)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 9), codegen
@@ -107,31 +176,35 @@ def _tile_intrinsic(rows: int) -> Any:
     return intrinsic(tile)
 
 
-_six_rows, _one_row = _tile_intrinsic(TILE_ROWS), _tile_intrinsic(1)
+_vnni_rows, _vnni_row = _tile(_Vnni, VNNI_ROWS, VNNI_LINES), _tile(_Vnni, 1, VNNI_LINES)
+_avx2_rows, _avx2_row = _tile(_Avx2, AVX2_ROWS, AVX2_LINES), _tile(_Avx2, 1, AVX2_LINES)
 
 
-@njit(cache=True)
-def gemm_vnni(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
-    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32 by `mode`."""
-    groups = np.int64(packed.shape[1])
-    w_step = groups * LANES * GROUP
-    a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])
-    for n in range(0, packed.shape[0], TILE_VECTORS):
-        a_at, c_at = np.int64(a.ctypes.data), np.int64(c.ctypes.data) + n * LANES * 4
-        w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LANES * 4
-        for _ in range(a.shape[0] // TILE_ROWS):
-            _six_rows(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
-            a_at += TILE_ROWS * a_step
-            c_at += TILE_ROWS * c_step
-        for _ in range(a.shape[0] % TILE_ROWS):
-            _one_row(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
-            a_at += a_step
-            c_at += c_step
+def _tiled(tile_rows: Any, rows: int, tile_row: Any, lines: int) -> Any:
+    """The product over whole matrices: tiles of `rows` lanes, then single lanes."""
+
+    def gemm(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
+        groups = np.int64(packed.shape[1])
+        w_step = groups * LINE
+        a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])
+        for n in range(0, packed.shape[0], lines):
+            a_at, c_at = np.int64(a.ctypes.data), np.int64(c.ctypes.data) + n * LINE
+            w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LINE
+            for _ in range(a.shape[0] // rows):
+                tile_rows(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
+                a_at += rows * a_step
+                c_at += rows * c_step
+            for _ in range(a.shape[0] % rows):
+                tile_row(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
+                a_at += a_step
+                c_at += c_step
+
+    return gemm
 
 
 @njit(cache=True)
 def gemm_plain(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
-    """The same product in plain loops: what any processor can do, and what the fast one must equal."""
+    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32 by `mode`."""
     sums = np.empty(LANES, np.int32)
     for m in range(a.shape[0]):
         for n in range(packed.shape[0]):
@@ -148,4 +221,6 @@ def gemm_plain(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
                     c[m, n * LANES + j] += mode * sums[j]
 
 
-gemm = gemm_vnni if HAS_VNNI else gemm_plain
+gemm_vnni = njit(_tiled(_vnni_rows, VNNI_ROWS, _vnni_row, VNNI_LINES))
+gemm_avx2 = njit(_tiled(_avx2_rows, AVX2_ROWS, _avx2_row, AVX2_LINES))
+gemm = gemm_vnni if HAS_VNNI else gemm_avx2 if HAS_AVX2 else gemm_plain

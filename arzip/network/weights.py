@@ -21,7 +21,11 @@ from arzip.network import spec
 from arzip.network.spec import NetworkConfig
 
 DIGEST_BYTES = 4
-CONFIG_KEY = "arzip.network"
+METADATA_KEY = "arzip"  # the only key: safetensors orders several at random, and the digest must not change
+ORDERS = range(1, 8)
+WIDTH_STEP = 64  # d and hidden are multiples: see gemm
+WIDTH_LIMIT = 1024
+BIAS_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metada
     """The file's bytes. The digest of a model is the first four bytes of their SHA-256."""
     check_tensors(config, tensors)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    return save(contiguous, {**metadata, CONFIG_KEY: config.dumps()})
+    head = json.dumps({"network": json.loads(config.dumps()), "about": metadata}, sort_keys=True)
+    return save(contiguous, {METADATA_KEY: head})
 
 
 def load_weights(path: Path) -> Weights:
@@ -55,20 +60,23 @@ def parse_weights(data: bytes, name: str) -> Weights:
     try:
         tensors = load(data)
         header = int.from_bytes(data[:8], "little")
-        metadata = _metadata(data[8 : 8 + header])
-        config = NetworkConfig.loads(metadata.pop(CONFIG_KEY))
+        head = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][METADATA_KEY])
+        config = NetworkConfig.loads(json.dumps(head["network"]))
+        metadata = {str(key): str(value) for key, value in head["about"].items()}
         check_tensors(config, tensors)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{name}: not an arzip model, or a damaged one ({error})") from error
     return Weights(config, tensors, hashlib.sha256(data).digest()[:DIGEST_BYTES], metadata)
 
 
-def _metadata(header: bytes) -> dict[str, str]:
-    return dict(json.loads(header)["__metadata__"])
-
-
 def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:
-    """Raises ValueError unless every tensor of the network is there in its shape and dtype."""
+    """Raises ValueError unless the network's shape and every tensor are within what `step` computes exactly."""
+    if config.d % WIDTH_STEP or config.hidden % WIDTH_STEP or not 0 < max(config.d, config.hidden) <= WIDTH_LIMIT:
+        raise ValueError(f"widths {config.d} and {config.hidden} must be multiples of {WIDTH_STEP} up to {WIDTH_LIMIT}")
+    if not 1 <= config.blocks <= 16 or config.byte_d < 0 or config.ngram_d < 1:
+        raise ValueError("its shape is out of bounds")
+    if any(order not in ORDERS for order in config.orders) or config.rows not in (1 << bits for bits in range(16, 25)):
+        raise ValueError("its n-gram tables are out of bounds")
     shapes = config.shapes() | {"sigmoid": (spec.GATE_ENTRIES,), "exponential": (spec.SOFTMAX_ENTRIES,)}
     for name, shape in shapes.items():
         dtype = np.int32 if len(shape) == 1 else np.int8
@@ -77,3 +85,8 @@ def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> No
             raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not {np.dtype(dtype)} {shape}")
         if dtype == np.int8 and bool((tensor == -128).any()):
             raise ValueError(f"{name} holds -128")
+        if name.endswith("bias") and bool((abs(tensor.astype(np.int64)) > BIAS_LIMIT).any()):
+            raise ValueError(f"{name} holds values over 2**24")
+    for name, low, high in (("sigmoid", 0, 1 << spec.GATE_BITS), ("exponential", 1, spec.SOFTMAX_ONE)):
+        if tensors[name].min() < low or tensors[name].max() > high:
+            raise ValueError(f"{name} is out of bounds")

@@ -95,7 +95,7 @@ def main(
         "trained_on": ", ".join(sorted({s.kind or s.name for s in sources})),
         "mix_sha256": mix,
         "recipe": json.dumps(asdict(recipe), sort_keys=True),
-        "held_out_bpb": json.dumps({kind: round(bits, 4) for kind, bits in floating.items()}),
+        "bits_per_byte": ", ".join(f"{kind} {bits:.3f}" for kind, bits in floating.items()),
     }
     data_bytes = dump_weights(net.config, export_tensors(net), metadata)
     exact = exact_bits(parse_weights(data_bytes, str(output)), held)
