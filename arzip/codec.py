@@ -10,19 +10,21 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from arzip import framing, levels, models
 from arzip.container import SALVAGE_HINT, Header, Method
 from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
+from arzip.engine import Engine, Plan, open_engine
 from arzip.framing import Block, Event, Member, Sink
+from arzip.memory.profiles import PROFILES
 from arzip.parallel import Workers
 from arzip.salvage import salvage as find_blocks
 
-if TYPE_CHECKING:
-    from arzip.engine import Engine
-
 Progress = Callable[[int, int], None]
+
+# which method a frame names when (network, memory) take part
+_METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,21 @@ def _compress(
     source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Callable[[float], None] | None
 ) -> Summary:
     level = levels.level(options.level)
-    engine = _open(models.find(options.model or level.model), options.device)
+    engine = open_engine(models.find(options.model or level.model), options.device)
     writer = framing.Writer(sink, engine.digest)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
         meter = _Meter(workers, progress)
 
-        def encode(raw: bytes) -> tuple[bytes, bytes, int]:
-            lanes = levels.lanes_for(len(raw), level.lanes)
-            return raw, engine.encode(raw, lanes, meter.tick, cost), lanes
+        def encode(raw: bytes) -> tuple[bytes, bytes, Plan]:
+            plan = Plan(levels.lanes_for(len(raw), level.lanes), level.network, level.profile)
+            return raw, engine.encode(raw, plan, meter.tick, cost), plan
 
-        for raw, payload, lanes in workers.map(encode, _read_blocks(source, level.block_bytes)):
+        for raw, payload, plan in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(raw)
             blocks += 1
             if len(payload) < len(raw):
-                writer.write_coded(raw, payload, Method.NETWORK, lanes, 0)
+                writer.write_coded(raw, payload, _METHODS[plan.parts], plan.lanes, plan.profile or 0)
             else:
                 writer.write_stored(raw)
             meter.archive_bytes = writer.bytes_written
@@ -163,13 +165,13 @@ def _decode(block: Block, digest: bytes, engines: _Engines, meter: _Meter) -> by
     if frame.method is Method.STORED:
         meter.tick(frame.raw_bytes)
         return block.payload
-    if frame.method is not Method.NETWORK or frame.profile:
-        raise UnsupportedError(
-            f"block {block.number} needs method {frame.method.name.lower()}, profile {frame.profile}: get a newer arzip"
-        )
+    network, memory = next(parts for parts, method in _METHODS.items() if method is frame.method)
+    if frame.profile >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.profile}: get a newer arzip")
     if not digest or frame.lanes > frame.raw_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    return engines.with_digest(digest).decode(block.payload, frame.raw_bytes, frame.lanes, meter.tick)
+    plan = Plan(frame.lanes, network, frame.profile if memory else None)
+    return engines.with_digest(digest).decode(block.payload, frame.raw_bytes, plan, meter.tick)
 
 
 def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
@@ -199,13 +201,6 @@ class _Nowhere:
         return len(data)
 
 
-def _open(path: Path, device: str) -> Engine:
-    """The engine of a weights file. numpy and numba are imported here, when there is work for them."""
-    from arzip.engine import open_engine
-
-    return open_engine(path, device)
-
-
 class _Engines:
     """The engines that archives ask for, each opened once, by whichever thread comes first."""
 
@@ -220,7 +215,7 @@ class _Engines:
         with self._lock:
             if digest not in self._open:
                 path = models.find_digest(digest, models.find(self._preferred) if self._preferred else None)
-                engine = _open(path, self._device)
+                engine = open_engine(path, self._device)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine

@@ -5,53 +5,91 @@ Any two engines of one model make the same streams (tests hold them to it). Must
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from arzip import lanes as lane_loop
 from arzip.errors import UnsupportedError
-from arzip.lanes import Cost, Tick
+from arzip.lanes import Block, Cost, Run, Tick
+from arzip.memory.profiles import PROFILES
+from arzip.memory.spec import Memory, Profile, create
 from arzip.network import cpu
 from arzip.network.weights import Weights, load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
+NO_MEMORY = Profile(contexts=(), direct=(), matches=(), selectors=())
 
 
-class Engine(Protocol):
-    """What every device offers. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
+@dataclass(frozen=True)
+class Plan:
+    """What a block is coded with. lanes: 1 or more; profile: place in PROFILES, None for no memory."""
 
-    digest: bytes
+    lanes: int
+    network: bool
+    profile: int | None
 
-    def encode(self, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:
-        """The stream of a block."""
+    @property
+    def parts(self) -> tuple[bool, bool]:
+        """Whether network and memory take part."""
+        return self.network, self.profile is not None
 
-    def decode(self, payload: bytes, raw_bytes: int, lanes: int, tick: Tick) -> bytes:
-        """The block of a stream."""
+
+class Network(Protocol):
+    """Something that can run the steps of a block on its device."""
+
+    def start(self, lanes: int, memory: Memory) -> Run:
+        """What runs the steps of one block of this many lanes."""
+
+
+class CpuNetwork:
+    """Compiled loops, one thread a block."""
+
+    def __init__(self, weights: Weights | None) -> None:
+        self.network = cpu.load_network(weights) if weights else cpu.no_network()
+
+    def start(self, lanes: int, memory: Memory) -> Run:
+        """See Network."""
+        state = cpu.init_state(self.network, lanes)
+        return lambda block, first, end: int(lane_loop.run_steps(self.network, state, memory, block, first, end))
+
+
+class Engine:
+    """A model, ready to code blocks on one device. `digest`: the model's."""
+
+    def __init__(self, weights: Weights, network: Network) -> None:
+        self.digest = weights.digest
+        self._network = network
+        self._no_network = CpuNetwork(None)
+
+    def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
+        """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
+        block = lane_loop.new_block(np.frombuffer(bytearray(raw), np.uint8), plan.lanes, plan.parts, None)
+        return lane_loop.encode_block(self._run(block, plan), block, tick, cost)
+
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:
+        """The block of a stream; other bytes if the stream is damaged."""
+        block = lane_loop.new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
+        return lane_loop.decode_block(self._run(block, plan), block, tick)
+
+    def _run(self, block: Block, plan: Plan) -> Run:
+        if plan.profile is None:
+            memory = create(NO_MEMORY, np.zeros(1, np.int64), 1)
+        else:
+            memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size)
+        return (self._network if plan.network else self._no_network).start(plan.lanes, memory)
 
 
 def open_engine(path: Path, device: str) -> Engine:
     """The engine of a weights file on "cpu", "cuda" or "auto". Raises ModelError, UnsupportedError."""
-    weights = load_weights(path)
     if device not in DEVICES:
         raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
+    weights = load_weights(path)
     if device == "cuda":
-        from arzip.engine_torch import TorchEngine
+        from arzip.engine_torch import TorchNetwork, require_cuda
 
-        return TorchEngine(weights, device)
-    return CpuEngine(weights)
-
-
-class CpuEngine:
-    """Compiled loops, one thread a block."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.digest = weights.digest
-        self.network = cpu.load_network(weights)
-
-    def encode(self, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:
-        """See Engine."""
-        return lane_loop.encode_block(self.network, raw, lanes, tick, cost)
-
-    def decode(self, payload: bytes, raw_bytes: int, lanes: int, tick: Tick) -> bytes:
-        """See Engine."""
-        return lane_loop.decode_block(self.network, payload, raw_bytes, lanes, tick)
+        require_cuda()
+        return Engine(weights, TorchNetwork(weights, device))
+    return Engine(weights, CpuNetwork(weights))

@@ -8,12 +8,15 @@ lanes that still move are always the first ones. Must not know files, frames or 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from arzip import coder
+from arzip.memory import predict as memory_kernels
+from arzip.memory.spec import NETWORK
 from arzip.network import cpu
 
 PROBABILITY_ONE = 1 << coder.PROBABILITY_BITS
@@ -23,6 +26,29 @@ NO_BITS = np.zeros(0, np.uint8)
 
 Tick = Callable[[int], None]
 Cost = Callable[[float], None]
+
+
+class Block(NamedTuple):
+    """What coding a block of n bytes in L lanes carries from step to step.
+
+    Encoding (stream has no words): text is read; `bits` (uint8) and their P(bit = 1) (uint32, in 1 / 2**22)
+    are written in coding order. Decoding: stream (words) is read through registers, text is written.
+    """
+
+    text: NDArray[np.uint8]  # (n,)
+    starts: NDArray[np.int64]  # (L + 1,) where each lane starts, and the end
+    last: NDArray[np.uint8]  # (L,) each lane's newest byte, zero at first
+    low: NDArray[np.int64]  # (L,) the byte's bits so far, as its smallest possible value
+    total: NDArray[np.int64]  # (L,) sum of the network's weights that are still possible
+    upper: NDArray[np.int64]  # (L,) the part of it on which the next bit is 1
+    opinion: NDArray[np.int64]  # (L,) the network's P(bit = 1)
+    chance: NDArray[np.int64]  # (L,) the final P(bit = 1)
+    bit: NDArray[np.int64]  # (L,)
+    parts: NDArray[np.int64]  # (2,) whether network and memory take part
+    registers: NDArray[np.uint64]
+    stream: NDArray[np.uint32]
+    bits: NDArray[np.uint8]
+    probabilities: NDArray[np.uint32]
 
 
 def lane_starts(size_bytes: int, lanes: int) -> NDArray[np.int64]:
@@ -37,11 +63,28 @@ def steps_of(size_bytes: int, lanes: int) -> int:
     return -(-size_bytes // lanes)
 
 
+def chunk_steps(lanes: int) -> int:
+    """Number of steps between two ticks."""
+    return -(-CHUNK_BYTES // lanes)
+
+
+def new_block(text: NDArray[np.uint8], lanes: int, parts: tuple[bool, bool], payload: bytes | None) -> Block:
+    """A block before its first step; `payload` is what to decode, None to encode."""
+    counts = np.zeros((6, lanes), np.int64)
+    bits = 0 if payload is not None else 8 * lanes * chunk_steps(lanes)
+    stream = NO_WORDS if payload is None else coder.words(payload)
+    registers = np.zeros(3, np.uint64) if payload is None else coder.init_registers(stream)
+    starts, last = lane_starts(text.size, lanes), np.zeros(lanes, np.uint8)
+    flags = np.array(parts, np.int64)
+    written = np.empty(bits, np.uint8), np.empty(bits, np.uint32)
+    return Block(text, starts, last, *counts, flags, registers, stream, *written)
+
+
 @njit(cache=True)
-def split_node(weights, low, size):  # type: ignore[no-untyped-def]
-    """Sum of the upper half of a node of the byte tree: symbols low + size / 2 .. low + size - 1."""
+def weight_sum(weights, low, size):  # type: ignore[no-untyped-def]
+    """Sum of weights[low : low + size]."""
     total = np.int64(0)
-    for symbol in range(low + size // 2, low + size):
+    for symbol in range(low, low + size):
         total += weights[symbol]
     return total
 
@@ -55,81 +98,97 @@ def active_lanes(starts, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def code_step(weights, text, starts, t, last, registers, stream, bits, probabilities, at):  # type: ignore[no-untyped-def]
-    """Code byte t of every lane, given weights (L, 256) of its values; returns where the next bit goes.
+def code_step(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
+    """Code byte t of every lane, given the network's weights (L, 256) of its values.
 
-    Encoding (stream has no words): reads text (n,) uint8; writes bits (uint8) and their P(bit = 1)
-    (uint32, in 1 / 2**22) from index `at` on. Decoding: reads stream (words, uint32) through registers,
-    writes text. last (L,) uint8 gets each lane's byte.
+    at: index of the next bit to write; returns it moved on.
     """
-    decoding = stream.size > 0
-    active = active_lanes(starts, t)
-    low = np.zeros(active, np.int64)
-    total = np.empty(active, np.int64)
+    with_network, with_memory = block.parts[0] != 0, block.parts[1] != 0
+    decoding = block.stream.size > 0
+    active = active_lanes(block.starts, t)
     for lane in range(active):
-        total[lane] = split_node(weights[lane], -256, 512)
+        block.low[lane] = 0
+        if with_network:
+            block.total[lane] = weight_sum(weights[lane], 0, 256)
     for bit in range(8):
-        size = 256 >> bit
+        half = 128 >> bit
+        if with_network:
+            for lane in range(active):
+                block.upper[lane] = weight_sum(weights[lane], block.low[lane] + half, half)
+                p = (block.upper[lane] << coder.PROBABILITY_BITS) // block.total[lane]
+                block.opinion[lane] = min(max(p, 1), PROBABILITY_ONE - 1)
+        if with_memory:
+            memory_kernels.predict(memory, active, block.opinion, block.chance)
+        chance = block.chance if with_memory else block.opinion
         for lane in range(active):
-            upper = split_node(weights[lane], low[lane], size)
-            p = (upper << coder.PROBABILITY_BITS) // total[lane]
-            p = min(max(p, 1), PROBABILITY_ONE - 1)
             if decoding:
-                one = coder.decode_bit(registers, stream, p)
+                one = coder.decode_bit(block.registers, block.stream, chance[lane])
             else:
-                one = np.int64(text[starts[lane] + t] >> (7 - bit)) & 1
-                bits[at] = one
-                probabilities[at] = p
+                one = np.int64(block.text[block.starts[lane] + t] >> (7 - bit)) & 1
+                block.bits[at] = one
+                block.probabilities[at] = chance[lane]
                 at += 1
-            if one:
-                low[lane] += size >> 1
-                total[lane] = upper
-            else:
-                total[lane] -= upper
+            block.bit[lane] = one
+            block.low[lane] += one * half
+            block.total[lane] = block.upper[lane] if one else block.total[lane] - block.upper[lane]
+        if with_memory:
+            memory_kernels.update(memory, active, block.bit)
     for lane in range(active):
-        last[lane] = low[lane]
+        block.last[lane] = block.low[lane]
         if decoding:
-            text[starts[lane] + t] = low[lane]
+            block.text[block.starts[lane] + t] = block.low[lane]
+    if with_memory:
+        memory_kernels.end_byte(memory, active, block.low)
     return at
 
 
 @njit(cache=True, nogil=True)
-def run_steps(network, state, text, starts, first_step, end_step, last, registers, stream, bits, probabilities):  # type: ignore[no-untyped-def]
-    """Predict and code steps [first_step, end_step) of a block; returns how many bits. See `code_step`.
+def begin(memory, block, first_step):  # type: ignore[no-untyped-def]
+    """Make the memory ready for a block's first byte."""
+    if first_step == 0 and block.parts[1]:
+        memory.clock[NETWORK] = block.parts[0]
+        memory_kernels.begin(memory, block.starts.size - 1)
 
-    last (L,) uint8 carries each lane's newest byte from call to call, zero at first.
-    """
+
+@njit(cache=True, nogil=True)
+def run_steps(network, state, memory, block, first_step, end_step):  # type: ignore[no-untyped-def]
+    """Predict and code steps [first_step, end_step) of a block; returns how many bits were written."""
     at = 0
+    begin(memory, block, first_step)
     for t in range(first_step, end_step):
-        cpu.step(network, state, last, active_lanes(starts, t))
-        at = code_step(state.weights, text, starts, t, last, registers, stream, bits, probabilities, at)
+        if block.parts[0]:
+            cpu.step(network, state, block.last, active_lanes(block.starts, t))
+        at = code_step(state.weights, memory, block, t, at)
     return at
 
 
-def encode_block(network: cpu.Network, raw: bytes, lanes: int, tick: Tick, cost: Cost | None) -> bytes:
-    """Raw bytes -> one range-coded stream. `tick` hears of every chunk's bytes, `cost` of its -log2 p in bits."""
-    text = np.frombuffer(bytearray(raw), np.uint8)
-    starts, steps, chunk = lane_starts(text.size, lanes), steps_of(text.size, lanes), -(-CHUNK_BYTES // lanes)
-    state, last, registers = cpu.init_state(network, lanes), np.zeros(lanes, np.uint8), np.zeros(3, np.uint64)
-    bits, probabilities = np.empty(8 * lanes * chunk, np.uint8), np.empty(8 * lanes * chunk, np.uint32)
+Run = Callable[[Block, int, int], int]
+
+
+def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes:
+    """Run all steps over the block's text -> one range-coded stream.
+
+    `run` does steps [a, b) and says how many bits it wrote. `tick` hears of every chunk's raw bytes, `cost`
+    of its -log2 p in bits.
+    """
+    lanes = block.last.size
+    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     encoder = coder.Encoder()
     for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        n = run_steps(network, state, text, starts, t, end, last, registers, NO_WORDS, bits, probabilities)
-        encoder.encode(bits[:n], probabilities[:n])
+        n = run(block, t, min(t + chunk, steps))
+        encoder.encode(block.bits[:n], block.probabilities[:n])
         if cost is not None:
-            cost(coder.cost_bits(bits[:n], probabilities[:n]))
+            cost(coder.cost_bits(block.bits[:n], block.probabilities[:n]))
         tick(n // 8)
     return encoder.finish()
 
 
-def decode_block(network: cpu.Network, payload: bytes, raw_bytes: int, lanes: int, tick: Tick) -> bytes:
+def decode_block(run: Run, block: Block, tick: Tick) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
-    text, stream = np.zeros(raw_bytes, np.uint8), coder.words(payload)
-    starts, steps, chunk = lane_starts(text.size, lanes), steps_of(text.size, lanes), -(-CHUNK_BYTES // lanes)
-    state, last, registers = cpu.init_state(network, lanes), np.zeros(lanes, np.uint8), coder.init_registers(stream)
+    lanes = block.last.size
+    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):
         end = min(t + chunk, steps)
-        run_steps(network, state, text, starts, t, end, last, registers, stream, NO_BITS, NO_WORDS)
-        tick(min((end - t) * lanes, raw_bytes - t * lanes))
-    return text.tobytes()
+        run(block, t, end)
+        tick(min(end * lanes, block.text.size) - t * lanes)
+    return block.text.tobytes()

@@ -10,11 +10,14 @@ LANE_BYTES = 4096  # a lane is no shorter: each starts without a past
 
 @dataclass(frozen=True)
 class Level:
-    """block_bytes: size of a block; lanes: at most so many; model: name of the weights."""
+    """block_bytes: size of a block; lanes: at most so many; model: name of the weights; network: whether it
+    takes part; profile: the memory's place in PROFILES."""
 
     block_bytes: int
     lanes: int
     model: str
+    network: bool
+    profile: int
 
 
 def level(number: int) -> Level:
@@ -29,13 +32,13 @@ def lanes_for(size_bytes: int, most: int) -> int:
 
 
 LEVELS = (
-    Level(4 << 20, 48, "small"),
-    Level(4 << 20, 48, "small"),
-    Level(8 << 20, 24, "small"),
-    Level(8 << 20, 24, "small"),
-    Level(16 << 20, 24, "small"),
-    Level(16 << 20, 24, "small"),
-    Level(32 << 20, 12, "small"),
-    Level(32 << 20, 6, "small"),
-    Level(64 << 20, 6, "small"),
+    Level(8 << 20, 16, "small", False, 0),
+    Level(8 << 20, 4, "small", False, 0),
+    Level(16 << 20, 4, "small", False, 1),
+    Level(16 << 20, 24, "small", True, 0),
+    Level(16 << 20, 12, "small", True, 0),
+    Level(16 << 20, 12, "small", True, 0),
+    Level(32 << 20, 6, "small", True, 1),
+    Level(32 << 20, 2, "small", True, 1),
+    Level(64 << 20, 1, "small", True, 1),
 )

@@ -42,7 +42,7 @@ def clamp(weights, row):  # type: ignore[no-untyped-def]
         weights[row, i] = min(max(weights[row, i], np.int32(-WEIGHT_LIMIT)), np.int32(WEIGHT_LIMIT))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, forceinline=True, _nrt=False)
 def clip(x, limit):  # type: ignore[no-untyped-def]
     """x within +-limit."""
     return min(max(x, -limit), limit)

@@ -87,6 +87,14 @@ def load_network(weights: Weights) -> Network:
     )
 
 
+def no_network() -> Network:
+    """A network of no blocks, for those who don't ask it."""
+    none = [np.zeros((0, 0, 0, gemm.LINE), np.int8), np.zeros((0, 0), np.int32)] * 4
+    bytes_, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, gemm.LINE), np.int8)
+    table = np.zeros(0, np.int32)
+    return Network(np.zeros(0, np.int64), 16, bytes_, np.zeros((0, 0, 0), np.int8), *none, out, table, table, table)
+
+
 def init_state(network: Network, lanes: int) -> State:
     """The state of `lanes` lanes before their first byte: zeros (activations carry their offset)."""
     blocks, d = network.gates_start.shape[0], network.state_start.shape[1]

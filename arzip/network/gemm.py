@@ -27,7 +27,7 @@ VNNI_ROWS, VNNI_LINES = 6, 4
 AVX2_ROWS, AVX2_LINES = 3, 1
 
 _features = binding.get_host_cpu_features()
-_native = not config.CPU_NAME  # numba was told to compile for another processor: plain loops
+_native = not getattr(config, "CPU_NAME", None)  # numba was told to compile for another processor: plain loops
 HAS_VNNI = _native and bool(_features.get("avx512vnni"))
 HAS_AVX2 = _native and bool(_features.get("avx2"))
 binding.initialize_native_asmparser()  # the tiles' multiplications are lines of assembly
@@ -57,7 +57,7 @@ def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None
 class _Vnni:
     """Sixteen sums in one register; one instruction adds 64 products (unsigned by signed) to them."""
 
-    sums = [SUMS]
+    sums = (SUMS,)
 
     @staticmethod
     def activations(builder: Any, four: Any) -> Any:
@@ -85,7 +85,7 @@ class _Avx2:
 
     WIDE = ir.VectorType(I16, 16)
     HALF = ir.VectorType(I32, 8)
-    sums = [HALF] * 4
+    sums = (HALF,) * 4
 
     @staticmethod
     def activations(builder: Any, four: Any) -> Any:

@@ -42,18 +42,13 @@ def norm(x: Tensor) -> Tensor:
     return ((wide * inverse + (1 << 31)) >> 32).clamp(-127, 127).to(torch.int8)
 
 
-class TorchNetwork:
-    """Weights on a device, and L lanes' recurrent state: `step` moves them all."""
+class TorchStep:
+    """Weights on a device, and L lanes' recurrent state: a call moves them all by a step."""
 
-    def __init__(self, weights: Weights, device: str) -> None:
+    def __init__(self, weights: Weights, device: str, lanes: int) -> None:
         self.config = weights.config
         self.device = torch.device(device)
         self.t = {name: torch.from_numpy(np.asarray(v)).to(self.device) for name, v in weights.tensors.items()}
-        self.a: list[Tensor] = []
-        self.h: list[Tensor] = []
-
-    def start(self, lanes: int) -> None:
-        """Forget everything: `lanes` lanes before their first byte."""
         shape = (lanes, self.config.d)
         self.a = [torch.zeros(shape, dtype=torch.int8, device=self.device) for _ in range(self.config.blocks)]
         self.h = [torch.zeros(shape, dtype=torch.int64, device=self.device) for _ in range(self.config.blocks)]
@@ -78,7 +73,7 @@ class TorchNetwork:
         v = z.clamp(0, spec.HIDDEN_LIMIT)
         return ((v * v + (1 << (cpu.HIDDEN_SHIFT - 1))) >> cpu.HIDDEN_SHIFT).clamp(max=127).to(torch.int8)
 
-    def step(self, last: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    def __call__(self, last: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """last (L,) bytes just seen and rows (L, tables) of the n-gram tables -> weights (L, 256) int32 > 0."""
         t = self.t
         grams = t["ngram"][torch.arange(self.config.tables, device=self.device), torch.from_numpy(rows).to(self.device)]
