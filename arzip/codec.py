@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
-from arzip import framing, levels, models
+from arzip import framing, levels, models, planning
 from arzip.container import SALVAGE_HINT, Header, Method
-from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
 from arzip.engine import Engine, Plan, open_engine
+from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
 from arzip.framing import Block, Event, Member, Sink
 from arzip.memory.profiles import PROFILES
 from arzip.parallel import Workers
@@ -78,15 +77,17 @@ def _compress(
     source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Callable[[float], None] | None
 ) -> Summary:
     level = levels.level(options.level)
-    engine = open_engine(models.find(options.model or level.model), options.device)
-    writer = framing.Writer(sink, engine.digest)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
+        engine = open_engine(models.find(options.model or level.model), options.device, workers.threads)
+        writer = framing.Writer(sink, engine.digest)
         meter = _Meter(workers, progress)
 
         def encode(raw: bytes) -> tuple[bytes, bytes, Plan]:
-            plan = Plan(levels.lanes_for(len(raw), level.lanes), level.network, level.profile)
-            return raw, engine.encode(raw, plan, meter.tick, cost), plan
+            with workers.hold(1):
+                plan = planning.choose(engine, raw, level)
+            with workers.hold(engine.threads_for(plan)):
+                return raw, engine.encode(raw, plan, meter.tick, cost), plan
 
         for raw, payload, plan in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(raw)
@@ -105,10 +106,10 @@ def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progres
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
-    engines = _Engines(options.device, options.model)
     verifier = framing.Verifier()
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers:
+        engines = _Engines(options, workers)
         meter = _Meter(workers, progress)
 
         def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
@@ -133,11 +134,11 @@ def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress |
     Where the header is lost, the model is taken to be the one that the options name, or the default.
     """
     data = source.read()
-    engines = _Engines(options.device, options.model)
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
     digest = models.file_digest(models.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
+        engines = _Engines(options, workers)
         meter = _Meter(workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
@@ -171,7 +172,9 @@ def _decode(block: Block, digest: bytes, engines: _Engines, meter: _Meter) -> by
     if not digest or frame.lanes > frame.raw_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     plan = Plan(frame.lanes, network, frame.profile if memory else None)
-    return engines.with_digest(digest).decode(block.payload, frame.raw_bytes, plan, meter.tick)
+    engine = engines.with_digest(digest)
+    with engines.workers.hold(engine.threads_for(plan)):
+        return engine.decode(block.payload, frame.raw_bytes, plan, meter.tick)
 
 
 def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
@@ -204,9 +207,10 @@ class _Nowhere:
 class _Engines:
     """The engines that archives ask for, each opened once, by whichever thread comes first."""
 
-    def __init__(self, device: str, preferred: str | None) -> None:
-        self._device = device
-        self._preferred = preferred
+    def __init__(self, options: Options, workers: Workers) -> None:
+        self.workers = workers
+        self._device = options.device
+        self._preferred = options.model
         self._lock = threading.Lock()
         self._open: dict[bytes, Engine] = {}
 
@@ -215,7 +219,7 @@ class _Engines:
         with self._lock:
             if digest not in self._open:
                 path = models.find_digest(digest, models.find(self._preferred) if self._preferred else None)
-                engine = open_engine(path, self._device)
+                engine = open_engine(path, self._device, self.workers.threads)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine

@@ -9,8 +9,10 @@ A probability is an integer k, 1 <= k < 2**22: P(bit = 1) = k / 2**22.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 from numpy.typing import NDArray
+
+from arzip.compiled import njit
 
 PROBABILITY_BITS = 22
 CODER_BITS = 24  # what constriction quantises probabilities to
@@ -79,7 +81,7 @@ def init_registers(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return np.array([2**64 - 1, int(stream[0]) << 32 | int(stream[1]), 2], np.uint64)
 
 
-@njit(cache=True)
+@njit()
 def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
     """The next bit, given P(bit = 1) = probability / 2**22. Past the stream's end zeros are read."""
     # constriction's quantisation: 24 bits, of which neither symbol may get none

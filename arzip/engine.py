@@ -13,6 +13,7 @@ import numpy as np
 
 from arzip import lanes as lane_loop
 from arzip.errors import UnsupportedError
+from arzip.handoff import CAN_YIELD
 from arzip.lanes import Block, Cost, Run, Tick
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import Memory, Profile, create
@@ -20,7 +21,7 @@ from arzip.network import cpu
 from arzip.network.weights import Weights, load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
-NO_MEMORY = Profile(contexts=(), direct=(), matches=(), selectors=())
+NO_MEMORY = Profile(contexts=(), direct=(), matches=(6,), selectors=(0,), finals=(0,))
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,30 @@ class Plan:
 class Network(Protocol):
     """Something that can run the steps of a block on its device."""
 
-    def start(self, lanes: int, memory: Memory) -> Run:
-        """What runs the steps of one block of this many lanes."""
+    def start(self, plan: Plan, memory: Memory) -> Run:
+        """What runs the steps of one block."""
+
+    def threads_for(self, plan: Plan) -> int:
+        """How many threads that keeps busy."""
 
 
 class CpuNetwork:
-    """Compiled loops, one thread a block."""
+    """Compiled loops. together: two threads a block, one for the network and one for memory and coder."""
 
-    def __init__(self, weights: Weights | None) -> None:
+    def __init__(self, weights: Weights | None, together: bool) -> None:
+        self.together = together
         self.network = cpu.load_network(weights) if weights else cpu.no_network()
 
-    def start(self, lanes: int, memory: Memory) -> Run:
+    def threads_for(self, plan: Plan) -> int:
+        """See Network. One lane leaves nothing to hand over."""
+        return 2 if self.together and plan.network and plan.profile is not None and plan.lanes > 1 else 1
+
+    def start(self, plan: Plan, memory: Memory) -> Run:
         """See Network."""
-        state = cpu.init_state(self.network, lanes)
-        return lambda block, first, end: int(lane_loop.run_steps(self.network, state, memory, block, first, end))
+        state = cpu.init_state(self.network, plan.lanes)
+        if self.threads_for(plan) > 1:
+            return lambda block, first, end: lane_loop.run_together(self.network, state, memory, block, first, end)
+        return lambda block, first, end: int(lane_loop.run_alone(self.network, state, memory, block, first, end))
 
 
 class Engine:
@@ -62,7 +73,7 @@ class Engine:
     def __init__(self, weights: Weights, network: Network) -> None:
         self.digest = weights.digest
         self._network = network
-        self._no_network = CpuNetwork(None)
+        self._no_network = CpuNetwork(None, False)
 
     def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
         """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
@@ -74,15 +85,20 @@ class Engine:
         block = lane_loop.new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
         return lane_loop.decode_block(self._run(block, plan), block, tick)
 
+    def threads_for(self, plan: Plan) -> int:
+        """How many threads coding by this plan keeps busy."""
+        return self._network.threads_for(plan) if plan.network else 1
+
     def _run(self, block: Block, plan: Plan) -> Run:
         if plan.profile is None:
             memory = create(NO_MEMORY, np.zeros(1, np.int64), 1)
         else:
             memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size)
-        return (self._network if plan.network else self._no_network).start(plan.lanes, memory)
+            lane_loop.begin(memory, plan.network)
+        return (self._network if plan.network else self._no_network).start(plan, memory)
 
 
-def open_engine(path: Path, device: str) -> Engine:
+def open_engine(path: Path, device: str, threads: int = 1) -> Engine:
     """The engine of a weights file on "cpu", "cuda" or "auto". Raises ModelError, UnsupportedError."""
     if device not in DEVICES:
         raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
@@ -92,4 +108,4 @@ def open_engine(path: Path, device: str) -> Engine:
 
         require_cuda()
         return Engine(weights, TorchNetwork(weights, device))
-    return Engine(weights, CpuNetwork(weights))
+    return Engine(weights, CpuNetwork(weights, threads > 1 and CAN_YIELD))

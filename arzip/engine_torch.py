@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 
 from arzip import lanes as lane_loop
+from arzip.compiled import njit
+from arzip.engine import Plan
 from arzip.errors import UnsupportedError
 from arzip.lanes import Block, Run
 from arzip.memory.spec import Memory
@@ -24,7 +25,7 @@ def require_cuda() -> None:
         raise UnsupportedError("no CUDA device is at hand; use --device cpu: archives are the same")
 
 
-@njit(cache=True)
+@njit()
 def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyped-def]
     """Move every lane's context past the byte it has just seen; rows (L, tables) for the next."""
     for lane in range(text.size):
@@ -39,9 +40,13 @@ class TorchNetwork:
     def __init__(self, weights: Weights, device: str) -> None:
         self.weights, self.device = weights, device
 
-    def start(self, lanes: int, memory: Memory) -> Run:
+    def threads_for(self, plan: Plan) -> int:
         """See `engine.Network`."""
-        config = self.weights.config
+        return 1
+
+    def start(self, plan: Plan, memory: Memory) -> Run:
+        """See `engine.Network`."""
+        lanes, config = plan.lanes, self.weights.config
         step = TorchStep(self.weights, self.device, lanes)
         contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
         orders = np.array([*config.orders, 0], np.int64)
@@ -50,11 +55,11 @@ class TorchNetwork:
 
         def run(block: Block, first: int, end: int) -> int:
             at = 0
-            lane_loop.begin(memory, block, first)
             for t in range(first, end):
                 push_bytes(contexts, block.last, orders, row_bits, rows)
                 weights = step(block.last.astype(np.int64), rows)
-                at = lane_loop.code_step(weights, memory, block, t, at)
+                for crew in range(2):
+                    at = lane_loop.code_crew(weights, memory, block, t, crew, at)
             return int(at)
 
         return run

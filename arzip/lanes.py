@@ -1,25 +1,30 @@
 """A block as lanes that move in lockstep: the one loop that encoder and decoder share.
 
-The block is cut into L contiguous parts; step t codes byte t of every lane, bit by bit, most significant
-first, in the order (step, bit, lane). The first `n % L` lanes are one byte longer than the others, so the
-lanes that still move are always the first ones. Must not know files, frames or checks.
+The block is cut into L contiguous parts; step t codes byte t of every lane. The lanes are two crews, the
+first half and the second, that take turns: (step, crew, bit, lane) is the order of the bits, most
+significant first. So the network can predict for one crew while memory and coder work on the other. The
+first `n % L` lanes are one byte longer than the others: the lanes that still move are always the first
+ones. Must not know files, frames or checks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from arzip import coder
+from arzip.compiled import njit
+from arzip.handoff import STRIDE, publish, wait_for
 from arzip.memory import predict as memory_kernels
-from arzip.memory.spec import NETWORK
+from arzip.memory.spec import NETWORK, Memory
 from arzip.network import cpu
 
 PROBABILITY_ONE = 1 << coder.PROBABILITY_BITS
+CODED, PREDICTED = 0, 2  # counters of a hand-over: steps done, one for each crew
 CHUNK_BYTES = 1 << 15  # coded between two ticks; bounds the memory that bits and probabilities take
 NO_WORDS = np.zeros(0, np.uint32)
 NO_BITS = np.zeros(0, np.uint8)
@@ -70,17 +75,19 @@ def chunk_steps(lanes: int) -> int:
 
 def new_block(text: NDArray[np.uint8], lanes: int, parts: tuple[bool, bool], payload: bytes | None) -> Block:
     """A block before its first step; `payload` is what to decode, None to encode."""
-    counts = np.zeros((6, lanes), np.int64)
+    low, total, upper, opinion, chance, bit = np.zeros((6, lanes), np.int64)
     bits = 0 if payload is not None else 8 * lanes * chunk_steps(lanes)
     stream = NO_WORDS if payload is None else coder.words(payload)
     registers = np.zeros(3, np.uint64) if payload is None else coder.init_registers(stream)
     starts, last = lane_starts(text.size, lanes), np.zeros(lanes, np.uint8)
     flags = np.array(parts, np.int64)
-    written = np.empty(bits, np.uint8), np.empty(bits, np.uint32)
-    return Block(text, starts, last, *counts, flags, registers, stream, *written)
+    written, probabilities = np.empty(bits, np.uint8), np.empty(bits, np.uint32)
+    return Block(
+        text, starts, last, low, total, upper, opinion, chance, bit, flags, registers, stream, written, probabilities
+    )
 
 
-@njit(cache=True)
+@njit()
 def weight_sum(weights, low, size):  # type: ignore[no-untyped-def]
     """Sum of weights[low : low + size]."""
     total = np.int64(0)
@@ -89,7 +96,7 @@ def weight_sum(weights, low, size):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
+@njit()
 def active_lanes(starts, t):  # type: ignore[no-untyped-def]
     """How many lanes (always the first ones) have a byte at step t."""
     lanes = starts.size - 1
@@ -97,30 +104,45 @@ def active_lanes(starts, t):  # type: ignore[no-untyped-def]
     return lanes if t < shortest else starts[lanes] - shortest * lanes
 
 
-@njit(cache=True, nogil=True)
-def code_step(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
-    """Code byte t of every lane, given the network's weights (L, 256) of its values.
+@njit()
+def crew_lanes(starts, t, crew):  # type: ignore[no-untyped-def]
+    """The lanes [first, end) of a crew that have a byte at step t."""
+    lanes = starts.size - 1
+    half = (lanes + 1) // 2
+    active = active_lanes(starts, t)
+    if crew == 0:
+        return 0, min(active, half)
+    return half, max(active, half)
+
+
+@njit(nogil=True)
+def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
+    """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values.
 
     at: index of the next bit to write; returns it moved on.
     """
     with_network, with_memory = block.parts[0] != 0, block.parts[1] != 0
     decoding = block.stream.size > 0
-    active = active_lanes(block.starts, t)
-    for lane in range(active):
+    first, end = crew_lanes(block.starts, t, crew)
+    if first == end:
+        return at
+    if with_memory:
+        memory_kernels.turn(memory, t)
+    for lane in range(first, end):
         block.low[lane] = 0
         if with_network:
             block.total[lane] = weight_sum(weights[lane], 0, 256)
     for bit in range(8):
         half = 128 >> bit
         if with_network:
-            for lane in range(active):
+            for lane in range(first, end):
                 block.upper[lane] = weight_sum(weights[lane], block.low[lane] + half, half)
                 p = (block.upper[lane] << coder.PROBABILITY_BITS) // block.total[lane]
                 block.opinion[lane] = min(max(p, 1), PROBABILITY_ONE - 1)
         if with_memory:
-            memory_kernels.predict(memory, active, block.opinion, block.chance)
+            memory_kernels.predict(memory, first, end, block.opinion, block.chance)
         chance = block.chance if with_memory else block.opinion
-        for lane in range(active):
+        for lane in range(first, end):
             if decoding:
                 one = coder.decode_bit(block.registers, block.stream, chance[lane])
             else:
@@ -132,34 +154,67 @@ def code_step(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
             block.low[lane] += one * half
             block.total[lane] = block.upper[lane] if one else block.total[lane] - block.upper[lane]
         if with_memory:
-            memory_kernels.update(memory, active, block.bit)
-    for lane in range(active):
+            memory_kernels.update(memory, first, end, block.bit)
+    for lane in range(first, end):
         block.last[lane] = block.low[lane]
         if decoding:
             block.text[block.starts[lane] + t] = block.low[lane]
     if with_memory:
-        memory_kernels.end_byte(memory, active, block.low)
+        memory_kernels.end_byte(memory, first, end, block.low, t)
     return at
 
 
-@njit(cache=True, nogil=True)
-def begin(memory, block, first_step):  # type: ignore[no-untyped-def]
-    """Make the memory ready for a block's first byte."""
-    if first_step == 0 and block.parts[1]:
-        memory.clock[NETWORK] = block.parts[0]
-        memory_kernels.begin(memory, block.starts.size - 1)
-
-
-@njit(cache=True, nogil=True)
-def run_steps(network, state, memory, block, first_step, end_step):  # type: ignore[no-untyped-def]
-    """Predict and code steps [first_step, end_step) of a block; returns how many bits were written."""
-    at = 0
-    begin(memory, block, first_step)
+@njit(nogil=True)
+def run_network(network, state, block, first_step, end_step, counters):  # type: ignore[no-untyped-def]
+    """The network's half of `run_together`: predicts for each crew as soon as its last byte is known."""
     for t in range(first_step, end_step):
-        if block.parts[0]:
-            cpu.step(network, state, block.last, active_lanes(block.starts, t))
-        at = code_step(state.weights, memory, block, t, at)
+        for crew in range(2):
+            first, end = crew_lanes(block.starts, t, crew)
+            wait_for(counters, CODED + crew, t)
+            cpu.step(network, state, block.last, first, end)
+            publish(counters, PREDICTED + crew, t + 1)
+
+
+@njit(nogil=True)
+def run_coder(state, memory, block, first_step, end_step, counters):  # type: ignore[no-untyped-def]
+    """The other half: memory and coder; returns how many bits were written."""
+    at = 0
+    for t in range(first_step, end_step):
+        for crew in range(2):
+            wait_for(counters, PREDICTED + crew, t + 1)
+            at = code_crew(state.weights, memory, block, t, crew, at)
+            publish(counters, CODED + crew, t + 1)
     return at
+
+
+@njit(nogil=True)
+def run_alone(network, state, memory, block, first_step, end_step):  # type: ignore[no-untyped-def]
+    """Predict and code steps [first_step, end_step) on one thread; returns how many bits were written."""
+    at = 0
+    for t in range(first_step, end_step):
+        for crew in range(2):
+            if block.parts[0]:
+                first, end = crew_lanes(block.starts, t, crew)
+                cpu.step(network, state, block.last, first, end)
+            at = code_crew(state.weights, memory, block, t, crew, at)
+    return at
+
+
+def run_together(network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int) -> int:
+    """What `run_alone` does, the same, on two threads that hand the crews to and fro."""
+    counters = np.zeros(4 * STRIDE, np.int64)
+    counters[: 2 * STRIDE] = first
+    helper = Thread(target=run_network, args=(network, state, block, first, end, counters))
+    helper.start()
+    bits = int(run_coder(state, memory, block, first, end, counters))
+    helper.join()
+    return bits
+
+
+def begin(memory: Memory, with_network: bool) -> None:
+    """Make a memory ready for its block's first byte."""
+    memory.clock[NETWORK] = with_network
+    memory_kernels.begin(memory, 0, memory.starts.size)
 
 
 Run = Callable[[Block, int, int], int]

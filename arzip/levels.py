@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arzip.memory.profiles import FAST, FULL, MIDDLE, PROFILES
+from arzip.memory.spec import Profile
+
 DEFAULT = 6
-LANE_BYTES = 4096  # a lane is no shorter: each starts without a past
+LANE_BYTES = 16384  # a lane is no shorter: each starts without a past
+NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 
 
 @dataclass(frozen=True)
 class Level:
-    """block_bytes: size of a block; lanes: at most so many; model: name of the weights; network: whether it
-    takes part; profile: the memory's place in PROFILES."""
+    """What to code a block with.
+
+    block_bytes: its size. least_gain: the share of bits that the network must save in a probe to take part.
+    lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
+    in one lane, since lanes buy nothing there and cost much on records and logs.
+    """
 
     block_bytes: int
+    least_gain: float
     lanes: int
-    model: str
-    network: bool
-    profile: int
+    memory: Profile
+    alone: Profile
+    model: str = "small"
+
+
+LEVELS = (
+    Level(2 << 20, NEVER, 1, FAST, FAST),
+    Level(8 << 20, NEVER, 1, FAST, FAST),
+    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
+    Level(8 << 20, NEVER, 1, FULL, FULL),
+    Level(16 << 20, 0.155, 12, FAST, MIDDLE),
+    Level(16 << 20, 0.155, 12, MIDDLE, FULL),
+    Level(32 << 20, 0.155, 12, FULL, FULL),
+    Level(32 << 20, ALWAYS, 2, FULL, FULL),
+    Level(64 << 20, ALWAYS, 1, FULL, FULL),
+)
 
 
 def level(number: int) -> Level:
@@ -31,14 +53,6 @@ def lanes_for(size_bytes: int, most: int) -> int:
     return max(1, min(most, size_bytes // LANE_BYTES))
 
 
-LEVELS = (
-    Level(8 << 20, 16, "small", False, 0),
-    Level(8 << 20, 4, "small", False, 0),
-    Level(16 << 20, 4, "small", False, 1),
-    Level(16 << 20, 24, "small", True, 0),
-    Level(16 << 20, 12, "small", True, 0),
-    Level(16 << 20, 12, "small", True, 0),
-    Level(32 << 20, 6, "small", True, 1),
-    Level(32 << 20, 2, "small", True, 1),
-    Level(64 << 20, 1, "small", True, 1),
-)
+def place(profile: Profile) -> int:
+    """The number by which a frame names a memory."""
+    return PROFILES.index(profile)

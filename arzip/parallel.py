@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
@@ -30,6 +31,8 @@ class Workers:
         self.threads = threads or usable_cores()
         self._pool = ThreadPoolExecutor(self.threads)
         self._cancelled = threading.Event()
+        self._free = self.threads
+        self._freed = threading.Condition()
 
     def __enter__(self) -> Workers:
         return self
@@ -37,6 +40,20 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._cancelled.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @contextmanager
+    def hold(self, threads: int) -> Iterator[None]:
+        """Work on so many threads (at most all): waits until as many are free."""
+        threads = min(threads, self.threads)
+        with self._freed:
+            self._freed.wait_for(lambda: self._free >= threads)
+            self._free -= threads
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._free += threads
+                self._freed.notify_all()
 
     def check(self) -> None:
         """Raises CancelledError once the context is left."""

@@ -169,16 +169,23 @@ def decode_block(network: Network, payload: bytes, raw_bytes: int, lanes: int) -
     states = [Lane(network) for _ in range(lanes)]
     decoder = RangeDecoder(payload)
     for t in range(max(sizes)):
-        moving = [k for k in range(lanes) if t < sizes[k]]
-        weights = {k: states[k].weights() for k in moving}
-        low = dict.fromkeys(moving, 0)
-        for bit in range(8):
-            m = 128 >> bit
-            for k in moving:
-                w, at = weights[k], low[k]
-                p = (sum(w[at + m : at + 2 * m]) << 22) // sum(w[at : at + 2 * m])
-                low[k] += m * decoder.bit(clip(p, 1, (1 << 22) - 1))
-        for k in moving:
-            texts[k].append(low[k])
-            states[k].context.see(low[k])
+        half = (lanes + 1) // 2
+        for crew in (range(half), range(half, lanes)):
+            moving = [k for k in crew if t < sizes[k]]
+            _code(moving, states, texts, decoder)
     return b"".join(texts)
+
+
+def _code(moving: list[int], states: list[Lane], texts: list[bytearray], decoder: RangeDecoder) -> None:
+    """The next byte of these lanes, bit by bit side by side."""
+    weights = {k: states[k].weights() for k in moving}
+    low = dict.fromkeys(moving, 0)
+    for bit in range(8):
+        m = 128 >> bit
+        for k in moving:
+            w, at = weights[k], low[k]
+            p = (sum(w[at + m : at + 2 * m]) << 22) // sum(w[at : at + 2 * m])
+            low[k] += m * decoder.bit(clip(p, 1, (1 << 22) - 1))
+    for k in moving:
+        texts[k].append(low[k])
+        states[k].context.see(low[k])

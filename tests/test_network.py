@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from arzip import coder, lanes, models
+from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
+from arzip.memory.spec import create
 from arzip.network import context, cpu, gemm
 from arzip.network.spec import NetworkConfig
 from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, parse_weights
@@ -62,13 +64,18 @@ def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
     return text
 
 
+def engine(weights: Weights) -> Engine:
+    """The compiled engine, on one thread."""
+    return Engine(weights, CpuNetwork(weights, together=False))
+
+
 def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Weights (steps, L, 256) before each byte of text (steps, L)."""
     state = cpu.init_state(network, text.shape[1])
     seen = np.concatenate([np.zeros((1, text.shape[1]), np.uint8), text[:-1]])
     result = []
     for row in seen:
-        cpu.step(network, state, row, text.shape[1])
+        cpu.step(network, state, row, 0, text.shape[1])
         result.append(state.weights.copy())
     return np.stack(result)
 
@@ -90,7 +97,7 @@ def test_step_agrees_with_the_specification_bit_for_bit(model: Weights) -> None:
 @pytest.mark.parametrize("lane_count", [1, 3, 7, 150])
 def test_a_decoder_written_from_the_specification_reads_our_blocks(model: Weights, lane_count: int) -> None:
     raw = english(60)
-    payload = lanes.encode_block(cpu.load_network(model), raw, lane_count, lambda _: None, None)
+    payload = engine(model).encode(raw, Plan(lane_count, True, None), lambda _: None)
     assert reference.decode_block(reference.Network(model), payload, len(raw), lane_count) == raw
 
 
@@ -104,7 +111,7 @@ def test_extreme_models_saturate_what_can_saturate() -> None:
     network, text = cpu.load_network(tiny.weights(tiny.extreme(alike=0.9))), some_text(4, 40)
     state = cpu.init_state(network, 4)
     for row in text:
-        cpu.step(network, state, row, 4)
+        cpu.step(network, state, row, 0, 4)
     assert np.abs(state.h).max() == 4 << 18
     assert set(np.unique(state.u)) >= {255}
     assert np.abs(state.y.astype(int) - gemm.OFFSET).max() <= 127
@@ -225,9 +232,9 @@ def test_a_lane_does_not_depend_on_the_others(network: cpu.Network) -> None:
 def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> None:
     state = cpu.init_state(network, 8)
     for row in some_text(8, 10):
-        cpu.step(network, state, row, 8)
+        cpu.step(network, state, row, 0, 8)
     before = [part[-3:].copy() if part.ndim == 2 else part[:, -3:].copy() for part in state]
-    cpu.step(network, state, np.full(8, 65, np.uint8), 5)
+    cpu.step(network, state, np.full(8, 65, np.uint8), 0, 5)
     for part, old in zip(state, before, strict=True):
         assert np.array_equal(part[-3:] if part.ndim == 2 else part[:, -3:], old)
 
@@ -244,25 +251,27 @@ def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_co
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 50, 1 << 17])
-def test_chunks_leave_no_trace(network: cpu.Network, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = english(1001)
-    whole = lanes.encode_block(network, raw, 6, lambda _: None, None)
+    coder_, plan = engine(model), Plan(6, True, None)
+    whole = coder_.encode(raw, plan, lambda _: None)
     monkeypatch.setattr(lanes, "CHUNK_BYTES", chunk_bytes)
     ticks: list[int] = []
-    assert lanes.encode_block(network, raw, 6, ticks.append, None) == whole
+    assert coder_.encode(raw, plan, ticks.append) == whole
     assert sum(ticks) == len(raw)
     ticks.clear()
-    assert lanes.decode_block(network, whole, len(raw), 6, ticks.append) == raw
+    assert coder_.decode(whole, len(raw), plan, ticks.append) == raw
     assert sum(ticks) == len(raw)
 
 
-def test_stream_costs_what_the_weights_say(network: cpu.Network) -> None:
+def test_stream_costs_what_the_weights_say() -> None:
+    model = tiny.weights(tiny.lively())
     text = np.frombuffer(english(2000), np.uint8).reshape(4, 500).T
-    weights = run(network, text).astype(float)
+    weights = run(cpu.load_network(model), text).astype(float)
     chosen = np.take_along_axis(weights, text[..., None].astype(int), 2)[..., 0]
     ideal = -np.log2(chosen / weights.sum(2)).sum()
     cost: list[float] = []
-    payload = lanes.encode_block(network, text.T.tobytes(), 4, lambda _: None, cost.append)
+    payload = engine(model).encode(text.T.tobytes(), Plan(4, True, None), lambda _: None, cost.append)
     assert sum(cost) == pytest.approx(ideal, rel=1e-3)
     assert 8 * len(payload) == pytest.approx(ideal, rel=1e-3, abs=16)
 
@@ -286,7 +295,7 @@ def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> Non
     weights = shipped() if name == "shipped" else tiny.weights(tiny.lively())
     text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
     cost: list[float] = []
-    lanes.encode_block(cpu.load_network(weights), text.tobytes(), 8, lambda _: None, cost.append)
+    engine(weights).encode(text.tobytes(), Plan(8, True, None), lambda _: None, cost.append)
     twin = import_weights(weights)
     with torch.no_grad():
         expected = evaluate(twin, {"text": text}, "cpu")["text"]
@@ -411,14 +420,11 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
 def test_probability_of_a_bit_is_never_certain() -> None:
     """Weights as far apart as the format has them still leave the coder at least one part in 2**22."""
     raw = bytes(range(256))
-    bits, probabilities = np.empty(8 * len(raw), np.uint8), np.empty(8 * len(raw), np.uint32)
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    starts, last = lanes.lane_starts(len(raw), 1), np.zeros(1, np.uint8)
-    at = 0
+    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None)
+    memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        registers = np.zeros(4, np.uint64)
-        text = np.frombuffer(bytearray(raw), np.uint8)
-        at = lanes.code_step(weights, text, starts, t, last, registers, lanes.NO_WORDS, bits, probabilities, at)
-    assert at == bits.size
-    assert probabilities.min() >= 1 and probabilities.max() < 1 << coder.PROBABILITY_BITS
+        at = lanes.code_crew(weights, memory, block, t, 0, at)
+    assert at == 8 * len(raw)
+    assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS

@@ -7,8 +7,9 @@ length, so that lanes share what they learn wherever their contexts are equal.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from arzip.compiled import njit
 from arzip.memory.spec import (
     CLASSES,
     FIRST,
@@ -29,7 +30,7 @@ GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hash
 SPREAD = 0xD6E8FEB86659FD93
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def mix(a, b):  # type: ignore[no-untyped-def]
     """A well spread uint64 of two."""
     h = (uint64(a) + uint64(GOLDEN)) * uint64(SPREAD)
@@ -37,7 +38,7 @@ def mix(a, b):  # type: ignore[no-untyped-def]
     return h ^ (h >> uint64(32))
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def byte_class(byte):  # type: ignore[no-untyped-def]
     """A coarse class of a byte, 0..7: what kind of text it belongs to."""
     if 97 <= byte <= 122:
@@ -57,7 +58,7 @@ def byte_class(byte):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Update a lane's fields with the byte it has just seen, at its place `clock[STEP]`."""
     place = memory.starts[lane] + memory.clock[STEP]
@@ -84,7 +85,7 @@ def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
     memory.last_seen[lane, byte, 1] = distance
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def choose_rows(memory):  # type: ignore[no-untyped-def]
     """Every 256 steps: the two record lengths with most votes, weighted by length; then votes are halved."""
     if memory.clock[STEP] & 255 != 0:
@@ -109,7 +110,7 @@ def choose_rows(memory):  # type: ignore[no-untyped-def]
         memory.clock[ROW2] = second
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
     """Fill `hashes[lane]`: one uint64 for each context kind of the profile, the kind mixed in."""
     start = memory.starts[lane]

@@ -7,8 +7,9 @@ merged by the largest position.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from arzip.compiled import njit
 from arzip.memory.contexts import SPREAD
 from arzip.memory.spec import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
 
@@ -17,7 +18,7 @@ VERIFIED = 48  # a found match is compared with the lane's own text up to this l
 GIVE_UP = 8  # misses among the last 16 predictions that end an unlucky match
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def length_bucket(length):  # type: ignore[no-untyped-def]
     """0 for a match that has just failed, up to 15."""
     if length < 16:
@@ -30,7 +31,7 @@ def length_bucket(length):  # type: ignore[no-untyped-def]
     return bucket
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
     """Index of the last n bytes before `place` in a table of `size` entries, or -1 at the start of a lane."""
     if place - start < n:
@@ -42,7 +43,7 @@ def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
     return np.int64((h >> uint64(20)) & uint64(size - 1))
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Move each match past `byte`; where there is none, look for one. `clock[STEP]` counts `byte` already."""
     start = memory.starts[lane]
@@ -60,7 +61,12 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
             found = memory.recent[k, key] if key >= 0 else 0
             if found > 0 and found != pointer:
                 length = 0
-                while length < VERIFIED and place - 1 - length >= start and found - 1 - length >= 0 and text[found - 1 - length] == text[place - 1 - length]:
+                while (
+                    length < VERIFIED
+                    and place - 1 - length >= start
+                    and found - 1 - length >= 0
+                    and text[found - 1 - length] == text[place - 1 - length]
+                ):
                     length += 1
                 if length >= memory.shortest[k]:
                     pointer = found
@@ -80,12 +86,12 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
         memory.match[lane, k, EXPECTED] = np.int64(text[pointer]) + 1 if pointer > 0 else 0
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def enter(memory, lanes):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def enter(memory, first, end):  # type: ignore[no-untyped-def]
     """Remember where each lane's last bytes stand; called after every lane has looked."""
     for k in range(memory.shortest.size):
         for merge in range(2):
-            for lane in range(lanes):
+            for lane in range(first, end):
                 start = memory.starts[lane]
                 place = start + memory.clock[STEP]
                 key = text_key(memory, place, start, memory.shortest[k], memory.recent.shape[1])
@@ -93,7 +99,7 @@ def enter(memory, lanes):  # type: ignore[no-untyped-def]
                     memory.recent[k, key] = max(memory.recent[k, key], place) if merge else 0
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def record_bucket(record):  # type: ignore[no-untyped-def]
     """The last predictions' successes, newest first, as 0..MATCH_RECORDS - 1."""
     recent = record & 3

@@ -8,15 +8,15 @@ their number.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from arzip.compiled import njit
 from arzip.memory.spec import WEIGHT_LIMIT
 from arzip.memory.tables import LOGIT_LIMIT, OUTPUT_LIMIT
 
-GRADIENT_BITS = 14
+GRADIENT_BITS = 18  # rates are in 1 / 16
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     """Sum of products of weights[row] and inputs[lane], a logit in Q8."""
     total = np.int32(0)
@@ -26,7 +26,7 @@ def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     return (np.int64(total) + 32) >> 6
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def train(weights, row, inputs, lane, error):  # type: ignore[no-untyped-def]
     """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19."""
     e = np.int32(error)
@@ -35,14 +35,14 @@ def train(weights, row, inputs, lane, error):  # type: ignore[no-untyped-def]
         weights[row, i] = np.int32(weights[row, i] + change)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def clamp(weights, row):  # type: ignore[no-untyped-def]
     """Bring weights[row] back into range, after all lanes' gradients."""
     for i in range(weights.shape[1]):
         weights[row, i] = min(max(weights[row, i], np.int32(-WEIGHT_LIMIT)), np.int32(WEIGHT_LIMIT))
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def clip(x, limit):  # type: ignore[no-untyped-def]
     """x within +-limit."""
     return min(max(x, -limit), limit)

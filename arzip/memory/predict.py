@@ -7,8 +7,9 @@ maxima, or by clearing, and bring sums into range afterwards, so no order of lan
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from arzip.compiled import njit
 from arzip.memory import contexts, match, mixer, slots
 from arzip.memory.spec import (
     APM_STEPS,
@@ -32,7 +33,7 @@ from arzip.memory.tables import HISTORIES, LOGIT_LIMIT, OUTPUT_LIMIT, P_ONE
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def gather(memory, lane, network):  # type: ignore[no-untyped-def]
     """Consult every map and turn its opinion into two inputs of the mixer; count the contexts seen before."""
     c_count = memory.kinds.size
@@ -96,7 +97,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         x[lane, i + 2] = (p - 2048) >> 1
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def select(memory, lane, network):  # type: ignore[no-untyped-def]
     """Choose a row of each weight set by the set's small context."""
     bit = memory.clock[BIT]
@@ -108,7 +109,9 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
         if kind == 0:
             expected = memory.match[lane, 0, EXPECTED] + 255
             if expected >= 256 and expected >> (8 - bit) == partial:
-                row = 1 + min(match.length_bucket(memory.match[lane, 0, LENGTH]), 15) * 2 + ((expected >> (7 - bit)) & 1)
+                row = (
+                    1 + min(match.length_bucket(memory.match[lane, 0, LENGTH]), 15) * 2 + ((expected >> (7 - bit)) & 1)
+                )
             row = row * 8 + bit
         elif kind == 1:
             row = partial
@@ -127,12 +130,17 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
             row = (memory.starts[lane] + memory.clock[STEP]) % length & 255 if length else 0
             row = row * 8 + bit
         elif kind == 8:
-            row = (bit << 8) | ((memory.lane[lane, RECENT] >> 5) & 7) << 5 | ((memory.lane[lane, RECENT] >> 13) & 7) << 2 | ((memory.lane[lane, RECENT] >> 22) & 3)
+            row = (
+                (bit << 8)
+                | ((memory.lane[lane, RECENT] >> 5) & 7) << 5
+                | ((memory.lane[lane, RECENT] >> 13) & 7) << 2
+                | ((memory.lane[lane, RECENT] >> 22) & 3)
+            )
         memory.chosen[lane, s] = memory.bases[s] + row
     memory.chosen[lane, last] = partial
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def blend(memory, lane):  # type: ignore[no-untyped-def]
     """The mixers: first-layer logits, then the final mixer's logit and probability."""
     total = np.int64(0)
@@ -146,7 +154,7 @@ def blend(memory, lane):  # type: ignore[no-untyped-def]
     memory.output[lane, 1] = np.int64(memory.squash[logit + OUTPUT_LIMIT])
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def refine(memory, lane):  # type: ignore[no-untyped-def]
     """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
     partial = memory.lane[lane, PARTIAL]
@@ -157,12 +165,13 @@ def refine(memory, lane):  # type: ignore[no-untyped-def]
     step = position >> 8
     weight = position & 255
     mean = 2 * memory.output[lane, 1]
-    for f in range(3):
-        if f == 0:
-            context = partial
-        elif f == 1:
+    shares = 2
+    for f in range(memory.finals.size):
+        kind = memory.finals[f]
+        context = partial
+        if kind == 1:
             context = (memory.lane[lane, RECENT] & 255) << 8 | partial
-        else:
+        elif kind == 2:
             context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
         at = memory.map_bases[base + f] + context * APM_STEPS + step
         low = memory.maps[at]
@@ -170,23 +179,31 @@ def refine(memory, lane):  # type: ignore[no-untyped-def]
         p = ((low >> MAP_COUNT_BITS) * (256 - weight) + (high >> MAP_COUNT_BITS) * weight) >> 8
         memory.entry[lane, first + f] = at + (weight >> 7)
         memory.old[lane, first + f] = high if weight >> 7 else low
-        mean += p * (2 if f == 1 else 1) + (p if f == 2 else 0) - p * 0
-    mean = mean // 7
-    return min(max(mean, 12), P_ONE - 12)
+        share = 2 if kind else 1
+        mean += p * share
+        shares += share
+    return min(max(mean // shares, 12), P_ONE - 12)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def predict(memory, lanes, network, out):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def turn(memory, step):  # type: ignore[no-untyped-def]
+    """The lanes that are now predicted stand at this step, before their first bit."""
+    memory.clock[STEP] = step
+    memory.clock[BIT] = 0
+
+
+@njit(forceinline=True, _nrt=False)
+def predict(memory, first, end, network, out):  # type: ignore[no-untyped-def]
     """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
-    for lane in range(lanes):
+    for lane in range(first, end):
         gather(memory, lane, network[lane])
         select(memory, lane, network[lane])
         blend(memory, lane)
         out[lane] = refine(memory, lane)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def update(memory, lanes, bits):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def update(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted."""
     c_count = memory.kinds.size
     entries = memory.limits.size
@@ -196,7 +213,7 @@ def update(memory, lanes, bits):  # type: ignore[no-untyped-def]
     extra = memory.rates[1]
     if extra:
         rate += extra * 2048 // (2048 + memory.clock[STEP] * memory.rates[3])
-    for lane in range(lanes):
+    for lane in range(first, end):
         y = bits[lane]
         partial = memory.lane[lane, PARTIAL]
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
@@ -208,42 +225,47 @@ def update(memory, lanes, bits):  # type: ignore[no-untyped-def]
             n = word & COUNT_MASK
             target = (y ^ memory.flip[lane, m]) * (P_ONE - 1)
             change = ((target - (word >> MAP_COUNT_BITS)) * memory.reciprocal[n]) >> 16
-            if lanes == 1:
+            if end - first == 1:
                 memory.maps[at] = word + (change << MAP_COUNT_BITS) + (1 if n < memory.limits[m] else 0)
             else:
                 memory.maps[at] += (change << MAP_COUNT_BITS) + 1
         for c in range(c_count):
             slot = memory.slot[lane, c]
             if slot:
-                if lanes == 1:
-                    at = slot + node
-                    memory.slots[at] = memory.history[memory.slots[at], y]
+                if end - first == 1:
+                    memory.slots[slot + node] = memory.history[memory.entry[lane, c] - c * HISTORIES, y]
                 else:
                     memory.slots[slot + node] = 0
         for s in range(sets):
             error = (y << 22) - np.int64(memory.squash[memory.mixed[lane, s] + OUTPUT_LIMIT])
-            mixer.train(memory.weights, memory.chosen[lane, s], memory.inputs, lane, (error * rate) >> mixer.GRADIENT_BITS)
+            mixer.train(
+                memory.weights, memory.chosen[lane, s], memory.inputs, lane, (error * rate) >> mixer.GRADIENT_BITS
+            )
         error = (y << 22) - memory.output[lane, 1]
-        error = (error * memory.rates[2]) >> 14
+        error = (error * memory.rates[2]) >> mixer.GRADIENT_BITS
         row = memory.chosen[lane, sets]
         for s in range(sets):
             memory.final_weights[row, s] += (memory.mixed[lane, s] * error + (1 << 13)) >> 14
-    if lanes > 1:
-        settle(memory, lanes, bits)
-    for lane in range(lanes):
+    settle(memory, first, end, bits)
+    for lane in range(first, end):
         memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
     memory.clock[BIT] += 1
     if memory.clock[BIT] == 4:
-        for lane in range(lanes):
+        for lane in range(first, end):
             slots.find(memory, lane)
-        slots.claim(memory, lanes)
+        slots.claim(memory, first, end)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def settle(memory, lanes, bits):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]
-    for lane in range(lanes):
+    for lane in range(first, end):
+        for s in range(memory.selectors.size):
+            mixer.clamp(memory.weights, memory.chosen[lane, s])
+    if end - first == 1:
+        return  # `update` has done the rest at once
+    for lane in range(first, end):
         partial = memory.lane[lane, PARTIAL]
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
         for m in range(memory.limits.size):
@@ -259,37 +281,35 @@ def settle(memory, lanes, bits):  # type: ignore[no-untyped-def]
                 history = memory.entry[lane, c] - c * HISTORIES
                 following = memory.history[history, bits[lane]]
                 memory.slots[slot + node] = max(memory.slots[slot + node], following)
-        for s in range(memory.selectors.size):
-            mixer.clamp(memory.weights, memory.chosen[lane, s])
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def begin(memory, lanes):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def begin(memory, first, end):  # type: ignore[no-untyped-def]
     """Prepare the first byte of every lane. Call once, before the first `predict`."""
-    ready_byte(memory, lanes)
+    ready_byte(memory, first, end)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def end_byte(memory, lanes, values):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
     """Move on to the next byte; values (L,) int64 are the bytes just coded."""
-    step = memory.clock[STEP]
-    for lane in range(lanes):
+    memory.clock[STEP] = step
+    for lane in range(first, end):
         memory.text[memory.starts[lane] + step] = values[lane]
-    for lane in range(lanes):
+    for lane in range(first, end):
         contexts.push_byte(memory, lane, values[lane])
     memory.clock[STEP] = step + 1
     contexts.choose_rows(memory)
-    for lane in range(lanes):
+    for lane in range(first, end):
         match.follow(memory, lane, values[lane])
-    match.enter(memory, lanes)
-    ready_byte(memory, lanes)
+    match.enter(memory, first, end)
+    ready_byte(memory, first, end)
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def ready_byte(memory, lanes):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
     """Contexts, direct entries and slots for the byte that comes."""
     memory.clock[BIT] = 0
-    for lane in range(lanes):
+    for lane in range(first, end):
         memory.lane[lane, PARTIAL] = 1
         contexts.hash_contexts(memory, lane)
         for d in range(memory.orders.size):
@@ -301,4 +321,4 @@ def ready_byte(memory, lanes):  # type: ignore[no-untyped-def]
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         slots.find(memory, lane)
-    slots.claim(memory, lanes)
+    slots.claim(memory, first, end)

@@ -1,17 +1,28 @@
-"""The memories to choose from: an archive names one by its place in PROFILES, so none is ever removed or changed."""
+"""The memory's profiles, from fast to full. What each context brings is measured in docs/LOG.md."""
 
 from __future__ import annotations
 
 from arzip.memory.spec import Profile
 
-FAST, FULL = 0, 1
-
-PROFILES = (
-    Profile(contexts=(1, 2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(1,)),
-    Profile(
-        contexts=(0, 1, 2, 3, 4, 5, 6, 10, 11, 20, 22, 23, 30, 31, 34, 40),
-        direct=(1, 2),
-        matches=(6,),
-        selectors=(0, 1, 2, 4, 5, 6),
-    ),
+FAST = Profile(contexts=(1, 2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(0, 1), finals=(0, 1))
+MIDDLE = Profile(
+    contexts=(0, 1, 2, 3, 4, 6, 10, 11, 20, 27, 30, 40, 44, 46),
+    direct=(1,),
+    matches=(6,),
+    selectors=(0, 1, 5),
 )
+FULL = Profile(
+    contexts=(
+        *(0, 1, 2, 3, 4, 5, 6, 8, 9),
+        *(10, 11, 12, 13, 14),
+        *(20, 21, 22, 23, 24, 25, 26, 27, 28),
+        *(30, 32, 33, 34, 35, 36),
+        *(40, 42, 43, 44, 45, 46, 47, 48),
+    ),
+    direct=(1, 2),
+    matches=(6, 12, 20),
+    selectors=(0, 1, 2, 3, 4, 5, 8),
+    slots_bits=24,
+)
+
+PROFILES = (FAST, FULL, MIDDLE)  # a frame names its profile by its place here: only ever append

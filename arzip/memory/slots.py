@@ -7,15 +7,16 @@ want to take over is cleared, goes to the largest check byte, and the losers use
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from arzip.compiled import njit
 from arzip.memory.contexts import mix
 from arzip.memory.spec import PARTIAL, SLOT_BYTES
 
 TAKE = 256  # flag beside the check byte: the slot is to be taken over
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
+@njit(forceinline=True, _nrt=False)
 def find(memory, lane):  # type: ignore[no-untyped-def]
     """Choose each context's slot for the nibble that comes: a hit, or the less informed of two neighbours."""
     slots = memory.slots
@@ -42,25 +43,24 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
         memory.check[lane, c] = check
 
 
-@njit(cache=True, forceinline=True, _nrt=False)
-def claim(memory, lanes):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, _nrt=False)
+def claim(memory, first, end):  # type: ignore[no-untyped-def]
     """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0."""
     slots = memory.slots
     contexts = memory.kinds.size
-    for lane in range(lanes):
+    for lane in range(first, end):
         for c in range(contexts):
             if memory.check[lane, c] & TAKE:
                 at = memory.slot[lane, c]
                 for i in range(SLOT_BYTES):
                     slots[at + i] = 0
-    for lane in range(lanes):
+    for lane in range(first, end):
         for c in range(contexts):
             check = memory.check[lane, c]
             if check & TAKE:
                 at = memory.slot[lane, c]
                 slots[at] = max(np.int64(slots[at]), check & 255)
-    if lanes > 1:
-        for lane in range(lanes):
-            for c in range(contexts):
-                if np.int64(slots[memory.slot[lane, c]]) != memory.check[lane, c] & 255:
-                    memory.slot[lane, c] = 0
+    for lane in range(first, end):
+        for c in range(contexts):
+            if np.int64(slots[memory.slot[lane, c]]) != memory.check[lane, c] & 255:
+                memory.slot[lane, c] = 0

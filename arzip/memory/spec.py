@@ -7,6 +7,7 @@ This module must not know how a prediction is made.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,23 +39,26 @@ class Profile:
 
     contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
     that are indexed without histories. matches: shortest length of each match model. selectors: kinds
-    (mixer.py) of the first layer's weight sets. slots_bits: most slots, log2.
+    (predict.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
+    rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start. limit,
+    direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).
     """
 
     contexts: tuple[int, ...]
     direct: tuple[int, ...] = (1, 2)
     matches: tuple[int, ...] = (6,)
     selectors: tuple[int, ...] = (0, 1)
+    finals: tuple[int, ...] = (0, 1, 2)
     slots_bits: int = 22
-    rate: int = 14
-    rate_extra: int = 0
+    rate: int = 70
+    rate_extra: int = 84
     limit: int = 255
     direct_limit: int = 1023
     match_limit: int = 1023
     apm_limit: int = 255
     direct_bits: int = 22
     match_bits: int = 20
-    final_rate: int = 4000
+    final_rate: int = 1500
     start: int = 24
 
 
@@ -71,6 +75,7 @@ class Memory(NamedTuple):
     check: NDArray[np.int64]  # (L, C) check byte, and whether the slot is to be taken over
     slots: NDArray[np.uint8]
     orders: NDArray[np.int64]  # (D,)
+    finals: NDArray[np.int64]  # (F,)
     direct: NDArray[np.int64]  # (L, D) map entry of the context
     match: NDArray[np.int64]  # (L, K, MATCH_FIELDS)
     shortest: NDArray[np.int64]  # (K,)
@@ -100,6 +105,7 @@ class Memory(NamedTuple):
 
 SELECTOR_ROWS = (2048, 256, 256, 256, 2048, 2048, 1024, 2048, 2048)
 FINAL_ROWS = 256
+FINAL_CONTEXTS = (256, 1 << 16, 1 << 16)
 VOTES = 4096
 
 
@@ -113,14 +119,16 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
     entries = contexts + direct + models
     match_base = contexts * tables.HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
     final_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
-    finals = ((256, 1 << 16, 1 << 16))
-    bases = np.array([0, *np.cumsum([n * APM_STEPS for n in finals])[:-1]]) + final_base
+    finals = [FINAL_CONTEXTS[k] for k in profile.finals]
+    bases = final_base + np.cumsum([0, *(n * APM_STEPS for n in finals)])[:-1]
     maps = np.full(final_base + sum(finals) * APM_STEPS, ENTRY_START, np.int64)
     p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
     maps[: contexts * tables.HISTORIES] = np.tile(p << MAP_COUNT_BITS | HISTORY_START, contexts)
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
     maps[final_base:] = np.tile(step << MAP_COUNT_BITS | 6, sum(finals))
-    direct_bases = contexts * tables.HISTORIES + np.cumsum([0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
+    direct_bases = contexts * tables.HISTORIES + np.cumsum(
+        [0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct]
+    )
     inputs = -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
     sets = len(profile.selectors)
     rows = [SELECTOR_ROWS[k] for k in profile.selectors]
@@ -138,6 +146,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
         check=np.zeros((lanes, contexts), np.int64),
         slots=np.zeros((1 << slots_bits) * SLOT_BYTES, np.uint8),
         orders=np.array(profile.direct, np.int64),
+        finals=np.array(profile.finals, np.int64),
         direct=np.zeros((lanes, direct), np.int64),
         match=np.zeros((lanes, models, MATCH_FIELDS), np.int64),
         shortest=np.array(profile.matches, np.int64),
@@ -159,7 +168,13 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
         squash=tables.squash_table(),
         stretch=tables.stretch_table(),
         reciprocal=np.array([(1 << 17) // (2 * n + 3) for n in range(1024)], np.int64),
-        rates=np.array([profile.rate, profile.rate_extra, profile.final_rate, lanes], np.int64),
+        rates=np.array(
+            [
+                *(n * 4096 // isqrt(65536 * lanes) for n in (profile.rate, profile.rate_extra, profile.final_rate)),
+                lanes,
+            ],
+            np.int64,
+        ),
         map_bases=np.array([*direct_bases[:direct], match_base, *bases], np.int64),
         votes=np.zeros(VOTES, np.int64),
         last_seen=np.zeros((lanes, 256, 2), np.int64),

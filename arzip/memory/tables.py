@@ -44,10 +44,11 @@ def squash_table() -> NDArray[np.int32]:
 def stretch_table() -> NDArray[np.int32]:
     """Entry p, for a probability p in Q12: the logit in Q8 at the middle of the step, within LOGIT_LIMIT."""
     squash = squash_table()
-    middle = (2 * np.arange(1 << 12, dtype=np.int64) + 1) << (P_BITS - 13)
+    middle = (2 * np.arange(1 << 11, 1 << 12, dtype=np.int64) + 1) << (P_BITS - 13)
     x = np.searchsorted(squash, middle).astype(np.int64)  # squash[x - 1] < middle <= squash[x]
     x -= middle - squash[x - 1] < squash[x] - middle
-    return np.clip(x - OUTPUT_LIMIT, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.int32)
+    upper = np.clip(x - OUTPUT_LIMIT, 0, LOGIT_LIMIT).astype(np.int32)
+    return np.concatenate([-upper[::-1], upper])
 
 
 def _after(zeros: int, ones: int, bit: int) -> tuple[int, int]:

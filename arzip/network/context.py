@@ -7,8 +7,10 @@ far, and the hash of the word before it. All zero at the start of a lane.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 from numpy.typing import NDArray
+
+from arzip.compiled import njit
 
 HISTORY, WORD, PREVIOUS = 0, 1, 2
 CONTEXT_FIELDS = 3
@@ -16,7 +18,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplica
 WORD_MULTIPLIER = 0xD6E8FEB86659FD93
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def push_byte(context, byte):  # type: ignore[no-untyped-def]
     """Update one lane's context (3,) uint64 in place with the byte it has just seen."""
     context[HISTORY] = (context[HISTORY] << uint64(8)) | uint64(byte)
@@ -29,7 +31,7 @@ def push_byte(context, byte):  # type: ignore[no-untyped-def]
         context[WORD] = uint64(0)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def table_row(context, order, row_bits):  # type: ignore[no-untyped-def]
     """Row of the table of this byte order (0: the word table) for one lane's context."""
     if order == 0:
@@ -41,7 +43,7 @@ def table_row(context, order, row_bits):  # type: ignore[no-untyped-def]
     return np.int64((key * uint64(MULTIPLIER)) >> uint64(64 - row_bits))
 
 
-@njit(cache=True)
+@njit()
 def window_rows(
     text: NDArray[np.uint8],
     contexts: NDArray[np.uint64],

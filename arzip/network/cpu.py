@@ -10,9 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from arzip.compiled import njit
 from arzip.network import context, gemm, spec
 from arzip.network.weights import Weights
 
@@ -89,10 +89,11 @@ def load_network(weights: Weights) -> Network:
 
 def no_network() -> Network:
     """A network of no blocks, for those who don't ask it."""
-    none = [np.zeros((0, 0, 0, gemm.LINE), np.int8), np.zeros((0, 0), np.int32)] * 4
-    bytes_, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, gemm.LINE), np.int8)
-    table = np.zeros(0, np.int32)
-    return Network(np.zeros(0, np.int64), 16, bytes_, np.zeros((0, 0, 0), np.int8), *none, out, table, table, table)
+    packed, start = np.zeros((0, 0, 0, gemm.LINE), np.int8), np.zeros((0, 0), np.int32)
+    byte, ngram, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, 0), np.int8), np.zeros((0, 0, gemm.LINE), np.int8)
+    orders, table = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    matrices = (packed, start, packed, start, packed, start, packed, start)
+    return Network(orders, 16, byte, ngram, *matrices, out, table, table, table)
 
 
 def init_state(network: Network, lanes: int) -> State:
@@ -113,7 +114,7 @@ def init_state(network: Network, lanes: int) -> State:
     )
 
 
-@njit(cache=True)
+@njit()
 def integer_sqrt(n):  # type: ignore[no-untyped-def]
     """floor(sqrt(n)) for 0 <= n < 2**52; IEEE square root, then corrected, so exact everywhere."""
     r = np.int64(math.sqrt(np.float64(n)))
@@ -124,7 +125,7 @@ def integer_sqrt(n):  # type: ignore[no-untyped-def]
     return r
 
 
-@njit(cache=True)
+@njit()
 def norm(x, out):  # type: ignore[no-untyped-def]
     """Root-mean-square norm of one lane: x (d,) int32 in Q12 -> out (d,) int8 in Q5 with offset."""
     total = np.int64(0)
@@ -137,7 +138,7 @@ def norm(x, out):  # type: ignore[no-untyped-def]
         out[i] = np.uint8(min(max(a, np.int32(-127)), np.int32(127)) + np.int32(gemm.OFFSET))
 
 
-@njit(cache=True)
+@njit()
 def embed(network, context_row, x):  # type: ignore[no-untyped-def]
     """The residual stream (d,) of one lane from its last byte and its n-gram rows, concatenated."""
     last = np.int64(context_row[context.HISTORY] & np.uint64(255))
@@ -151,7 +152,7 @@ def embed(network, context_row, x):  # type: ignore[no-untyped-def]
         at += network.ngram.shape[2]
 
 
-@njit(cache=True)
+@njit()
 def gate(sigmoid, z):  # type: ignore[no-untyped-def]
     """Sigmoids of z (n,) in Q12, by table, in Q16, in place."""
     for i in range(z.size):
@@ -161,7 +162,7 @@ def gate(sigmoid, z):  # type: ignore[no-untyped-def]
         z[i] = sigmoid[np.uint32(z[i])]
 
 
-@njit(cache=True)
+@njit()
 def recur(sigmoid, z, h, y):  # type: ignore[no-untyped-def]
     """One lane's h += f (c - h), in place, and its gated output y (d,) int8 in Q5 with offset.
 
@@ -182,7 +183,7 @@ def recur(sigmoid, z, h, y):  # type: ignore[no-untyped-def]
         y[i] = np.uint8(min(max(v, np.int32(-127)), np.int32(127)) + np.int32(gemm.OFFSET))
 
 
-@njit(cache=True)
+@njit()
 def squared_relu(z, u):  # type: ignore[no-untyped-def]
     """z (n,) in Q12 -> u (n,) int8 in Q4 with offset."""
     for i in range(z.size):
@@ -191,7 +192,7 @@ def squared_relu(z, u):  # type: ignore[no-untyped-def]
         u[i] = np.uint8(min(np.int32(square), np.int32(127)) + np.int32(gemm.OFFSET))
 
 
-@njit(cache=True)
+@njit()
 def softmax(exponential, logits, weights):  # type: ignore[no-untyped-def]
     """Logits (256,) in Q12, overwritten -> positive weights (256,), the largest SOFTMAX_ONE."""
     top = logits[0]
@@ -204,36 +205,36 @@ def softmax(exponential, logits, weights):  # type: ignore[no-untyped-def]
         weights[i] = exponential[np.uint32(logits[i])]
 
 
-@njit(cache=True)
-def step(network, state, text, active):  # type: ignore[no-untyped-def]
+@njit()
+def step(network, state, text, first, end):  # type: ignore[no-untyped-def]
     """Bytes text (L,) uint8 just seen -> state.weights (L, 256) int32 > 0 for the next byte of each lane.
 
-    Only the first `active` lanes move. Before the first byte of a lane, text is 0: it leaves the zero
+    Only the lanes [first, end) move. Before the first byte of a lane, text is 0: it leaves the zero
     context as it is.
     """
     d = state.h.shape[2]
-    for lane in range(active):
+    for lane in range(first, end):
         context.push_byte(state.context[lane], np.int64(text[lane]))
         embed(network, state.context[lane], state.x[lane])
-    x = state.x[:active]
+    x = state.x
     for k in range(network.gates.shape[0]):
         pair = state.pair[k]
-        for lane in range(active):
+        for lane in range(first, end):
             for i in range(d):
                 pair[lane, d + i] = pair[lane, i]
             norm(x[lane], pair[lane, :d])
-        gemm.gemm(pair[:active], network.gates[k], network.gates_start[k], state.z, gemm.STORE)
-        for lane in range(active):
+        gemm.gemm(pair[first:end], network.gates[k], network.gates_start[k], state.z[first:end], gemm.STORE)
+        for lane in range(first, end):
             recur(network.sigmoid, state.z[lane], state.h[k, lane], state.y[lane])
-        gemm.gemm(state.y[:active], network.state_out[k], network.state_start[k], x, gemm.ADD)
-        for lane in range(active):
+        gemm.gemm(state.y[first:end], network.state_out[k], network.state_start[k], x[first:end], gemm.ADD)
+        for lane in range(first, end):
             norm(x[lane], state.y[lane])
-        gemm.gemm(state.y[:active], network.mlp_in[k], network.mlp_in_start[k], state.hidden, gemm.STORE)
-        for lane in range(active):
+        gemm.gemm(state.y[first:end], network.mlp_in[k], network.mlp_in_start[k], state.hidden[first:end], gemm.STORE)
+        for lane in range(first, end):
             squared_relu(state.hidden[lane], state.u[lane])
-        gemm.gemm(state.u[:active], network.mlp_out[k], network.mlp_out_start[k], x, gemm.ADD_TWICE)
-    for lane in range(active):
+        gemm.gemm(state.u[first:end], network.mlp_out[k], network.mlp_out_start[k], x[first:end], gemm.ADD_TWICE)
+    for lane in range(first, end):
         norm(x[lane], state.y[lane])
-    gemm.gemm(state.y[:active], network.out, network.out_start, state.logits, gemm.STORE)
-    for lane in range(active):
+    gemm.gemm(state.y[first:end], network.out, network.out_start, state.logits[first:end], gemm.STORE)
+    for lane in range(first, end):
         softmax(network.exponential, state.logits[lane], state.weights[lane])

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from arzip.compiled import njit
 
 OFFSET = 128
 LANES = 16  # outputs that a packed line holds
@@ -202,7 +204,7 @@ def _tiled(tile_rows: Any, rows: int, tile_row: Any, lines: int) -> Any:
     return gemm
 
 
-@njit(cache=True)
+@njit()
 def gemm_plain(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
     """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32 by `mode`."""
     sums = np.empty(LANES, np.int32)
@@ -221,6 +223,6 @@ def gemm_plain(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
                     c[m, n * LANES + j] += mode * sums[j]
 
 
-gemm_vnni = njit(_tiled(_vnni_rows, VNNI_ROWS, _vnni_row, VNNI_LINES))
-gemm_avx2 = njit(_tiled(_avx2_rows, AVX2_ROWS, _avx2_row, AVX2_LINES))
+gemm_vnni = njit(cache=False)(_tiled(_vnni_rows, VNNI_ROWS, _vnni_row, VNNI_LINES))
+gemm_avx2 = njit(cache=False)(_tiled(_avx2_rows, AVX2_ROWS, _avx2_row, AVX2_LINES))
 gemm = gemm_vnni if HAS_VNNI else gemm_avx2 if HAS_AVX2 else gemm_plain

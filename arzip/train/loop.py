@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arzip.engine import CpuEngine
+from arzip.engine import CpuNetwork, Engine, Plan
 from arzip.network import context
 from arzip.network.spec import NetworkConfig
 from arzip.network.weights import Weights
@@ -84,10 +84,10 @@ def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str)
 
 def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
     """What `evaluate` gives, by the integer network that runs: each row a lane."""
-    engine, result = CpuEngine(weights), {}
+    engine, result = Engine(weights, CpuNetwork(weights, together=False)), {}
     for kind, text in rows.items():
         bits: list[float] = []
-        engine.encode(text.tobytes(), len(text), lambda _: None, bits.append)
+        engine.encode(text.tobytes(), Plan(len(text), network=True, profile=None), lambda _: None, bits.append)
         result[kind] = sum(bits) / text.size
     return result
 

@@ -1,0 +1,40 @@
+"""`njit` as every kernel here uses it: compiled once, cached on disk for the next start.
+
+numba's cache notices a change of the file that a function stands in, but not of the functions it calls
+elsewhere; a stale kernel would make archives that others can't open. So here a cache belongs to the source
+of the whole package: any change anywhere, and everything is compiled anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _package_stamp() -> str:
+    """A digest of all source files of the package."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = _package_stamp()
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba.njit with a cache that the whole package's source is the key of. No fastmath, ever."""
+    assert not options.get("fastmath")
+
+    def compile_(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**{"cache": True, **options})(function)
+        cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if cache_file is not None:
+            cache_file._source_stamp = _STAMP
+        return dispatcher
+
+    return compile_

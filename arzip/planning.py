@@ -1,0 +1,44 @@
+"""What a block is coded with: a probe of a few samples says whether the network is worth its time.
+
+Only the encoder plans; the frame says what was chosen. Must not know the container.
+"""
+
+from __future__ import annotations
+
+from arzip import levels
+from arzip.engine import Engine, Plan
+from arzip.levels import Level
+
+SAMPLES = 6  # a tile of the network's products
+SAMPLE_BYTES = 2048
+SHORT_LANE_BYTES = 512
+
+
+def choose(engine: Engine, raw: bytes, level: Level) -> Plan:
+    """The plan for a block of `raw` bytes (at least one)."""
+    alone = Plan(1, False, levels.place(level.alone))
+    together = Plan(levels.lanes_for(len(raw), level.lanes), True, levels.place(level.memory))
+    if level.least_gain >= levels.NEVER:
+        return alone
+    if level.least_gain <= levels.ALWAYS:
+        return together
+    return together if network_gain(engine, raw, together) >= level.least_gain else alone
+
+
+def network_gain(engine: Engine, raw: bytes, plan: Plan) -> float:
+    """The share of the memory's bits that the network saves on samples from the whole block, side by side."""
+    sample = raw
+    if len(raw) > SAMPLES * SAMPLE_BYTES:
+        places = [(len(raw) - SAMPLE_BYTES) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+        sample = b"".join(raw[at : at + SAMPLE_BYTES] for at in places)
+    lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
+    with_network = cost_bits(engine, sample, Plan(lanes, True, plan.profile))
+    without = cost_bits(engine, sample, Plan(lanes, False, plan.profile))
+    return 1 - with_network / without
+
+
+def cost_bits(engine: Engine, raw: bytes, plan: Plan) -> float:
+    """What the plan's model would spend on `raw`, in bits: more than none."""
+    costs: list[float] = []
+    engine.encode(raw, plan, lambda _: None, costs.append)
+    return sum(costs)
