@@ -1,0 +1,149 @@
+"""Archives made once are opened for ever, and made again byte for byte. See golden/README.md."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from arzip import codec, levels, models
+from arzip.codec import Options
+from arzip.container import MAGIC, Header
+from arzip.errors import (
+    ArzipError,
+    DamagedError,
+    ModelMissingError,
+    NotAnArchiveError,
+    TruncatedError,
+    UnsupportedError,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def text(size: int) -> bytes:
+    """Plain sentences that never change, some of them twice."""
+    words = b"the a of and river stone house walks sees old young green slowly under over water light".split()
+    out, state = bytearray(), 1
+    while len(out) < size:
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        out += words[state >> 16 & 15]
+        out += b".\n" if state >> 20 & 15 == 0 else b" "
+    return bytes(out[:size])
+
+
+def records(size: int) -> bytes:
+    """Binary records of twelve bytes: a counter, a slow value, noise."""
+    out, state = bytearray(), 7
+    for k in range(size // 12 + 1):
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        out += (
+            k.to_bytes(4, "little")
+            + (k * k >> 9 & 0xFFFF).to_bytes(4, "big")
+            + (state >> 8 & 0x3FF).to_bytes(4, "little")
+        )
+    return bytes(out[:size])
+
+
+GOOD = {
+    "empty": (b"", 6),
+    "one-byte": (b"a", 6),
+    "stored": (bytes((k * k * 31 + (k * 73 >> 3)) & 255 for k in range(300)), 1),
+    **{f"text-{n}": (text(9000), n) for n in range(1, 10)},
+    **{f"records-{n}": (records(5000), n) for n in (1, 3, 6, 9)},
+    "long-text-6": (text(70000), 6),
+    "long-text-7": (text(70000), 7),
+}
+
+
+def compress(raw: bytes, level: int) -> bytes:
+    sink = io.BytesIO()
+    codec.compress(io.BytesIO(raw), sink, Options(level=level))
+    return sink.getvalue()
+
+
+def decompress(archive: bytes) -> bytes:
+    sink = io.BytesIO()
+    codec.decompress(io.BytesIO(archive), sink, Options())
+    return sink.getvalue()
+
+
+def bad_archives() -> dict[str, bytes]:
+    whole = compress(text(9000), 1)
+    middle = len(whole) // 2
+    return {
+        "damaged-DamagedError": whole[:middle] + bytes([whole[middle] ^ 16]) + whole[middle + 1 :],
+        "header-DamagedError": whole[:9] + bytes([whole[9] ^ 1]) + whole[10:],
+        "truncated-TruncatedError": whole[:middle],
+        "gzip-NotAnArchiveError": b"\x1f\x8b\x08" + bytes(20),
+    }
+
+
+def unsupported_archives() -> dict[str, bytes]:
+    import binascii
+
+    def header(version: int, flags: int, digest: bytes) -> bytes:
+        start = MAGIC + bytes([version, flags]) + digest
+        return start + binascii.crc_hqx(start, 0xFFFF).to_bytes(2, "little")
+
+    whole = compress(text(9000), 6)
+    size = len(Header(b"1234").pack())
+    return {
+        "version-UnsupportedError": header(77, 1, b"1234") + whole[size:],
+        "feature-UnsupportedError": header(0, 1 | 1 << 5, b"1234") + whole[size:],
+        "model-ModelMissingError": header(0, 1, b"\xde\xad\xbe\xef") + whole[size:],
+    }
+
+
+ERRORS = {e.__name__: e for e in (DamagedError, TruncatedError, NotAnArchiveError, UnsupportedError, ModelMissingError)}
+REFUSED = sorted([*GOLDEN.glob("bad/*.arz"), *GOLDEN.glob("unsupported/*.arz")])
+
+try:
+    models.find(levels.LEVELS[0].model)
+except ArzipError:
+    pytestmark = pytest.mark.skip(reason="the shipped model is not at hand")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_golden_archive_opens(name: str) -> None:
+    assert decompress((GOLDEN / "good" / f"{name}.arz").read_bytes()) == GOOD[name][0]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_golden_archive_is_made_again_byte_for_byte(name: str) -> None:
+    assert compress(*GOOD[name]) == (GOLDEN / "good" / f"{name}.arz").read_bytes()
+
+
+def test_golden_archives_are_all_there() -> None:
+    assert {path.stem for path in GOLDEN.glob("good/*.arz")} == set(GOOD)
+    assert {path.stem for path in REFUSED} == {*bad_archives(), *unsupported_archives()}
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
+def test_golden_bad_archive_is_refused(path: Path) -> None:
+    with pytest.raises(ERRORS[path.stem.rsplit("-", 1)[1]]) as caught:
+        decompress(path.read_bytes())
+    assert "\n" not in str(caught.value)
+
+
+def write() -> None:
+    """Make all of them anew."""
+    made = {
+        "good": {name: compress(*what) for name, what in GOOD.items()},
+        "bad": bad_archives(),
+        "unsupported": unsupported_archives(),
+    }
+    for folder, archives in made.items():
+        (GOLDEN / folder).mkdir(exist_ok=True)
+        for old in (GOLDEN / folder).glob("*.arz"):
+            old.unlink()
+        for name, archive in archives.items():
+            (GOLDEN / folder / f"{name}.arz").write_bytes(archive)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python tests/test_golden.py --write")
+    write()
