@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from arzip.memory.profiles import FAST, FULL, MIDDLE, PROFILES
-from arzip.memory.spec import Profile
-
 DEFAULT = 6
+FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
 LANE_BYTES = 16384  # a lane is no shorter: each starts without a past
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 
@@ -24,8 +22,8 @@ class Level:
     block_bytes: int
     least_gain: float
     lanes: int
-    memory: Profile
-    alone: Profile
+    memory: int
+    alone: int
     model: str = "small"
 
 
@@ -51,8 +49,3 @@ def level(number: int) -> Level:
 def lanes_for(size_bytes: int, most: int) -> int:
     """Number of lanes of a block: as many as the level allows, but none shorter than LANE_BYTES."""
     return max(1, min(most, size_bytes // LANE_BYTES))
-
-
-def place(profile: Profile) -> int:
-    """The number by which a frame names a memory."""
-    return PROFILES.index(profile)

@@ -16,8 +16,8 @@ SHORT_LANE_BYTES = 512
 
 def choose(engine: Engine, raw: bytes, level: Level) -> Plan:
     """The plan for a block of `raw` bytes (at least one)."""
-    alone = Plan(1, False, levels.place(level.alone))
-    together = Plan(levels.lanes_for(len(raw), level.lanes), True, levels.place(level.memory))
+    alone = Plan(1, False, level.alone)
+    together = Plan(levels.lanes_for(len(raw), level.lanes), True, level.memory)
     if level.least_gain >= levels.NEVER:
         return alone
     if level.least_gain <= levels.ALWAYS:

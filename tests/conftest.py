@@ -40,8 +40,7 @@ def options(tiny_model: Path) -> Options:
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 1000 bytes in up to 7 lanes of at least 16 bytes, at every level."""
     from arzip import levels
-    from arzip.memory.profiles import FAST
 
-    tiny = levels.Level(1000, levels.ALWAYS, 7, FAST, FAST)
+    tiny = levels.Level(1000, levels.ALWAYS, 7, levels.FAST, levels.FAST)
     monkeypatch.setattr(levels, "LEVELS", (tiny,) * 9)
     monkeypatch.setattr(levels, "LANE_BYTES", 16)

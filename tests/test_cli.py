@@ -18,7 +18,7 @@ import stub_codec
 
 import arzip
 from arzip import cli
-from arzip.cli_args import expand_levels
+from arzip.cli.args import expand_levels
 from arzip.framing import Writer
 
 TESTS = Path(__file__).parent

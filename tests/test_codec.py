@@ -18,6 +18,7 @@ from arzip.codec import Options
 from arzip.container import Method
 from arzip.errors import ArzipError, DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
 from arzip.framing import Block, list_members, read_events
+from arzip.memory.profiles import FAST, FULL, MIDDLE, PROFILES
 
 SHIPPED = Options(threads=2)
 needs_shipped = pytest.mark.skipif(
@@ -290,6 +291,10 @@ def test_salvage_of_nothing_raises(options: Options) -> None:
     for data in (b"", b"hello", compress(words(100), options)[:60]):
         with pytest.raises(DamagedError, match="nothing can be recovered"):
             codec.salvage(io.BytesIO(data), io.BytesIO(), options)
+
+
+def test_levels_name_the_memories_that_the_profiles_are() -> None:
+    assert (PROFILES[levels.FAST], PROFILES[levels.FULL], PROFILES[levels.MIDDLE]) == (FAST, FULL, MIDDLE)
 
 
 # ---------------------------------------------------------------------------------------------------- the shipped model

@@ -208,7 +208,7 @@ def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
         elif kind == 45:
             h = mix(memory.lane[lane, CLASSES] & 0o7777, c1)
         elif kind == 46:
-            h = uint64((memory.match[lane, 0, 3] << 8 | min(memory.match[lane, 0, 1], 31)))
+            h = uint64(memory.match[lane, 0, 3] << 8 | min(memory.match[lane, 0, 1], 31))
         elif kind == 47:
             h = uint64(place & 3) << uint64(8) | uint64(c4)
         elif kind == 48:

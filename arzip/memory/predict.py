@@ -26,9 +26,8 @@ from arzip.memory.spec import (
     RECORD,
     ROW,
     STEP,
-    WORD,
 )
-from arzip.memory.tables import HISTORIES, LOGIT_LIMIT, OUTPUT_LIMIT, P_ONE
+from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 
@@ -317,7 +316,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
             entries = memory.map_bases[d + 1] - memory.map_bases[d]
             history = memory.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
             index = history << 8
-            if 8 * order + 8 > 16 and index >= entries or order > 2:
+            if (8 * order + 8 > 16 and index >= entries) or order > 2:
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         slots.find(memory, lane)

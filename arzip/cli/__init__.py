@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from arzip import files, process
-from arzip.cli_args import Settings, expand_levels
-from arzip.cli_options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
-from arzip.cli_talk import ERROR, Talk
+from arzip.cli.args import Settings, expand_levels
+from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
+from arzip.cli.talk import ERROR, Talk
 from arzip.version import __version__
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -94,12 +94,12 @@ def list_archives(names: tuple[str, ...], **options: Any) -> int:
 @grouped(JSON, TALK)
 def models(**options: Any) -> int:
     """Show the models at hand: size, digest, bits per byte, what they were trained on."""
-    from arzip import cli_tables
+    from arzip.cli import tables
 
     settings = Settings(**options)
     rows: list[dict[str, Any]] = []
-    code = Talk(settings).each(["models"], lambda _: rows.extend(cli_tables.model_rows()))
-    cli_tables.print_models(rows, settings)
+    code = Talk(settings).each(["models"], lambda _: rows.extend(tables.model_rows()))
+    tables.print_models(rows, settings)
     return code
 
 
@@ -107,13 +107,13 @@ def models(**options: Any) -> int:
 @grouped(FILES, LEVEL, MODEL, JSON, TALK, PROGRESS)
 def evaluate(names: tuple[str, ...], **options: Any) -> int:
     """Show bits per byte of each FILE, of its archive and of the model alone; writes nothing."""
-    from arzip import cli_jobs, cli_tables
+    from arzip.cli import jobs, tables
 
     settings = Settings(**options)
     rows: list[dict[str, Any]] = []
     talk = Talk(settings)
-    code = talk.each(names or ("-",), lambda name: rows.append(cli_jobs.evaluate(name, settings, talk)))
-    cli_tables.print_evaluations(rows, settings)
+    code = talk.each(names or ("-",), lambda name: rows.append(jobs.evaluate(name, settings, talk)))
+    tables.print_evaluations(rows, settings)
     return code
 
 
@@ -121,23 +121,23 @@ COMMANDS = {command.name or "": command for command in (compress, decompress, te
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:
-    from arzip import cli_jobs
+    from arzip.cli import jobs
 
     settings.check(names)
     talk = Talk(settings)
-    return talk.each(names or ("-",), lambda name: cli_jobs.compress(name, settings, talk))
+    return talk.each(names or ("-",), lambda name: jobs.compress(name, settings, talk))
 
 
 def run_decompress(names: Sequence[str], settings: Settings) -> int:
-    from arzip import cli_jobs
+    from arzip.cli import jobs
 
     settings.check(names)
     talk = Talk(settings)
-    return talk.each(names or ("-",), lambda name: cli_jobs.decompress(name, settings, talk))
+    return talk.each(names or ("-",), lambda name: jobs.decompress(name, settings, talk))
 
 
 def run_test(names: Sequence[str], settings: Settings) -> int:
-    from arzip import cli_jobs, cli_tables
+    from arzip.cli import jobs, tables
 
     settings.check(names)
     talk = Talk(settings)
@@ -145,21 +145,21 @@ def run_test(names: Sequence[str], settings: Settings) -> int:
 
     def job(name: str) -> None:
         rows.append({"name": name, "sound": False})
-        rows[-1] = cli_jobs.test(name, settings, talk)
+        rows[-1] = jobs.test(name, settings, talk)
 
     code = talk.each(names or ("-",), job)
     if settings.json:
-        cli_tables.print_json(rows)
+        tables.print_json(rows)
     return code
 
 
 def run_list(names: Sequence[str], settings: Settings) -> int:
-    from arzip import cli_tables
+    from arzip.cli import tables
 
     settings.check(names)
     rows: list[dict[str, Any]] = []
-    code = Talk(settings).each(names or ("-",), lambda name: rows.extend(cli_tables.archive_rows(name)))
-    cli_tables.print_archives(rows, settings)
+    code = Talk(settings).each(names or ("-",), lambda name: rows.extend(tables.archive_rows(name)))
+    tables.print_archives(rows, settings)
     return code
 
 

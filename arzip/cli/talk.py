@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import click
 
-from arzip.cli_args import Settings
+from arzip.cli.args import Settings
 from arzip.errors import ArzipError
 from arzip.files import SkippedError, reason
 

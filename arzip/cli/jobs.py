@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from arzip import files
-from arzip.cli_args import SUFFIX, Settings
-from arzip.cli_talk import Talk, confirm_overwrite, shown
+from arzip.cli.args import SUFFIX, Settings
+from arzip.cli.talk import Talk, confirm_overwrite, shown
 from arzip.errors import ArzipError
 
 if TYPE_CHECKING:

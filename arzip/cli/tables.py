@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from arzip import files
-from arzip.cli_args import Settings
-from arzip.cli_talk import shown
+from arzip.cli.args import Settings
+from arzip.cli.talk import shown
 
 Row = dict[str, Any]
 
