@@ -1,0 +1,72 @@
+"""One stream, whatever computes it: one thread or two, compiled loops or torch, the CPU or a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+from helpers import words
+
+from arzip.engine import CpuNetwork, Engine, Network, Plan
+from arzip.handoff import CAN_YIELD
+from arzip.network.weights import Weights
+
+torch = pytest.importorskip("torch")
+
+from arzip.engine_torch import TorchNetwork  # noqa: E402
+from arzip.network.torch_step import float_matmul, int_matmul  # noqa: E402
+
+PLANS = [Plan(1, True, 0), Plan(2, True, 2), Plan(7, True, 0), Plan(24, True, None), Plan(5, False, 1)]
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return tiny.weights(tiny.lively())
+
+
+def same_both_ways(weights: Weights, network: Network, plan: Plan, size: int) -> None:
+    """The network's streams are those of the compiled loops on one thread, and each reads the other's."""
+    plain, other, raw = Engine(weights, CpuNetwork(weights, together=False)), Engine(weights, network), words(size)
+    stream = plain.encode(raw, plan, lambda _: None)
+    assert other.encode(raw, plan, lambda _: None) == stream
+    assert other.decode(stream, size, plan, lambda _: None) == raw
+    assert plain.decode(stream, size, plan, lambda _: None) == raw
+
+
+@pytest.mark.skipif(not CAN_YIELD, reason="this system has no sched_yield: blocks are coded on one thread")
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("size", [1, 31, 5000])
+def test_two_threads_make_the_stream_of_one(weights: Weights, plan: Plan, size: int) -> None:
+    network = CpuNetwork(weights, together=True)
+    assert network.threads_for(plan) == (2 if plan.network and plan.profile is not None and plan.lanes > 1 else 1)
+    same_both_ways(weights, network, Plan(min(plan.lanes, size), plan.network, plan.profile), size)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_torch_makes_the_stream_of_the_compiled_loops(weights: Weights, plan: Plan) -> None:
+    same_both_ways(weights, TorchNetwork(weights, "cpu"), plan, 400)
+
+
+@pytest.mark.parametrize("alike", [0.5, 0.9, 0.0])
+def test_torch_agrees_where_all_that_can_saturate_does(alike: float) -> None:
+    extreme = tiny.weights(tiny.extreme(alike=alike))
+    same_both_ways(extreme, TorchNetwork(extreme, "cpu"), Plan(3, True, None), 120)
+
+
+@cuda
+@pytest.mark.parametrize("plan", PLANS)
+def test_cuda_makes_the_stream_of_the_cpu(weights: Weights, plan: Plan) -> None:
+    same_both_ways(weights, TorchNetwork(weights, "cuda"), plan, 400)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
+@pytest.mark.parametrize("rows", [1, 17, 64])
+def test_torchs_int8_product_is_its_float_product(device: str, rows: int) -> None:
+    source = np.random.default_rng(rows)
+    for inputs in (64, 384, 1040):
+        a = torch.from_numpy(source.choice([-127, 127, 3], (rows, inputs)).astype(np.int8)).to(device)
+        w = torch.from_numpy(source.choice([-127, 127, -5], (64, inputs)).astype(np.int8)).to(device)
+        exact = a.cpu().numpy().astype(np.int64) @ w.cpu().numpy().astype(np.int64).T
+        assert np.array_equal(int_matmul(a, w).cpu().numpy(), exact)
+        assert np.array_equal(float_matmul(a, w).cpu().numpy(), exact)
