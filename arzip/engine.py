@@ -15,6 +15,7 @@ from arzip import lanes as lane_loop
 from arzip.errors import UnsupportedError
 from arzip.handoff import CAN_YIELD
 from arzip.lanes import Block, Cost, Run, Tick
+from arzip.memory import primed
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import Memory, Profile, create
 from arzip.network import cpu
@@ -72,6 +73,7 @@ class Engine:
 
     def __init__(self, weights: Weights, network: Network) -> None:
         self.digest = weights.digest
+        self._starts = primed.starts(weights.tensors)
         self._network = network
         self._no_network = CpuNetwork(None, False)
 
@@ -94,6 +96,8 @@ class Engine:
             memory = create(NO_MEMORY, np.zeros(1, np.int64), 1)
         else:
             memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size)
+            if (plan.profile, plan.network) in self._starts:
+                primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
             lane_loop.begin(memory, plan.network)
         return (self._network if plan.network else self._no_network).start(plan, memory)
 

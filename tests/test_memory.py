@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+import tiny
 from memory_reference import Reference
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
+from arzip.errors import ModelError
 from arzip.memory import predict as kernels
-from arzip.memory import tables
+from arzip.memory import primed, tables
 from arzip.memory.profiles import FAST, FULL, PROFILES
-from arzip.memory.spec import NETWORK, Memory, Profile, create
+from arzip.memory.spec import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
+from arzip.network.weights import dump_weights, parse_weights
 
 KINDS = (*range(15), *range(20, 49))
 EVERYTHING = Profile(
@@ -53,11 +59,11 @@ def chances(memory: Memory, text: bytes, steps: int, opinions: NDArray[np.int64]
     lanes = memory.starts.size
     out = np.zeros((steps, 8, lanes), np.int64)
     edges = [lanes * k // crews for k in range(crews + 1)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         kernels.begin(memory, first, end)
     for t in range(steps):
         values = np.array([text[s + t] for s in memory.starts], np.int64)
-        for first, end in zip(edges, edges[1:], strict=False):
+        for first, end in pairwise(edges):
             kernels.turn(memory, t)
             for bit in range(8):
                 kernels.predict(memory, first, end, opinions[t, bit], out[t, bit])
@@ -78,23 +84,56 @@ def no_opinions(steps: int, lanes: int) -> NDArray[np.int64]:
     return np.full((steps, 8, lanes), tables.P_ONE // 2, np.int64)
 
 
+def random_start(profile: Profile, seed: int) -> primed.Tensors:
+    """A valid primed state of random values, extremes among them."""
+    rng = np.random.default_rng(seed)
+    shapes = {name: shape for name, (shape, _) in primed.layout(profile).items()}
+    words = rng.integers(0, tables.P_ONE, shapes["maps"]) << primed.COUNT_BITS | rng.integers(0, 9, shapes["maps"])
+    weights = rng.normal(0, 300, shapes["weights"])
+    weights[0] = 32767
+    final = rng.integers(0, 1 << 19, shapes["final"])
+    return {
+        "maps": words.astype(np.uint32),
+        "weights": weights.astype(np.int16),
+        "final": final.astype(np.int32),
+    }
+
+
+def parse_header(data: bytes) -> str:
+    """What a weights file says about itself."""
+    size = int.from_bytes(data[:8], "little")
+    return str(json.loads(data[8 : 8 + size])["__metadata__"]["arzip"])
+
+
+def primed_model() -> tuple[primed.Tensors, primed.Tensors]:
+    """All tensors of a model with a tiny network and a random primed memory; and the memory's alone."""
+    memory: primed.Tensors = {}
+    for place, profile in enumerate(PROFILES):
+        for network in (False, True):
+            memory |= primed.name_tensors(place, network, random_start(profile, 2 * place + network))
+    return tiny.lively() | memory, memory
+
+
 @pytest.mark.parametrize(("lanes", "crews"), [(1, 1), (2, 1), (5, 1), (4, 2)])
 @pytest.mark.parametrize("network", [False, True])
-def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, network: bool) -> None:
+@pytest.mark.parametrize("is_primed", [False, True])
+def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, network: bool, is_primed: bool) -> None:
     steps = 270 if lanes < 3 else 60
     size = steps * lanes
     text, starts = lively(size, lanes), lane_starts(size, lanes)
     memory = create(EVERYTHING, starts, size)
     memory.clock[NETWORK] = network
+    if is_primed:
+        primed.apply(memory, EVERYTHING, random_start(EVERYTHING, 6))
     opinions = np.random.default_rng(3).integers(1, tables.P_ONE, (steps, 8, lanes))
     reference = Reference(EVERYTHING, memory)
     got = chances(memory, text, steps, opinions, crews)
     edges = [lanes * k // crews for k in range(crews + 1)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         reference.begin(first, end)
     for t in range(steps):
         values = [text[s + t] for s in starts]
-        for first, end in zip(edges, edges[1:], strict=False):
+        for first, end in pairwise(edges):
             reference.bit = 0
             for bit in range(8):
                 expected = reference.predict(first, end, opinions[t, bit].tolist())
@@ -168,3 +207,53 @@ def test_bit_histories_stay_in_the_automaton_and_never_forget_that_they_saw_some
     assert (following[used] > 0).all()
     assert (following[0] > 0).all()
     assert used[following[used]].all()
+
+
+def test_primed_state_travels_in_the_weights_file() -> None:
+    tensors, memory = primed_model()
+    data = dump_weights(tiny.SHAPE, tensors, {})
+    assert data == dump_weights(tiny.SHAPE, dict(reversed(tensors.items())), {})
+    found = primed.starts(parse_weights(data, "primed").tensors)
+    assert len(found) == 2 * len(PROFILES)
+    for (place, network), start in found.items():
+        for name, tensor in primed.name_tensors(place, network, start).items():
+            assert np.array_equal(tensor, memory[name])
+
+
+def test_a_model_without_primed_state_starts_empty() -> None:
+    weights = parse_weights(dump_weights(tiny.SHAPE, tiny.lively(), {}), "plain")
+    assert primed.starts(weights.tensors) == {}
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown", "shape", "dtype", "count", "weight", "final"])
+def test_damaged_primed_state_raises(damage: str) -> None:
+    tensors, _ = primed_model()
+    if damage == "missing":
+        del tensors["memory.1.mixed.maps"]
+    elif damage == "unknown":
+        tensors["memory.9.mixed.maps"] = tensors["memory.1.mixed.maps"]
+    elif damage == "shape":
+        tensors["memory.0.alone.weights"] = tensors["memory.0.alone.weights"][1:]
+    elif damage == "dtype":
+        tensors["memory.0.alone.maps"] = tensors["memory.0.alone.maps"].astype(np.int64)
+    elif damage == "count":
+        tensors["memory.2.alone.maps"][5] |= primed.COUNT_MASK
+    elif damage == "weight":
+        tensors["memory.2.alone.weights"][0, 0] = -32768
+    else:
+        tensors["memory.2.mixed.final"][0, 0] = np.iinfo(np.int32).min
+    with pytest.raises(ValueError, match="memory"):
+        dump_weights(tiny.SHAPE, tensors, {})
+    plain = dump_weights(tiny.SHAPE, tiny.lively(), {})
+    head = {"arzip": parse_header(plain)}
+    with pytest.raises(ModelError, match="memory"):
+        parse_weights(save(tensors, head), "damaged")
+
+
+def test_packing_a_primed_memory_gives_the_same_state() -> None:
+    start = random_start(FULL, 3)
+    memory = create(FULL, lane_starts(100, 2), 100)
+    primed.apply(memory, FULL, start)
+    for name, tensor in primed.pack(memory).items():
+        assert np.array_equal(tensor, start[name])
+    assert np.abs(memory.weights).max() <= WEIGHT_LIMIT

@@ -40,7 +40,8 @@ class Profile:
     contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
     that are indexed without histories. matches: shortest length of each match model. selectors: kinds
     (predict.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
-    rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start. limit,
+    rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start; primed_extra:
+    the same for a memory that starts primed. limit,
     direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).
     """
 
@@ -60,6 +61,7 @@ class Profile:
     match_bits: int = 20
     final_rate: int = 1500
     start: int = 24
+    primed_extra: int = 240
 
 
 class Memory(NamedTuple):
@@ -103,10 +105,16 @@ class Memory(NamedTuple):
     last_seen: NDArray[np.int64]  # (L, 256, 2)
 
 
-SELECTOR_ROWS = (2048, 256, 256, 256, 2048, 2048, 1024, 2048, 2048)
+SELECTOR_ROWS = (264, 256, 256, 256, 64, 512, 32, 2048, 2048)
 FINAL_ROWS = 256
 FINAL_CONTEXTS = (256, 1 << 16, 1 << 16)
 VOTES = 4096
+
+
+def input_count(profile: Profile) -> int:
+    """Inputs of the mixer: two a map, a constant, two of the network's opinion, padded."""
+    entries = len(profile.contexts) + len(profile.direct) + len(profile.matches)
+    return -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
 
 
 def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
@@ -129,7 +137,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
     direct_bases = contexts * tables.HISTORIES + np.cumsum(
         [0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct]
     )
-    inputs = -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
+    inputs = input_count(profile)
     sets = len(profile.selectors)
     rows = [SELECTOR_ROWS[k] for k in profile.selectors]
     weights = np.zeros((sum(rows), inputs), np.int32)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from arzip.errors import ModelError
+from arzip.memory import primed
 from arzip.network import spec
 from arzip.network.spec import NetworkConfig
 
@@ -30,7 +31,10 @@ BIAS_LIMIT = 1 << 24
 
 @dataclass(frozen=True)
 class Weights:
-    """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata."""
+    """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata.
+
+    Tensors called "memory.*", if there are any, are how the memory starts (arzip.memory.primed).
+    """
 
     config: NetworkConfig
     tensors: dict[str, NDArray[Any]]
@@ -70,7 +74,8 @@ def parse_weights(data: bytes, name: str) -> Weights:
 
 
 def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:
-    """Raises ValueError unless the network's shape and every tensor are within what `step` computes exactly."""
+    """Raises ValueError unless the shape and every tensor are within what network and memory compute exactly."""
+    primed.check_tensors(tensors)
     if config.d % WIDTH_STEP or config.hidden % WIDTH_STEP or not 0 < max(config.d, config.hidden) <= WIDTH_LIMIT:
         raise ValueError(f"widths {config.d} and {config.hidden} must be multiples of {WIDTH_STEP} up to {WIDTH_LIMIT}")
     if not 1 <= config.blocks <= 16 or config.byte_d < 0 or config.ngram_d < 1:

@@ -1,0 +1,216 @@
+"""`python -m arzip.train.prime DATA... --model NAME.safetensors`: learn how the memory should start.
+
+Documents of the mix are coded one after the other, each by a memory that starts as a file's would; what its
+maps and weights have become is averaged, by use, into the next start. Must not know archives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip import coder
+from arzip.compiled import njit
+from arzip.errors import ArzipError
+from arzip.memory import predict as kernels
+from arzip.memory import primed
+from arzip.memory.profiles import PROFILES
+from arzip.memory.spec import MAP_COUNT_BITS, NETWORK, Memory, Profile, create
+from arzip.memory.tables import P_ONE
+from arzip.network import cpu
+from arzip.network.weights import Weights, dump_weights, load_weights
+from arzip.train.data import Source, Windows, load_mix
+
+SMALLEST, LARGEST = 1 << 12, 1 << 16  # bytes of a document
+AVERAGE = 24  # the newest document is averaged with no more than so many before it
+ENTRY_USES, ROW_USES = 64, 4000  # no document counts for more in an entry of a map, in a row of weights
+TRUSTED_USES = 2000  # a row used less often leans towards the mean of its set
+MASK = (1 << MAP_COUNT_BITS) - 1
+
+
+def draw(sources: list[Source], size_bytes: int, seed: int) -> list[NDArray[np.uint8]]:
+    """Documents of the training split, SMALLEST..LARGEST bytes each, drawn by the sources' shares."""
+    rng = np.random.default_rng(seed)
+    shares = np.array([s.share for s in sources])
+    found: list[NDArray[np.uint8]] = []
+    while sum(d.size for d in found) < size_bytes:
+        source = sources[rng.choice(len(sources), p=shares)]
+        size = int(SMALLEST * (LARGEST / SMALLEST) ** rng.random())
+        start = int(source.train[rng.integers(len(source.train)), 0])
+        if len(source.train) == 1:
+            start = int(rng.integers(max(source.train[0, 1] - size, 1)))
+        end = min(start + size, source.data.size)
+        if end - start >= SMALLEST // 2 and not Windows.is_held_out(source, start, end):
+            found.append(np.array(source.data[start:end]))
+    return found
+
+
+@njit()
+def opine(network, state, texts, sizes, opinions):  # type: ignore[no-untyped-def]
+    """The network's P(bit = 1) of every bit: texts (L, T) -> opinions (L, T, 8); sizes (L,) fall."""
+    lanes = sizes.size
+    last = np.zeros(lanes, np.uint8)
+    for t in range(sizes[0]):
+        while sizes[lanes - 1] <= t:
+            lanes -= 1
+        cpu.step(network, state, last, 0, lanes)
+        for lane in range(lanes):
+            low, high = 0, 256
+            total = np.int64(0)
+            for i in range(256):
+                total += state.weights[lane, i]
+            for bit in range(8):
+                middle = (low + high) >> 1
+                upper = np.int64(0)
+                for i in range(middle, high):
+                    upper += state.weights[lane, i]
+                opinions[lane, t, bit] = min(max((upper << coder.PROBABILITY_BITS) // total, 1), P_ONE - 1)
+                if texts[lane, t] >> (7 - bit) & 1:
+                    low, total = middle, upper
+                else:
+                    high, total = middle, total - upper
+            last[lane] = texts[lane, t]
+
+
+def ask(weights: Weights, documents: list[NDArray[np.uint8]]) -> list[NDArray[np.int32]]:
+    """The network's opinions (T, 8) of each document's bits, each coded alone."""
+    result: dict[int, NDArray[np.int32]] = {}
+    network = cpu.load_network(weights)
+    order = sorted(range(len(documents)), key=lambda i: -documents[i].size)
+    for at in range(0, len(order), 64):
+        batch = order[at : at + 64]
+        sizes = np.array([documents[i].size for i in batch])
+        texts = np.zeros((len(batch), sizes[0]), np.uint8)
+        for row, i in enumerate(batch):
+            texts[row, : sizes[row]] = documents[i]
+        opinions = np.zeros((*texts.shape, 8), np.int32)
+        opine(network, cpu.init_state(network, len(batch)), texts, sizes, opinions)
+        result |= {i: opinions[row, : sizes[row]].copy() for row, i in enumerate(batch)}
+    return [result[i] for i in range(len(documents))]
+
+
+@njit()
+def learn(memory, text, opinions, used):  # type: ignore[no-untyped-def]
+    """Code a document in one lane; count which weight rows are used. Returns its cost in bits."""
+    opinion, out, bits, value = np.zeros((4, 1), np.int64)
+    kernels.begin(memory, 0, 1)
+    total = 0.0
+    for t in range(text.size):
+        kernels.turn(memory, t)
+        for bit in range(8):
+            opinion[0] = opinions[t, bit]
+            kernels.predict(memory, 0, 1, opinion, out)
+            for s in range(memory.chosen.shape[1] - 1):
+                used[memory.chosen[0, s]] += 1
+            bits[0] = text[t] >> (7 - bit) & 1
+            total -= np.log2((out[0] if bits[0] else P_ONE - out[0]) / P_ONE)
+            kernels.update(memory, 0, 1, bits)
+        value[0] = text[t]
+        kernels.end_byte(memory, 0, 1, value, t)
+    return total
+
+
+def blend_maps(start: Memory, memory: Memory, before: Memory, uses: list[NDArray[np.float64]]) -> None:
+    """Move the start's maps towards what they became in a document; uses: of each entry so far."""
+    parts = (primed.map_parts(m) for m in (start, memory, before))
+    for total, old, new, same in zip(uses, *parts, strict=True):
+        seen = (memory.maps[new] != before.maps[same]) * np.minimum(memory.maps[new] & MASK, ENTRY_USES)
+        share = seen / np.maximum(np.minimum(total, AVERAGE * ENTRY_USES) + seen, 1)
+        total += seen
+        p, q = start.maps[old] >> MAP_COUNT_BITS, memory.maps[new] >> MAP_COUNT_BITS
+        mean = np.rint(p + share * (q - p)).astype(np.int64)
+        count = np.where(total > 0, np.minimum(2 + total, 1000), start.maps[old] & MASK).astype(np.int64)
+        start.maps[old] = mean << MAP_COUNT_BITS | count
+
+
+def blend_weights(
+    start: Memory, memory: Memory, number: int, used: NDArray[np.float64], uses: NDArray[np.float64]
+) -> None:
+    """Move the start's weights towards those after document `number`; used, uses: of each row in it, before it."""
+    used = np.minimum(used, ROW_USES)
+    share = used / np.maximum(np.minimum(uses, min(AVERAGE, 1 + number // 4) * ROW_USES) + used, 1)
+    uses += used
+    start.weights[:] = np.rint(start.weights + share[:, None] * (memory.weights - start.weights))
+    change = (memory.final_weights - start.final_weights) / min(number + 1, AVERAGE)
+    start.final_weights[:] = np.rint(start.final_weights + change)
+
+
+def fill_rows(memory: Memory, uses: NDArray[np.float64]) -> None:
+    """Let rows of a weight set that were hardly used be the set's mean row."""
+    for low, high in zip(memory.bases[:-1], memory.bases[1:], strict=True):
+        share = np.minimum(uses[low:high], 10 * TRUSTED_USES)
+        if share.any():
+            mean = (memory.weights[low:high] * share[:, None]).sum(0) / share.sum()
+            trust = np.minimum(uses[low:high] / TRUSTED_USES, 1)[:, None]
+            memory.weights[low:high] = np.rint(mean + trust * (memory.weights[low:high] - mean))
+
+
+def pretrain(
+    profile: Profile, network: bool, documents: list[NDArray[np.uint8]], opinions: list[NDArray[np.int32]]
+) -> primed.Tensors:
+    """The tensors that start a profile's memory, learned from documents in this order."""
+    nowhere = np.zeros(1, np.int64)
+    start = create(profile, nowhere, 1)
+    entry_uses = [np.zeros(part.stop - part.start) for part in primed.map_parts(start)]
+    row_uses = np.zeros(len(start.weights))
+    for number, (text, opinion) in enumerate(zip(documents, opinions, strict=True)):
+        memory, before = create(profile, nowhere, text.size), create(profile, nowhere, 1)
+        memory.clock[NETWORK] = network
+        if number:
+            for fresh in (memory, before):
+                primed.apply(fresh, profile, primed.pack(start))
+        used = np.zeros(len(start.weights))
+        learn(memory, text, opinion, used)
+        blend_maps(start, memory, before, entry_uses)
+        blend_weights(start, memory, number, used, row_uses)
+        if number < 80 and number % 8 == 7:
+            fill_rows(start, row_uses)
+    fill_rows(start, row_uses)
+    return primed.pack(start)
+
+
+def prime(weights: Weights, sources: list[Source], size_bytes: int, seed: int) -> primed.Tensors:
+    """All tensors of the memory, by their names in the weights file, for these weights of the network."""
+    documents = draw(sources, size_bytes, seed)
+    click.echo(f"{len(documents)} documents; asking the network", err=True)
+    opinions = ask(weights, documents)
+    tensors: primed.Tensors = {}
+    for place, profile in enumerate(PROFILES):
+        for network in primed.MODES.values():
+            click.echo(f"profile {place}, {'with' if network else 'without'} the network", err=True)
+            tensors |= primed.name_tensors(place, network, pretrain(profile, network, documents, opinions))
+    return tensors
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--model", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights file."
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not over the model.")
+@click.option("--megabytes", default=3.0, help="Documents to learn from, in 10**6 bytes.")
+@click.option("--seed", default=5)
+def main(data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int) -> None:
+    """Prime the memory of a model on files, or folders of them: adds or replaces its memory tensors."""
+    try:
+        weights = load_weights(model)
+        sources = load_mix(list(data))
+    except (ArzipError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    tensors = {name: t for name, t in weights.tensors.items() if not name.startswith(primed.PREFIX)}
+    tensors |= prime(weights, sources, int(megabytes * 1e6), seed)
+    metadata = weights.metadata | {"primed_on_bytes": str(int(megabytes * 1e6))}
+    data_bytes = dump_weights(weights.config, tensors, metadata)
+    target = output or model
+    part = target.with_suffix(".part")
+    part.write_bytes(data_bytes)
+    part.replace(target)
+    memory_bytes = sum(t.nbytes for name, t in tensors.items() if name.startswith(primed.PREFIX))
+    click.echo(f"{target}: {len(data_bytes):,} bytes, {memory_bytes:,} of them for the memory")
+
+
+if __name__ == "__main__":
+    main()
