@@ -55,6 +55,7 @@ GOOD = {
     **{f"records-{n}": (records(5000), n) for n in (1, 3, 6, 9)},
     "long-text-6": (text(70000), 6),
     "long-text-7": (text(70000), 7),
+    "long-text-8": (text(70000), 8),
 }
 
 
