@@ -10,6 +10,7 @@ ones. Must not know files, frames or checks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import NamedTuple
 
@@ -229,12 +230,17 @@ def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     encoder = coder.Encoder()
-    for t in range(0, steps, chunk):
-        n = run(block, t, min(t + chunk, steps))
-        encoder.encode(block.bits[:n], block.probabilities[:n])
-        if cost is not None:
-            cost(coder.cost_bits(block.bits[:n], block.probabilities[:n]))
-        tick(n // 8)
+    with ThreadPoolExecutor(1) as writer:  # a chunk is coded while the next one is predicted
+        coding = writer.submit(lambda: None)
+        for t in range(0, steps, chunk):
+            n = run(block, t, min(t + chunk, steps))
+            bits, probabilities = block.bits[:n].copy(), block.probabilities[:n].copy()
+            coding.result()
+            coding = writer.submit(encoder.encode, bits, probabilities)
+            if cost is not None:
+                cost(coder.cost_bits(bits, probabilities))
+            tick(n // 8)
+        coding.result()
     return encoder.finish()
 
 

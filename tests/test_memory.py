@@ -225,6 +225,12 @@ def test_a_model_without_primed_state_starts_empty() -> None:
     assert primed.starts(weights.tensors) == {}
 
 
+def test_a_model_older_than_a_profile_starts_that_one_empty() -> None:
+    tensors = {name: t for name, t in primed_model()[1].items() if not name.startswith("memory.2.")}
+    primed.check_tensors(tensors)
+    assert {place for place, _ in primed.starts(tensors)} == {0, 1}
+
+
 @pytest.mark.parametrize("damage", ["missing", "unknown", "shape", "dtype", "count", "weight", "final"])
 def test_damaged_primed_state_raises(damage: str) -> None:
     tensors, _ = primed_model()

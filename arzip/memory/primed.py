@@ -101,7 +101,10 @@ def starts(tensors: Tensors) -> dict[tuple[int, bool], Tensors]:
 
 
 def check_tensors(tensors: Tensors) -> None:
-    """Raises ValueError unless the memory's tensors are absent, or complete and within bounds."""
+    """Raises ValueError unless the tensors of each profile and mode are absent, or complete and within bounds.
+
+    A model made before a profile was added has none for it: that one starts empty.
+    """
     names = {name for name in tensors if name.startswith(PREFIX)}
     expected = {
         f"{PREFIX}{place}.{mode}.{name}": (name, *spec)
@@ -109,8 +112,10 @@ def check_tensors(tensors: Tensors) -> None:
         for mode in MODES
         for name, spec in layout(profile).items()
     }
-    if names and names != expected.keys():
-        raise ValueError(f"{min(names ^ expected.keys())} is missing, or one too many")
+    groups = {name.rsplit(".", 1)[0] for name in names}
+    wanted = {name for name in expected if name.rsplit(".", 1)[0] in groups}
+    if names != wanted:
+        raise ValueError(f"{min(names ^ wanted)} is missing, or one too many")
     for full_name in sorted(names):
         tensor, (name, shape, dtype) = tensors[full_name], expected[full_name]
         if tensor.shape != shape or tensor.dtype != dtype:
