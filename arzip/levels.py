@@ -33,7 +33,7 @@ LEVELS = (
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
     Level(16 << 20, 0.155, 12, FAST, MIDDLE),
-    Level(16 << 20, 0.155, 12, MIDDLE, FULL),
+    Level(16 << 20, 0.155, 24, MIDDLE, FULL),
     Level(32 << 20, 0.155, 12, FULL, FULL),
     Level(32 << 20, ALWAYS, 2, FULL, FULL),
     Level(64 << 20, ALWAYS, 1, FULL, FULL),

@@ -1,1 +1,1 @@
-"""The memory: learns the file while it is coded. See docs/DESIGN.md, "The memory"."""
+"""The memory: learns the file while it is coded. The arithmetic is specified in docs/FORMAT.md."""

@@ -35,7 +35,7 @@ STEP, BIT, ROW, ROW2, NETWORK, LANES = range(6)  # fields of the clock
 
 @dataclass(frozen=True)
 class Profile:
-    """What a level's memory consists of; travels in the model file.
+    """What a memory consists of. A frame names one by its place in PROFILES.
 
     contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
     that are indexed without histories. matches: shortest length of each match model. selectors: kinds
