@@ -87,7 +87,7 @@ def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True, _nrt=False)
 def choose_rows(memory):  # type: ignore[no-untyped-def]
-    """Every 256 steps: the two record lengths with most votes, weighted by length; then a quarter of the votes is dropped."""
+    """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
     if memory.clock[STEP] & 255 != 0:
         return
     best = 0
