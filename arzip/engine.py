@@ -74,6 +74,7 @@ class Engine:
     def __init__(self, weights: Weights, network: Network) -> None:
         self.digest = weights.digest
         self._starts = primed.starts(weights.tensors)
+        self._ngrams = primed.known_ngrams(weights.tensors)
         self._network = network
         self._no_network = CpuNetwork(None, False)
 
@@ -95,7 +96,7 @@ class Engine:
         if plan.profile is None:
             memory = create(NO_MEMORY, np.zeros(1, np.int64), 1)
         else:
-            memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size)
+            memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size, self._ngrams)
             if (plan.profile, plan.network) in self._starts:
                 primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
             lane_loop.begin(memory, plan.network)

@@ -13,6 +13,8 @@ from arzip.memory.spec import Memory, Profile
 WRAP = (1 << 64) - 1
 GOLDEN, SPREAD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 ONE = 1 << 22
+COUNTS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 19, 24, 29, 35, 41)  # what the levels of an n-gram's nibbles stand for
+STARTS = (1, 2, 3, 5, 9, 15, 29)  # where the classes of a node's counts start
 
 
 def clip(x: int, low: int, high: int) -> int:
@@ -45,7 +47,8 @@ class Lane:
         self.start, self.step, self.partial, self.known = start, 0, 1, 0
         self.past = bytes(16)  # the newest byte last
         self.words = [0, 0, 0]
-        self.line = self.line1 = self.first = 0
+        self.line = self.line1 = start
+        self.first = 0
         self.classes = [0] * 6
         self.seen: dict[int, tuple[int, int]] = {}
         self.match = [[0, 0, 0, 0] for _ in range(matches)]  # pointer, length, record of misses, expected + 1
@@ -62,6 +65,8 @@ class Reference:
         self.final = memory.final_weights.tolist()
         self.squash, self.stretch = memory.squash.tolist(), memory.stretch.tolist()
         self.history = memory.history.tolist()
+        self.strides = memory.strides.tolist()
+        self.ngrams, self.counted = memory.ngrams.tolist(), memory.counted.tolist()
         self.rates, self.bases, self.map_bases = memory.rates.tolist(), memory.bases.tolist(), memory.map_bases.tolist()
         self.limits, self.entries = memory.limits.tolist(), memory.recent.shape[1]
         self.recent: list[dict[int, int]] = [{} for _ in profile.matches]
@@ -145,7 +150,7 @@ class Reference:
         chosen, taken = [], defaultdict(list)
         for lane in self.lanes[first:end]:
             lane.slot = []
-            for h in lane.hash:
+            for c, h in enumerate(lane.hash):
                 if lane.partial > 1:
                     h = mix(h, lane.partial)
                 check, index = h >> 56 | 1, h % (len(self.slots) // 16)
@@ -156,12 +161,32 @@ class Reference:
                         at = other
                     else:
                         at = other if self.slots[other + 1] < self.slots[at + 1] else at
-                        taken[at].append(check)
+                        taken[at].append((check, c, h))
                 chosen.append((lane, at, check))
-        for at, checks in taken.items():
-            self.slots[at : at + 16] = [max(checks), *[0] * 15]
+        for at, claims in taken.items():
+            winner = max(claims)[0]
+            brought = [self.brought(h) for check, c, h in claims if check == winner and self.counted[c]]
+            self.slots[at : at + 16] = [winner, *(max(histories) for histories in zip([0] * 15, *brought))]
         for lane, at, check in chosen:
             lane.slot.append(at if self.slots[at] == check else 0)
+
+    def brought(self, h: int) -> list[int]:
+        """The histories of nodes 1 .. 15 that the model file has for the context with hash h."""
+        row = h >> 24 & len(self.ngrams) - 1
+        for check, *pairs in (self.ngrams[row], self.ngrams[row ^ 1]):
+            if check == h >> 48 & 255 and pairs[0]:
+                break
+        else:
+            return [0] * 15
+        zeros, ones = [0] * 16, [0] * 16
+        for pair in pairs:
+            node = 1
+            for place in range(7, 3, -1):
+                bit = pair >> place & 1
+                (ones if bit else zeros)[node] += COUNTS[pair & 15]
+                node = 2 * node + bit
+        classes = [(sum(z >= n for n in STARTS), sum(o >= n for n in STARTS)) for z, o in zip(zeros, ones)]
+        return [182 + 8 * z + o if z or o else 0 for z, o in classes[1:]]
 
     # one bit
 
@@ -315,7 +340,7 @@ class Reference:
             places: dict[int, int] = {}
             for lane in lanes:
                 key = self.key(lane, self.profile.matches[k])
-                if key is not None:
+                if key is not None and (lane.start + lane.step) % self.strides[k] == 0:
                     places[key] = max(places.get(key, 0), lane.start + lane.step)
             table.update(places)
         self.begin(first, end)

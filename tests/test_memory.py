@@ -15,7 +15,8 @@ from safetensors.numpy import save
 
 from arzip.errors import ModelError
 from arzip.memory import predict as kernels
-from arzip.memory import primed, tables
+from arzip.memory import contexts, primed, tables
+from arzip.memory.ngrams import NO_ROWS
 from arzip.memory.profiles import FAST, FULL, PROFILES
 from arzip.memory.spec import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
 from arzip.network.weights import dump_weights, parse_weights
@@ -24,11 +25,11 @@ KINDS = (*range(15), *range(20, 49))
 EVERYTHING = Profile(
     contexts=KINDS,
     direct=(1, 2, 3),
-    matches=(4, 6),
+    matches=(4, 6, 16),
     selectors=tuple(range(9)),
     slots_bits=12,
     direct_bits=17,
-    match_bits=8,
+    match_bits=7,
 )
 
 
@@ -99,6 +100,11 @@ def random_start(profile: Profile, seed: int) -> primed.Tensors:
     }
 
 
+def random_ngrams(seed: int) -> NDArray[np.uint8]:
+    """A small table of n-grams; some contexts of any text are in it, by chance."""
+    return np.random.default_rng(seed).integers(0, 256, (256, 4), dtype=np.uint8)
+
+
 def parse_header(data: bytes) -> str:
     """What a weights file says about itself."""
     size = int.from_bytes(data[:8], "little")
@@ -121,7 +127,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, net
     steps = 270 if lanes < 3 else 60
     size = steps * lanes
     text, starts = lively(size, lanes), lane_starts(size, lanes)
-    memory = create(EVERYTHING, starts, size)
+    memory = create(EVERYTHING, starts, size, random_ngrams(7) if is_primed else NO_ROWS)
     memory.clock[NETWORK] = network
     if is_primed:
         primed.apply(memory, EVERYTHING, random_start(EVERYTHING, 6))
@@ -143,6 +149,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, net
     assert memory.maps.tolist() == reference.maps
     assert memory.weights.tolist() == reference.weights
     assert memory.slots.tolist() == reference.slots
+    assert (memory.slots.reshape(-1, 16)[:, 1:] >= tables.PRIMED).any() == is_primed
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -152,7 +159,8 @@ def test_order_of_lanes_does_not_matter(profile: Profile) -> None:
     small = replace(profile, slots_bits=12)
     order = np.random.default_rng(0).permutation(lanes)
     opinions = no_opinions(steps, lanes)
-    one, other = create(small, starts, len(text)), create(small, starts[order], len(text))
+    known = random_ngrams(1)
+    one, other = create(small, starts, len(text), known), create(small, starts[order], len(text), known)
     straight, shuffled = chances(one, text, steps, opinions), chances(other, text, steps, opinions)
     assert np.array_equal(straight[:, :, order], shuffled)
     assert np.array_equal(one.slots, other.slots)
@@ -207,6 +215,48 @@ def test_bit_histories_stay_in_the_automaton_and_never_forget_that_they_saw_some
     assert (following[used] > 0).all()
     assert (following[0] > 0).all()
     assert used[following[used]].all()
+
+
+def test_brought_counts_become_histories_of_bits_at_the_first_bit() -> None:
+    following, counts = tables.history_tables()
+    for history in range(tables.PRIMED, tables.PRIMED + tables.PRIMED_CLASSES**2 - 1):
+        zeros, ones = counts[history]
+        assert 0 < following[history].max() < tables.PRIMED
+        after = counts[following[history]]
+        if zeros > 2 * ones:
+            assert after[0, 0] > after[0, 1]
+        assert after[1, 1] * (after[0].sum()) > after[0, 1] * after[1].sum() or ones == 0
+        assert after.sum(axis=1).max() <= tables.PRIMED_LIMIT + 1
+
+
+def test_ngrams_travel_in_the_weights_file_and_start_slots() -> None:
+    known = random_ngrams(3)
+    data = dump_weights(tiny.SHAPE, tiny.lively() | {primed.NGRAMS: known}, {})
+    assert np.array_equal(primed.known_ngrams(parse_weights(data, "counted").tensors), known)
+    assert not len(primed.known_ngrams(parse_weights(dump_weights(tiny.SHAPE, tiny.lively(), {}), "none").tensors))
+
+
+@pytest.mark.parametrize("shape", [(256, 3), (255, 4), (128, 4), (256,)])
+def test_ngrams_of_another_shape_raise(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="ngrams"):
+        dump_weights(tiny.SHAPE, tiny.lively() | {primed.NGRAMS: np.zeros(shape, np.uint8)}, {})
+
+
+def test_the_first_byte_of_a_counted_context_is_cheap() -> None:
+    text = b"Q" * 64
+    lane = lane_starts(1, 1)
+    memory = create(FULL, lane, 1)
+    kernels.begin(memory, 0, 1)
+    order1 = FULL.contexts.index(1)
+    hashes = [int(memory.hashes[0, order1]), contexts.mix(memory.hashes[0, order1], 16 | text[0] >> 4)]
+    known = np.zeros((256, 4), np.uint8)
+    for h, nibble in zip(hashes, (text[0] >> 4, text[0] & 15), strict=True):
+        known[int(h) >> 24 & 255, :2] = int(h) >> 48 & 255, nibble << 4 | 15
+    costs = [
+        cost_bits(chances(create(FULL, lane, 1, rows), text[:1], 1, no_opinions(1, 1)), text[:1], lane)
+        for rows in (NO_ROWS, known)
+    ]
+    assert costs[1] < 0.8 * costs[0]
 
 
 def test_primed_state_travels_in_the_weights_file() -> None:

@@ -94,6 +94,8 @@ def enter(memory, first, end):  # type: ignore[no-untyped-def]
             for lane in range(first, end):
                 start = memory.starts[lane]
                 place = start + memory.clock[STEP]
+                if place & (memory.strides[k] - 1):
+                    continue
                 key = text_key(memory, place, start, memory.shortest[k], memory.recent.shape[1])
                 if key >= 0:
                     memory.recent[k, key] = max(memory.recent[k, key], place) if merge else 0

@@ -1,7 +1,8 @@
-"""How a memory starts when the model file primes it: maps and mixer weights, learned on the training mix.
+"""How a memory starts when the model file primes it: maps, mixer weights and n-grams of the training mix.
 
 The tensors "memory.PROFILE.MODE.NAME" of a weights file, for each place in PROFILES, alone and mixed with the
-network. Slots, matches and large maps start empty all the same. Must not know files, nor how this was learned.
+network, and "memory.ngrams", which all share. Matches and large maps start empty all the same. Must not know files,
+nor how this was learned.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arzip.memory import ngrams
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import (
     APM_STEPS,
@@ -28,6 +30,8 @@ from arzip.memory.spec import (
 from arzip.memory.tables import HISTORIES, P_BITS
 
 PREFIX = "memory."
+NGRAMS = PREFIX + "ngrams"  # (N, 4) uint8: see ngrams
+NGRAM_ROWS = [1 << bits for bits in range(8, 25)]
 MODES = {"alone": False, "mixed": True}  # whether the network takes part
 COUNT_BITS = 32 - P_BITS  # a primed map entry, uint32: probability in Q22 above its count
 COUNT_MASK = (1 << COUNT_BITS) - 1
@@ -94,10 +98,15 @@ def starts(tensors: Tensors) -> dict[tuple[int, bool], Tensors]:
     """(place in PROFILES, with the network) -> `pack`'s tensors, from all of a weights file; empty if it has none."""
     found: dict[tuple[int, bool], Tensors] = {}
     for name, tensor in tensors.items():
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and name != NGRAMS:
             place, mode, what = name[len(PREFIX) :].split(".")
             found.setdefault((int(place), MODES[mode]), {})[what] = tensor
     return found
+
+
+def known_ngrams(tensors: Tensors) -> NDArray[np.uint8]:
+    """The counted n-grams (rows, 4), from all of a weights file; no rows if it has none."""
+    return tensors.get(NGRAMS, ngrams.NO_ROWS)
 
 
 def check_tensors(tensors: Tensors) -> None:
@@ -105,7 +114,10 @@ def check_tensors(tensors: Tensors) -> None:
 
     A model made before a profile was added has none for it: that one starts empty.
     """
-    names = {name for name in tensors if name.startswith(PREFIX)}
+    rows = known_ngrams(tensors)
+    if rows.dtype != np.uint8 or rows.shape[1:] != (ngrams.ROW_BYTES,) or len(rows) not in (0, *NGRAM_ROWS):
+        raise ValueError(f"{NGRAMS} is {rows.dtype} {rows.shape}")
+    names = {name for name in tensors if name.startswith(PREFIX) and name != NGRAMS}
     expected = {
         f"{PREFIX}{place}.{mode}.{name}": (name, *spec)
         for place, profile in enumerate(PROFILES)

@@ -8,7 +8,7 @@ FAST = Profile(contexts=(1, 2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=
 MIDDLE = Profile(
     contexts=(0, 1, 2, 3, 4, 6, 10, 11, 20, 27, 30, 40, 44, 46),
     direct=(1,),
-    matches=(6,),
+    matches=(6, 20),
     selectors=(0, 1, 5),
 )
 FULL = Profile(

@@ -10,6 +10,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.compiled import njit
+from arzip.memory import ngrams
 from arzip.memory.contexts import mix
 from arzip.memory.spec import PARTIAL, SLOT_BYTES
 
@@ -45,7 +46,10 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True, _nrt=False)
 def claim(memory, first, end):  # type: ignore[no-untyped-def]
-    """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0."""
+    """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0.
+
+    What the model file has counted of a winner's context is where its histories start.
+    """
     slots = memory.slots
     contexts = memory.kinds.size
     for lane in range(first, end):
@@ -62,5 +66,10 @@ def claim(memory, first, end):  # type: ignore[no-untyped-def]
                 slots[at] = max(np.int64(slots[at]), check & 255)
     for lane in range(first, end):
         for c in range(contexts):
-            if np.int64(slots[memory.slot[lane, c]]) != memory.check[lane, c] & 255:
+            check = memory.check[lane, c]
+            if np.int64(slots[memory.slot[lane, c]]) != check & 255:
                 memory.slot[lane, c] = 0
+            elif check & TAKE and memory.counted[c]:
+                h = memory.hashes[lane, c]
+                partial = memory.lane[lane, PARTIAL]
+                ngrams.fill(memory.ngrams, mix(h, partial) if partial > 1 else h, slots, memory.slot[lane, c])

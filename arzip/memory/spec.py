@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.memory import tables
+from arzip.memory import ngrams, tables
 
 SLOT_BYTES = 16  # a check byte and the histories of the 15 nodes of a nibble
 MAP_COUNT_BITS = 16  # a map entry, int64: probability in Q22 above its count
@@ -23,14 +23,15 @@ WEIGHT_LIMIT = (1 << 24) - 1
 INPUT_ALIGN = 16
 APM_STEPS = 25  # buckets of a final map: logits -12 .. 12
 MATCH_BUCKETS, MATCH_RECORDS = 16, 8
+LONG_MATCH = 16  # models of matches as long as this remember every n-th place of a large block, n a power of two
 HISTORY_START = 8  # count that a map entry of a bit history starts with
 
 # Fields of a lane, int64.
-PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES, RUN = range(12)
+PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES = range(11)
 LANE_FIELDS = 16
 POINTER, LENGTH, RECORD, EXPECTED = range(4)
 MATCH_FIELDS = 4
-STEP, BIT, ROW, ROW2, NETWORK, LANES = range(6)  # fields of the clock
+STEP, BIT, ROW, ROW2, NETWORK = range(5)  # fields of the clock
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Profile:
     match_limit: int = 1023
     apm_limit: int = 255
     direct_bits: int = 22
-    match_bits: int = 20
+    match_bits: int = 22
     final_rate: int = 1500
     start: int = 24
     primed_extra: int = 240
@@ -82,6 +83,7 @@ class Memory(NamedTuple):
     match: NDArray[np.int64]  # (L, K, MATCH_FIELDS)
     shortest: NDArray[np.int64]  # (K,)
     recent: NDArray[np.int64]  # (K, entries) hash -> position
+    strides: NDArray[np.int64]  # (K,) every which position is entered
     maps: NDArray[np.int64]
     entry: NDArray[np.int64]  # (L, M) which entries the lane consulted
     old: NDArray[np.int64]  # (L, M) what they held
@@ -103,6 +105,8 @@ class Memory(NamedTuple):
     map_bases: NDArray[np.int64]  # direct, match, final maps
     votes: NDArray[np.int64]
     last_seen: NDArray[np.int64]  # (L, 256, 2)
+    counted: NDArray[np.int64]  # (C,) whether the primed n-grams are about this kind
+    ngrams: NDArray[np.uint8]  # (rows, 4), or none
 
 
 SELECTOR_ROWS = (264, 256, 256, 256, 64, 512, 32, 2048, 2048)
@@ -117,13 +121,16 @@ def input_count(profile: Profile) -> int:
     return -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
 
 
-def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
-    """An empty memory for a block of `size` bytes whose lanes begin at `starts`."""
+def create(
+    profile: Profile, starts: NDArray[np.int64], size: int, known: NDArray[np.uint8] = ngrams.NO_ROWS
+) -> Memory:
+    """An empty memory for a block of `size` bytes whose lanes begin at `starts`; known: the model's n-grams."""
     history, counts = tables.history_tables()
     lanes, contexts, direct, models = len(starts), len(profile.contexts), len(profile.direct), len(profile.matches)
     slots_bits = min(profile.slots_bits, max(12, (2 * size * max(contexts, 1)).bit_length() - 1))
     direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
     match_bits = min(profile.match_bits, max(8, size.bit_length()))
+    stride = 1 << max(0, (size - 1).bit_length() - match_bits)
     entries = contexts + direct + models
     match_base = contexts * tables.HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
     final_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
@@ -142,12 +149,14 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
     rows = [SELECTOR_ROWS[k] for k in profile.selectors]
     weights = np.zeros((sum(rows), inputs), np.int32)
     weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * profile.start // (16 * entries)
+    lane = np.zeros((lanes, LANE_FIELDS), np.int64)
+    lane[:, LINE] = lane[:, LINE1] = starts
     limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * models
     return Memory(
         clock=np.zeros(8, np.int64),
         text=np.zeros(size + 8, np.uint8),
         starts=starts.astype(np.int64),
-        lane=np.zeros((lanes, LANE_FIELDS), np.int64),
+        lane=lane,
         kinds=np.array(profile.contexts, np.int64),
         hashes=np.zeros((lanes, contexts), np.uint64),
         slot=np.zeros((lanes, contexts), np.int64),
@@ -159,6 +168,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
         match=np.zeros((lanes, models, MATCH_FIELDS), np.int64),
         shortest=np.array(profile.matches, np.int64),
         recent=np.zeros((models, 1 << match_bits), np.int64),
+        strides=np.array([stride if n >= LONG_MATCH else 1 for n in profile.matches], np.int64),
         maps=maps,
         entry=np.zeros((lanes, entries + len(finals)), np.int64),
         old=np.zeros((lanes, entries + len(finals)), np.int64),
@@ -186,4 +196,6 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int) -> Memory:
         map_bases=np.array([*direct_bases[:direct], match_base, *bases], np.int64),
         votes=np.zeros(VOTES, np.int64),
         last_seen=np.zeros((lanes, 256, 2), np.int64),
+        counted=np.array([kind in ngrams.KINDS and len(known) > 0 for kind in profile.contexts], np.int64),
+        ngrams=known,
     )

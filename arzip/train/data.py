@@ -88,8 +88,10 @@ class Windows:
     `next()` gives text (B, T) uint8 and fresh (B,) bool: rows that start a new segment, with no past.
     """
 
-    def __init__(self, sources: list[Source], batch: int, length: int, seed: int) -> None:
-        self.sources, self.batch, self.length = sources, batch, length
+    def __init__(
+        self, sources: list[Source], batch: int, length: int, seed: int, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self.sources, self.batch, self.length, self.segment_bytes = sources, batch, length, segment_bytes
         self.shares = np.array([s.share for s in sources])
         self.rng = np.random.default_rng(seed)
         self.row: list[tuple[Source, int, int]] = [(sources[0], 0, 0)] * batch
@@ -106,7 +108,7 @@ class Windows:
                 span = int(np.searchsorted(source.train[:, 0], place, "right")) - 1
                 lo, hi = (int(n) for n in source.train[max(span, 0)])
                 start = int(self.rng.integers(lo, max(hi - self.length, lo) + 1))
-            end = min(start + SEGMENT_BYTES, source.data.size)
+            end = min(start + self.segment_bytes, source.data.size)
             if end - start >= self.length and not self.is_held_out(source, start, end):
                 return source, start, end
 
