@@ -46,14 +46,14 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @intrinsic
 def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
-    """Have the cache line of a 1-D array's element fetched, to be written: a hint that changes nothing."""
+    """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = make_array(signature.args[0])(context, builder, args[0]).data
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        hints = [ir.Constant(flag, k) for k in (1, 3, 1)]  # to write, to keep, data
+        hints = [ir.Constant(flag, k) for k in (0, 3, 1)]  # to read, to keep, data
         builder.call(function, [builder.bitcast(builder.gep(data, [args[1]]), byte), *hints])
         return context.get_dummy_value()
 

@@ -35,7 +35,7 @@ def encode(coded: Coded) -> bytes:
 def read_bits(data: bytes, probabilities: list[int]) -> list[int]:
     """By our own decoder."""
     stream = coder.words(data)
-    registers = coder.init_registers(stream)
+    registers = coder.init_decoder(stream)
     return [coder.decode_bit(registers, stream, p) for p in probabilities]
 
 

@@ -422,7 +422,8 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     raw = bytes(range(256))
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None)
+    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
+    block = lanes.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = lanes.code_crew(weights, memory, block, t, 0, at)

@@ -168,7 +168,7 @@ def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
     """Have the processor fetch what `refine` may look at: these maps are too large for its caches."""
     for f in range(memory.finals.size):
         if memory.finals[f]:
-            at = final_entry(memory, lane, f, 0)
+            at = final_entry(memory, lane, f, np.int64(0))
             for line in range(0, APM_STEPS, 8):
                 prefetch(memory.maps, at + line)
 
