@@ -95,7 +95,7 @@ def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:
     return (stream[:words].astype(">u4").tobytes() + end).rstrip(b"\0")
 
 
-@njit()
+@njit(_nrt=False)
 def carry(stream, words):  # type: ignore[no-untyped-def]
     """Add one to the number that the first words are."""
     at = np.int64(words) - 1
@@ -105,14 +105,14 @@ def carry(stream, words):  # type: ignore[no-untyped-def]
     stream[at] += np.uint32(1)
 
 
-@njit()
+@njit(_nrt=False)
 def quantise(probability):  # type: ignore[no-untyped-def]
     """constriction's share of a 1, in 24 bits, of which neither symbol may get none."""
     one = uint64(probability) << uint64(CODER_BITS - PROBABILITY_BITS)
     return one + uint64(probability < (1 << (PROBABILITY_BITS - 1)))
 
 
-@njit()
+@njit(_nrt=False)
 def encode_bit(registers, stream, bit, probability):  # type: ignore[no-untyped-def]
     """Append a bit, given P(bit = 1) = probability / 2**22, to a stream that has room for it."""
     one = quantise(probability)
@@ -143,7 +143,7 @@ def init_decoder(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
     return np.array([2**64 - 1, int(stream[0]) << 32 | int(stream[1]), 2], np.uint64)
 
 
-@njit()
+@njit(_nrt=False)
 def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
     """The next bit, given P(bit = 1) = probability / 2**22. Past the stream's end zeros are read."""
     one = quantise(probability)

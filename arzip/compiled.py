@@ -44,12 +44,11 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return compile_
 
 
-@intrinsic
-def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
     """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, args[0]).data
+        data = make_array(signature.args[0])(context, builder, args[0]).data  # type: ignore[no-untyped-call]
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
@@ -58,3 +57,6 @@ def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen
+
+
+prefetch: Any = intrinsic(_prefetch)

@@ -64,9 +64,7 @@ class CpuNetwork:
         """See Network."""
         state = cpu.init_state(self.network, plan.lanes)
         together = self.threads_for(plan) > 1
-        return lambda block, first, end: lane_loop.run_steps(
-            self.network, state, memory, block, first, end, together
-        )
+        return lambda block, first, end: lane_loop.run_steps(self.network, state, memory, block, first, end, together)
 
 
 class Engine:

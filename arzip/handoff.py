@@ -19,7 +19,7 @@ STRIDE = 16
 SPINS = 4000
 CAN_YIELD = hasattr(os, "sched_yield")
 
-_yield_processor = types.ExternalFunction("sched_yield", types.int32()) if CAN_YIELD else None
+_yield_processor: Any = types.ExternalFunction("sched_yield", types.int32()) if CAN_YIELD else None
 
 
 def _address(builder: Any, args: Any) -> Any:
@@ -92,11 +92,11 @@ def count(counters, which):  # type: ignore[no-untyped-def]
 @njit()
 def claim(counters, which, end):  # type: ignore[no-untyped-def]
     """Take the next number of a counter for oneself, if it is below `end`; -1 if it isn't."""
-    value = _load(counters.ctypes.data, which * STRIDE)
+    value = read(counters, which)
     while value < end:
         if _swap(counters.ctypes.data, which * STRIDE, value, value + 1):
             return value
-        value = _load(counters.ctypes.data, which * STRIDE)
+        value = read(counters, which)
     return -1
 
 
@@ -104,7 +104,7 @@ def claim(counters, which, end):  # type: ignore[no-untyped-def]
 def wait_for(counters, which, value):  # type: ignore[no-untyped-def]
     """Return once the counter is at least `value`."""
     spins = 0
-    while _load(counters.ctypes.data, which * STRIDE) < value:
+    while read(counters, which) < value:
         spins += 1
         if spins > SPINS:
             _yield_processor()

@@ -96,16 +96,16 @@ def with_room(block: Block, steps: int) -> Block:
     return block._replace(stream=np.concatenate([block.stream, np.zeros(words, np.uint32)]))
 
 
-@njit()
-def weight_sum(weights, low, size):  # type: ignore[no-untyped-def]
-    """Sum of weights[low : low + size], which fits an int32."""
+@njit(_nrt=False)
+def weight_sum(weights, lane, low, size):  # type: ignore[no-untyped-def]
+    """Sum of weights[lane, low : low + size], which fits an int32."""
     total = np.int32(0)
     for symbol in range(low, low + size):
-        total = np.int32(total + weights[symbol])
+        total = np.int32(total + weights[lane, symbol])
     return np.int64(total)
 
 
-@njit()
+@njit(_nrt=False)
 def active_lanes(starts, t):  # type: ignore[no-untyped-def]
     """How many lanes (always the first ones) have a byte at step t."""
     lanes = starts.size - 1
@@ -113,7 +113,7 @@ def active_lanes(starts, t):  # type: ignore[no-untyped-def]
     return lanes if t < shortest else starts[lanes] - shortest * lanes
 
 
-@njit()
+@njit(_nrt=False)
 def crew_lanes(starts, t, crew):  # type: ignore[no-untyped-def]
     """The lanes [first, end) of a crew that have a byte at step t."""
     lanes = starts.size - 1
@@ -124,7 +124,7 @@ def crew_lanes(starts, t, crew):  # type: ignore[no-untyped-def]
     return half, max(active, half)
 
 
-@njit(nogil=True)
+@njit(forceinline=True, _nrt=False)
 def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values.
 
@@ -140,12 +140,12 @@ def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-d
     for lane in range(first, end):
         block.low[lane] = 0
         if with_network:
-            block.total[lane] = weight_sum(weights[lane], np.int64(0), np.int64(256))
+            block.total[lane] = weight_sum(weights, lane, np.int64(0), np.int64(256))
     for bit in range(8):
         half = 128 >> bit
         if with_network:
             for lane in range(first, end):
-                block.upper[lane] = weight_sum(weights[lane], block.low[lane] + half, half)
+                block.upper[lane] = weight_sum(weights, lane, block.low[lane] + half, half)
                 p = (block.upper[lane] << coder.PROBABILITY_BITS) // block.total[lane]
                 block.opinion[lane] = min(max(p, 1), PROBABILITY_ONE - 1)
         if with_memory:

@@ -10,9 +10,9 @@ so few numbers is mostly loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -27,8 +27,6 @@ GRADIENT_BITS = 18  # rates are in 1 / 16
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_I32, INPUT_ALIGN)
-
-Lines = Callable[[Any], tuple[Any, Any]]
 
 
 def _all(value: int) -> Any:
@@ -56,8 +54,7 @@ def _clamped(builder: Any, value: Any) -> Any:
     return builder.select(builder.icmp_signed(">", value, limit), value, limit)
 
 
-@intrinsic
-def _dot(typingctx, weights, row, inputs, lane):  # type: ignore[no-untyped-def]
+def _dot_rows(typingctx, weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     """Sum (int32) of ((weights[row] >> 4) * inputs[lane]) >> 10."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -81,8 +78,7 @@ def _dot(typingctx, weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     return types.int32(weights, types.int64, inputs, types.int64), codegen
 
 
-@intrinsic
-def _train(typingctx, weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
+def _train_rows(typingctx, weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
     """weights[row] += (inputs[lane] * error + 2**11) >> 12; brought into range if `last`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -102,8 +98,7 @@ def _train(typingctx, weights, row, inputs, lane, error, last):  # type: ignore[
     return types.void(weights, types.int64, inputs, types.int64, types.int32, types.boolean), codegen
 
 
-@intrinsic
-def _clamp(typingctx, weights, row):  # type: ignore[no-untyped-def]
+def _clamp_rows(typingctx, weights, row):  # type: ignore[no-untyped-def]
     """weights[row] brought into range."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -116,16 +111,21 @@ def _clamp(typingctx, weights, row):  # type: ignore[no-untyped-def]
     return types.void(weights, types.int64), codegen
 
 
+_dot: Any = intrinsic(_dot_rows)
+_train: Any = intrinsic(_train_rows)
+_clamp: Any = intrinsic(_clamp_rows)
+
+
 @njit(forceinline=True, _nrt=False)
 def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     """Sum of products of weights[row] and inputs[lane], a logit in Q8."""
-    return (types.int64(_dot(weights, row, inputs, lane)) + 32) >> 6
+    return (np.int64(_dot(weights, row, inputs, lane)) + 32) >> 6
 
 
 @njit(forceinline=True, _nrt=False)
 def train(weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
     """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19. last: bring it into range."""
-    _train(weights, row, inputs, lane, types.int32(error), last)
+    _train(weights, row, inputs, lane, np.int32(error), last)
 
 
 @njit(forceinline=True, _nrt=False)

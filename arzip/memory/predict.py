@@ -54,7 +54,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         logit = memory.stretch[uint64(p)]  # looked up in any case: a branch would often be mispredicted
         x[lane, 2 * c] = logit if history else 0
         x[lane, 2 * c + 1] = (p - 2048) >> 1 if history else 0
-        known += np.int64(history != 0) & np.int64(c < 7)
+        known += 1 if history and c < 7 else 0
     memory.lane[lane, ORDER] = known
     for d in range(d_count):
         i = c_count + d
