@@ -85,7 +85,7 @@ def _compress(
 
         def encode(raw: bytes) -> tuple[bytes, bytes, Plan]:
             with workers.hold(1):
-                plan = planning.choose(engine, raw, level)
+                plan = planning.choose(engine, raw, level, workers.threads)
             with workers.hold(engine.threads_for(plan)):
                 return raw, engine.encode(raw, plan, meter.tick, cost), plan
 

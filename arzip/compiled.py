@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 
 def _package_stamp() -> str:
@@ -38,3 +42,21 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compile_
+
+
+def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, args[0]).data  # type: ignore[no-untyped-call]
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        hints = [ir.Constant(flag, k) for k in (0, 3, 1)]  # to read, to keep, data
+        builder.call(function, [builder.bitcast(builder.gep(data, [args[1]]), byte), *hints])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
+prefetch: Any = intrinsic(_prefetch)

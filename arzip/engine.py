@@ -63,9 +63,8 @@ class CpuNetwork:
     def start(self, plan: Plan, memory: Memory) -> Run:
         """See Network."""
         state = cpu.init_state(self.network, plan.lanes)
-        if self.threads_for(plan) > 1:
-            return lambda block, first, end: lane_loop.run_together(self.network, state, memory, block, first, end)
-        return lambda block, first, end: int(lane_loop.run_alone(self.network, state, memory, block, first, end))
+        together = self.threads_for(plan) > 1
+        return lambda block, first, end: lane_loop.run_steps(self.network, state, memory, block, first, end, together)
 
 
 class Engine:
@@ -80,7 +79,8 @@ class Engine:
 
     def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
         """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
-        block = lane_loop.new_block(np.frombuffer(bytearray(raw), np.uint8), plan.lanes, plan.parts, None)
+        text, recorded = np.frombuffer(bytearray(raw), np.uint8), cost is not None
+        block = lane_loop.new_block(text, plan.lanes, plan.parts, None, recorded)
         return lane_loop.encode_block(self._run(block, plan), block, tick, cost)
 
     def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:

@@ -19,7 +19,7 @@ STRIDE = 16
 SPINS = 4000
 CAN_YIELD = hasattr(os, "sched_yield")
 
-_yield_processor = types.ExternalFunction("sched_yield", types.int32()) if CAN_YIELD else None
+_yield_processor: Any = types.ExternalFunction("sched_yield", types.int32()) if CAN_YIELD else None
 
 
 def _address(builder: Any, args: Any) -> Any:
@@ -50,6 +50,27 @@ def _store(typingctx, base, index, value):  # type: ignore[no-untyped-def]
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def _add(typingctx, base, index, value):  # type: ignore[no-untyped-def]
+    """Add to the int64 at base + 8 index, whoever else does the same; `_load` and `_store` in one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _address(builder, args), args[2], ordering="acq_rel")
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _swap(typingctx, base, index, old, new):  # type: ignore[no-untyped-def]
+    """Replace the int64 at base + 8 index, if it is `old`, by `new`; whether it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pair = builder.cmpxchg(_address(builder, args), args[2], args[3], ordering="acq_rel", failordering="acquire")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64, types.int64), codegen
+
+
 @njit()
 def publish(counters, which, value):  # type: ignore[no-untyped-def]
     """Set a counter: everything written before is there for whoever sees it."""
@@ -57,10 +78,33 @@ def publish(counters, which, value):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def read(counters, which):  # type: ignore[no-untyped-def]
+    """The counter, and with it all that was written before it was set."""
+    return _load(counters.ctypes.data, which * STRIDE)
+
+
+@njit()
+def count(counters, which):  # type: ignore[no-untyped-def]
+    """Raise a counter that several threads raise by one."""
+    _add(counters.ctypes.data, which * STRIDE, 1)
+
+
+@njit()
+def claim(counters, which, end):  # type: ignore[no-untyped-def]
+    """Take the next number of a counter for oneself, if it is below `end`; -1 if it isn't."""
+    value = read(counters, which)
+    while value < end:
+        if _swap(counters.ctypes.data, which * STRIDE, value, value + 1):
+            return value
+        value = read(counters, which)
+    return -1
+
+
+@njit()
 def wait_for(counters, which, value):  # type: ignore[no-untyped-def]
     """Return once the counter is at least `value`."""
     spins = 0
-    while _load(counters.ctypes.data, which * STRIDE) < value:
+    while read(counters, which) < value:
         spins += 1
         if spins > SPINS:
             _yield_processor()

@@ -28,7 +28,7 @@ class Level:
 
 
 LEVELS = (
-    Level(2 << 20, NEVER, 1, FAST, FAST),
+    Level(5 << 18, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),

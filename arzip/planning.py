@@ -5,6 +5,8 @@ Only the encoder plans; the frame says what was chosen. Must not know the contai
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from arzip import levels
 from arzip.engine import Engine, Plan
 from arzip.levels import Level
@@ -14,26 +16,27 @@ SAMPLE_BYTES = 2048
 SHORT_LANE_BYTES = 512
 
 
-def choose(engine: Engine, raw: bytes, level: Level) -> Plan:
-    """The plan for a block of `raw` bytes (at least one)."""
+def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
+    """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
     alone = Plan(1, False, level.alone)
     together = Plan(levels.lanes_for(len(raw), level.lanes), True, level.memory)
     if level.least_gain >= levels.NEVER:
         return alone
     if level.least_gain <= levels.ALWAYS:
         return together
-    return together if network_gain(engine, raw, together) >= level.least_gain else alone
+    return together if network_gain(engine, raw, together, threads) >= level.least_gain else alone
 
 
-def network_gain(engine: Engine, raw: bytes, plan: Plan) -> float:
+def network_gain(engine: Engine, raw: bytes, plan: Plan, threads: int) -> float:
     """The share of the memory's bits that the network saves on samples from the whole block, side by side."""
     sample = raw
     if len(raw) > SAMPLES * SAMPLE_BYTES:
         places = [(len(raw) - SAMPLE_BYTES) * k // (SAMPLES - 1) for k in range(SAMPLES)]
         sample = b"".join(raw[at : at + SAMPLE_BYTES] for at in places)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
-    with_network = cost_bits(engine, sample, Plan(lanes, True, plan.profile))
-    without = cost_bits(engine, sample, Plan(lanes, False, plan.profile))
+    plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
+    with ThreadPoolExecutor(min(threads, 2)) as pool:
+        with_network, without = pool.map(lambda plan: cost_bits(engine, sample, plan), plans)
     return 1 - with_network / without
 
 

@@ -1,4 +1,4 @@
-"""The range coder spends what the probabilities say and loses nothing; our decoder reads constriction's streams."""
+"""The range coder spends what the probabilities say and loses nothing; our streams are constriction's."""
 
 from __future__ import annotations
 
@@ -32,10 +32,36 @@ def encode(coded: Coded) -> bytes:
     return encoder.finish()
 
 
+def write_bits(coded: Coded) -> bytes:
+    """By our own encoder."""
+    registers, stream = coder.init_encoder(), np.zeros(coder.room_words(len(coded)), np.uint32)
+    for p, bit in coded:
+        coder.encode_bit(registers, stream, bit, p)
+    return coder.finish(registers, stream)
+
+
+def straddle(count: int, seed: int) -> tuple[Coded, int]:
+    """Bits after which the coder's range lies on both sides of a half; and how many words a carry would then change."""
+    lower, width, half = 0, (1 << 64) - 1, 1 << 63
+    coded: Coded = []
+    for number in noise(count, seed):
+        p = 1 + (number >> 10) % MOST
+        q = 4 * p + (p < HALF)
+        split = (width >> 24) * ((1 << 24) - q)
+        bit = int(lower + split < half)
+        lower, width = (lower + split, (width >> 24) * q) if bit else (lower, split)
+        if width < 1 << 32:
+            lower, width, half = lower << 32, width << 32, half << 32
+        coded.append((p, bit))
+    assert lower < half < lower + width
+    words = f"{lower >> 64:x}"
+    return coded, (len(words) - len(words.rstrip("f"))) // 8
+
+
 def read_bits(data: bytes, probabilities: list[int]) -> list[int]:
     """By our own decoder."""
     stream = coder.words(data)
-    registers = coder.init_registers(stream)
+    registers = coder.init_decoder(stream)
     return [coder.decode_bit(registers, stream, p) for p in probabilities]
 
 
@@ -43,6 +69,7 @@ def check_stream(coded: Coded) -> bytes:
     """The stream of `coded`, which three decoders read alike and which is no longer than it should be."""
     bits, probabilities = arrays(coded)
     data = encode(coded)
+    assert write_bits(coded) == data
     assert coder.Decoder(data).decode(probabilities).tolist() == bits.tolist()
     assert read_bits(data, probabilities.tolist()) == bits.tolist()
     stranger = reference.RangeDecoder(data)
@@ -78,7 +105,7 @@ def test_bits_come_back_by_three_decoders(coded: Coded) -> None:
 
 @given(coded_bits)
 def test_stream_is_the_one_of_the_specification(coded: Coded) -> None:
-    assert encode(coded) == reference.encode_bits(coded)
+    assert encode(coded) == write_bits(coded) == reference.encode_bits(coded)
 
 
 @given(coded_bits, st.lists(st.integers(0, 300), max_size=5))
@@ -95,6 +122,19 @@ def test_pieces_make_the_same_stream_as_one_call(coded: Coded, cuts: list[int]) 
 def test_long_runs_at_the_extremes_come_back(p: int, bit: int) -> None:
     check_stream([(p, bit)] * 3000)
     check_stream([(p, bit), (MOST + 1 - p, bit), (HALF, 1 - bit)] * 1000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_carry_goes_through_all_words_before_it(seed: int) -> None:
+    coded, words = straddle(600, seed)
+    assert words > 10
+    check_stream(coded)
+    for bit in (0, 1):
+        check_stream([*coded, (HALF, bit), (MOST, 1 - bit), (MOST, 1)])
+
+
+def test_dearest_bits_find_room() -> None:
+    assert len(check_stream([(1, 1), (MOST, 0)] * 500)) <= 4 * coder.room_words(1000)
 
 
 @pytest.mark.parametrize("count", range(1, 70))

@@ -250,6 +250,12 @@ def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_co
         assert lanes.active_lanes(starts, t) == sum(t < size for size in sizes)
 
 
+@given(st.integers(0, 90), st.integers(0, 50), st.integers(1, 4))
+def test_shares_of_a_crew_are_all_of_it(first: int, size: int, shares: int) -> None:
+    parts = [lanes.share_lanes(first, first + size, share, shares) for share in range(shares)]
+    assert [lane for part in parts for lane in range(*part)] == list(range(first, first + size))
+
+
 @pytest.mark.parametrize("chunk_bytes", [1, 50, 1 << 17])
 def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = english(1001)
@@ -422,7 +428,8 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     raw = bytes(range(256))
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None)
+    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
+    block = lanes.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = lanes.code_crew(weights, memory, block, t, 0, at)

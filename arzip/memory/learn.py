@@ -1,12 +1,13 @@
 """What a coded bit teaches the memory: maps, bit histories, mixer weights.
 
 Architecture invariant: lanes add sums or take maxima of what they read before the step; `settle` then brings the
-results into range, by operations that may be repeated.
+results into range, by operations that may be repeated. A lane alone does both at once.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import uint64
 
 from arzip.compiled import njit
 from arzip.memory import mixer
@@ -14,50 +15,67 @@ from arzip.memory.spec import BIT, MAP_COUNT_BITS, PARTIAL, STEP
 from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
+RATE = 6  # field of the clock: the mixers' learning rate at this step
+
+
+@njit(forceinline=True, _nrt=False)
+def pace(memory):  # type: ignore[no-untyped-def]
+    """Set the mixers' learning rate for the step that the clock shows."""
+    rate = memory.rates[0]
+    extra = memory.rates[1]
+    if extra:
+        rate += extra * 2048 // (2048 + memory.clock[STEP] * memory.rates[3])
+    memory.clock[RATE] = rate
+
+
+@njit(forceinline=True, _nrt=False)
+def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
+    """Move the entry of map m that a lane consulted towards target, 0 or P_ONE - 1; unsettled unless alone."""
+    at = uint64(memory.entry[lane, m])
+    word = memory.old[lane, m]
+    n = word & COUNT_MASK
+    change = (((target - (word >> MAP_COUNT_BITS)) * memory.reciprocal[uint64(n)]) >> 16) << MAP_COUNT_BITS
+    if alone:
+        memory.maps[at] = word + change + np.int64(n < memory.limits[m])
+    else:
+        memory.maps[at] += change + 1
 
 
 @njit(forceinline=True, _nrt=False)
 def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights."""
-    c_count = memory.kinds.size
+    contexts = memory.kinds.size
+    direct = contexts + memory.orders.size
+    matches = direct + memory.shortest.size
     entries = memory.limits.size
     sets = memory.selectors.size
     bit = memory.clock[BIT]
-    rate = memory.rates[0]
-    extra = memory.rates[1]
-    if extra:
-        rate += extra * 2048 // (2048 + memory.clock[STEP] * memory.rates[3])
-    for lane in range(first, end):
+    rate = memory.clock[RATE]
+    alone = end - first == 1
+    for lane in range(uint64(first), uint64(end)):
         y = bits[lane]
+        target = y * (P_ONE - 1)
         partial = memory.lane[lane, PARTIAL]
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
-        for m in range(entries):
-            at = memory.entry[lane, m]
-            if at < 0:
-                continue
-            word = memory.old[lane, m]
-            n = word & COUNT_MASK
-            target = (y ^ memory.flip[lane, m]) * (P_ONE - 1)
-            change = ((target - (word >> MAP_COUNT_BITS)) * memory.reciprocal[n]) >> 16
-            if end - first == 1:
-                memory.maps[at] = word + (change << MAP_COUNT_BITS) + (1 if n < memory.limits[m] else 0)
-            else:
-                memory.maps[at] += (change << MAP_COUNT_BITS) + 1
-        for c in range(c_count):
+        for c in range(contexts):
+            teach(memory, lane, c, target, alone)
             slot = memory.slot[lane, c]
-            if slot:
-                if end - first == 1:
-                    memory.slots[slot + node] = memory.history[memory.entry[lane, c] - c * HISTORIES, y]
-                else:
-                    memory.slots[slot + node] = 0
+            following = np.int64(memory.history[uint64(memory.entry[lane, c] - c * HISTORIES), uint64(y)])
+            memory.slots[uint64(slot + node)] = following if alone and slot else 0
+        for m in range(contexts, direct):
+            teach(memory, lane, m, target, alone)
+        for m in range(direct, matches):
+            if memory.entry[lane, m] >= 0:
+                teach(memory, lane, m, (y ^ memory.flip[lane, m]) * (P_ONE - 1), alone)
+        for m in range(matches, entries):
+            teach(memory, lane, m, target, alone)
         for s in range(sets):
-            error = (y << 22) - np.int64(memory.squash[memory.mixed[lane, s] + OUTPUT_LIMIT])
-            mixer.train(
-                memory.weights, memory.chosen[lane, s], memory.inputs, lane, (error * rate) >> mixer.GRADIENT_BITS
-            )
+            error = (y << 22) - np.int64(memory.squash[uint64(memory.mixed[lane, s] + OUTPUT_LIMIT)])
+            error = (error * rate) >> mixer.GRADIENT_BITS
+            mixer.train(memory.weights, memory.chosen[lane, s], memory.inputs, lane, error, alone)
         error = (y << 22) - memory.output[lane, 1]
         error = (error * memory.rates[2]) >> mixer.GRADIENT_BITS
-        row = memory.chosen[lane, sets]
+        row = uint64(memory.chosen[lane, sets])
         for s in range(sets):
             memory.final_weights[row, s] += (memory.mixed[lane, s] * error + (1 << 13)) >> 14
 
@@ -66,24 +84,24 @@ def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
 def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]
-    for lane in range(first, end):
+    if end - first == 1:
+        return  # `collect` has done it at once
+    for lane in range(uint64(first), uint64(end)):
         for s in range(memory.selectors.size):
             mixer.clamp(memory.weights, memory.chosen[lane, s])
-    if end - first == 1:
-        return  # `collect` has done the rest at once
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         partial = memory.lane[lane, PARTIAL]
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
         for m in range(memory.limits.size):
             at = memory.entry[lane, m]
             if at < 0:
                 continue
-            word = memory.maps[at]
+            word = memory.maps[uint64(at)]
             p = min(max(word >> MAP_COUNT_BITS, 0), P_ONE - 1)
-            memory.maps[at] = p << MAP_COUNT_BITS | min(word & COUNT_MASK, memory.limits[m])
+            memory.maps[uint64(at)] = p << MAP_COUNT_BITS | min(word & COUNT_MASK, memory.limits[m])
         for c in range(memory.kinds.size):
             slot = memory.slot[lane, c]
-            if slot:
-                history = memory.entry[lane, c] - c * HISTORIES
-                following = memory.history[history, bits[lane]]
-                memory.slots[slot + node] = max(memory.slots[slot + node], following)
+            history = memory.entry[lane, c] - c * HISTORIES
+            following = np.int64(memory.history[uint64(history), uint64(bits[lane])])
+            place = uint64(slot + node)
+            memory.slots[place] = max(np.int64(memory.slots[place]), following) if slot else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import njit, prefetch
 from arzip.memory import contexts, learn, match, mixer, slots
 from arzip.memory.spec import (
     APM_STEPS,
@@ -25,6 +25,7 @@ from arzip.memory.spec import (
     RECENT,
     RECORD,
     ROW,
+    SLOT_BYTES,
     STEP,
 )
 from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
@@ -44,28 +45,25 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
     node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
     known = 0
     for c in range(c_count):
-        history = np.int64(memory.slots[memory.slot[lane, c] + node])
+        history = np.int64(memory.slots[uint64(memory.slot[lane, c] + node)])
         at = c * HISTORIES + history
-        word = memory.maps[at]
+        word = memory.maps[uint64(at)]
         entry[lane, c] = at
         old[lane, c] = word
         p = word >> (MAP_COUNT_BITS + 10)
-        if history == 0:
-            x[lane, 2 * c] = 0
-            x[lane, 2 * c + 1] = 0
-        else:
-            x[lane, 2 * c] = memory.stretch[p]
-            x[lane, 2 * c + 1] = (p - 2048) >> 1
-            known += c < 7
+        logit = memory.stretch[uint64(p)]  # looked up in any case: a branch would often be mispredicted
+        x[lane, 2 * c] = logit if history else 0
+        x[lane, 2 * c + 1] = (p - 2048) >> 1 if history else 0
+        known += 1 if history and c < 7 else 0
     memory.lane[lane, ORDER] = known
     for d in range(d_count):
         i = c_count + d
         at = memory.direct[lane, d] + partial
-        word = memory.maps[at]
+        word = memory.maps[uint64(at)]
         entry[lane, i] = at
         old[lane, i] = word
         p = word >> (MAP_COUNT_BITS + 10)
-        x[lane, 2 * i] = memory.stretch[p]
+        x[lane, 2 * i] = memory.stretch[uint64(p)]
         x[lane, 2 * i + 1] = (p - 2048) >> 1
     for k in range(k_count):
         i = c_count + d_count + k
@@ -75,12 +73,13 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
             bucket = match.length_bucket(memory.match[lane, k, LENGTH])
             at = memory.map_bases[d_count] + (k * 16 + bucket) * MATCH_RECORDS
             at += match.record_bucket(memory.match[lane, k, RECORD])
-            word = memory.maps[at]
+            word = memory.maps[uint64(at)]
             p = word >> (MAP_COUNT_BITS + 10)
             entry[lane, i] = at
             old[lane, i] = word
             memory.flip[lane, i] = flip
-            x[lane, 2 * i] = -memory.stretch[p] if flip else memory.stretch[p]
+            logit = memory.stretch[uint64(p)]
+            x[lane, 2 * i] = -logit if flip else logit
             x[lane, 2 * i + 1] = (2048 - p if flip else p - 2048) >> 1
         else:
             entry[lane, i] = -1
@@ -90,7 +89,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
     x[lane, i] = 256
     if memory.clock[NETWORK]:
         p = network >> 10
-        x[lane, i + 1] = memory.stretch[p]
+        x[lane, i + 1] = memory.stretch[uint64(p)]
         x[lane, i + 2] = (p - 2048) >> 1
 
 
@@ -121,7 +120,7 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
         elif kind == 5:
             row = memory.lane[lane, CLASSES] & 511
         elif kind == 6:
-            row = (memory.stretch[network >> 10] + 2048) >> 7 if memory.clock[NETWORK] else 0
+            row = (memory.stretch[uint64(network >> 10)] + 2048) >> 7 if memory.clock[NETWORK] else 0
         elif kind == 7:
             length = memory.clock[ROW]
             row = (memory.starts[lane] + memory.clock[STEP]) % length & 255 if length else 0
@@ -141,45 +140,79 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
 def blend(memory, lane):  # type: ignore[no-untyped-def]
     """The mixers: first-layer logits, then the final mixer's logit and probability."""
     total = np.int64(0)
-    row = memory.chosen[lane, memory.selectors.size]
+    row = uint64(memory.chosen[lane, memory.selectors.size])
     for s in range(memory.selectors.size):
         logit = mixer.clip(mixer.dot(memory.weights, memory.chosen[lane, s], memory.inputs, lane), OUTPUT_LIMIT)
         memory.mixed[lane, s] = logit
         total += memory.final_weights[row, s] * logit
     logit = mixer.clip((total + (1 << 19)) >> 20, OUTPUT_LIMIT)
     memory.output[lane, 0] = logit
-    memory.output[lane, 1] = np.int64(memory.squash[logit + OUTPUT_LIMIT])
+    memory.output[lane, 1] = np.int64(memory.squash[uint64(logit + OUTPUT_LIMIT)])
+
+
+@njit(forceinline=True, _nrt=False)
+def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
+    """Index of final map f's entry of this step in the lane's context."""
+    partial = memory.lane[lane, PARTIAL]
+    kind = memory.finals[f]
+    context = partial
+    if kind == 1:
+        context = (memory.lane[lane, RECENT] & 255) << 8 | partial
+    elif kind == 2:
+        context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
+    return memory.map_bases[memory.orders.size + 1 + f] + context * APM_STEPS + step
+
+
+@njit(forceinline=True, _nrt=False)
+def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
+    """Have the processor fetch what `refine` may look at: these maps are too large for its caches."""
+    for f in range(memory.finals.size):
+        if memory.finals[f]:
+            at = final_entry(memory, lane, f, np.int64(0))
+            for line in range(0, APM_STEPS, 8):
+                prefetch(memory.maps, at + line)
+
+
+@njit(forceinline=True, _nrt=False)
+def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
+    """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
+    first = memory.kinds.size + memory.orders.size + memory.shortest.size
+    position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
+    for f in range(memory.finals.size):
+        at = final_entry(memory, lane, f, position >> 8)
+        memory.entry[lane, first + f] = at
+        prefetch(memory.maps, at)
 
 
 @njit(forceinline=True, _nrt=False)
 def refine(memory, lane):  # type: ignore[no-untyped-def]
     """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
-    partial = memory.lane[lane, PARTIAL]
     first = memory.kinds.size + memory.orders.size + memory.shortest.size
-    base = memory.orders.size + 1
-    position = memory.output[lane, 0] + 12 * 256
-    position = min(max(position, 0), 24 * 256 - 1)
-    step = position >> 8
+    position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
     weight = position & 255
     mean = 2 * memory.output[lane, 1]
     shares = 2
     for f in range(memory.finals.size):
-        kind = memory.finals[f]
-        context = partial
-        if kind == 1:
-            context = (memory.lane[lane, RECENT] & 255) << 8 | partial
-        elif kind == 2:
-            context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
-        at = memory.map_bases[base + f] + context * APM_STEPS + step
-        low = memory.maps[at]
-        high = memory.maps[at + 1]
+        at = memory.entry[lane, first + f]
+        low = memory.maps[uint64(at)]
+        high = memory.maps[uint64(at + 1)]
         p = ((low >> MAP_COUNT_BITS) * (256 - weight) + (high >> MAP_COUNT_BITS) * weight) >> 8
         memory.entry[lane, first + f] = at + (weight >> 7)
         memory.old[lane, first + f] = high if weight >> 7 else low
-        share = 2 if kind else 1
+        share = 2 if memory.finals[f] else 1
         mean += p * share
         shares += share
-    return min(max(mean // shares, 12), P_ONE - 12)
+    # divisions by constants are cheap ones
+    total = uint64(mean)
+    if shares == 3:
+        total //= uint64(3)
+    elif shares == 5:
+        total //= uint64(5)
+    elif shares == 7:
+        total //= uint64(7)
+    else:
+        total //= uint64(shares)
+    return min(max(np.int64(total), 12), P_ONE - 12)
 
 
 @njit(forceinline=True, _nrt=False)
@@ -187,16 +220,33 @@ def turn(memory, step):  # type: ignore[no-untyped-def]
     """The lanes that are now predicted stand at this step, before their first bit."""
     memory.clock[STEP] = step
     memory.clock[BIT] = 0
+    learn.pace(memory)
 
 
 @njit(forceinline=True, _nrt=False)
 def predict(memory, first, end, network, out):  # type: ignore[no-untyped-def]
     """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
+        if end - first == 1:
+            fetch_finals(memory, lane)
         gather(memory, lane, network[lane])
         select(memory, lane, network[lane])
         blend(memory, lane)
+        choose_finals(memory, lane)
+    for lane in range(uint64(first), uint64(end)):
         out[lane] = refine(memory, lane)
+
+
+@njit(forceinline=True, _nrt=False)
+def fetch(memory, lane):  # type: ignore[no-untyped-def]
+    """Have the processor fetch the slots that `slots.find` will look at: one after the other it would wait for each."""
+    mask = uint64(memory.slots.size // SLOT_BYTES - 1)
+    partial = memory.lane[lane, PARTIAL]
+    for c in range(memory.kinds.size):
+        h = memory.hashes[lane, c]
+        if partial > 1:
+            h = contexts.mix(h, partial)
+        prefetch(memory.slots, np.int64(h & mask) * SLOT_BYTES)
 
 
 @njit(forceinline=True, _nrt=False)
@@ -204,11 +254,13 @@ def update(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted, and move on to the next."""
     learn.collect(memory, first, end, bits)
     learn.settle(memory, first, end, bits)
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
     memory.clock[BIT] += 1
     if memory.clock[BIT] == 4:
-        for lane in range(first, end):
+        for lane in range(uint64(first), uint64(end)):
+            fetch(memory, lane)
+        for lane in range(uint64(first), uint64(end)):
             slots.find(memory, lane)
         slots.claim(memory, first, end)
 
@@ -223,13 +275,13 @@ def begin(memory, first, end):  # type: ignore[no-untyped-def]
 def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
     """Move on to the next byte; values (L,) int64 are the bytes just coded."""
     memory.clock[STEP] = step
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         memory.text[memory.starts[lane] + step] = values[lane]
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         contexts.push_byte(memory, lane, values[lane])
     memory.clock[STEP] = step + 1
     contexts.choose_rows(memory)
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         match.follow(memory, lane, values[lane])
     match.enter(memory, first, end)
     ready_byte(memory, first, end)
@@ -239,7 +291,7 @@ def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
 def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
     """Contexts, direct entries and slots for the byte that comes."""
     memory.clock[BIT] = 0
-    for lane in range(first, end):
+    for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = 1
         contexts.hash_contexts(memory, lane)
         for d in range(memory.orders.size):
@@ -250,5 +302,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
             if (8 * order + 8 > 16 and index >= entries) or order > 2:
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
+        fetch(memory, lane)
+    for lane in range(uint64(first), uint64(end)):
         slots.find(memory, lane)
     slots.claim(memory, first, end)

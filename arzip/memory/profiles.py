@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arzip.memory.spec import Profile
 
-FAST = Profile(contexts=(1, 2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(0, 1), finals=(0, 1))
+FAST = Profile(contexts=(2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(0,), finals=(0,))
 MIDDLE = Profile(
     contexts=(0, 1, 2, 3, 4, 6, 10, 11, 20, 27, 30, 40, 44, 46),
     direct=(1,),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.compiled import njit
+from arzip.compiled import njit, prefetch
 from arzip.network import context, gemm, spec
 from arzip.network.weights import Weights
 
@@ -139,6 +139,14 @@ def norm(x, out):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def fetch(network, context_row):  # type: ignore[no-untyped-def]
+    """Have the processor fetch one lane's n-gram rows: one after the other `embed` would wait for each."""
+    for k in range(network.orders.size):
+        row = context.table_row(context_row, network.orders[k], network.row_bits)
+        prefetch(network.ngram, (k * network.ngram.shape[1] + row) * network.ngram.shape[2])
+
+
+@njit()
 def embed(network, context_row, x):  # type: ignore[no-untyped-def]
     """The residual stream (d,) of one lane from its last byte and its n-gram rows, concatenated."""
     last = np.int64(context_row[context.HISTORY] & np.uint64(255))
@@ -215,6 +223,8 @@ def step(network, state, text, first, end):  # type: ignore[no-untyped-def]
     d = state.h.shape[2]
     for lane in range(first, end):
         context.push_byte(state.context[lane], np.int64(text[lane]))
+        fetch(network, state.context[lane])
+    for lane in range(first, end):
         embed(network, state.context[lane], state.x[lane])
     x = state.x
     for k in range(network.gates.shape[0]):

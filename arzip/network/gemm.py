@@ -25,8 +25,8 @@ LINE = LANES * GROUP
 STORE, ADD, ADD_TWICE = 0, 1, 2  # what becomes of a sum: c = s, c += s, c += 2 s
 
 # Tiles of rows x lines that keep the processor's vector registers full: 24 of 32, and 12 of 16.
-VNNI_ROWS, VNNI_LINES = 6, 4
-AVX2_ROWS, AVX2_LINES = 3, 1
+VNNI_ROWS, VNNI_LINES = (6, 3, 1), 4  # the smaller tiles are for the lanes that are left
+AVX2_ROWS, AVX2_LINES = (3, 2, 1), 1
 
 _features = binding.get_host_cpu_features()
 _native = not getattr(config, "CPU_NAME", None)  # numba was told to compile for another processor: plain loops
@@ -178,26 +178,30 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     return intrinsic(tile)
 
 
-_vnni_rows, _vnni_row = _tile(_Vnni, VNNI_ROWS, VNNI_LINES), _tile(_Vnni, 1, VNNI_LINES)
-_avx2_rows, _avx2_row = _tile(_Avx2, AVX2_ROWS, AVX2_LINES), _tile(_Avx2, 1, AVX2_LINES)
-
-
-def _tiled(tile_rows: Any, rows: int, tile_row: Any, lines: int) -> Any:
-    """The product over whole matrices: tiles of `rows` lanes, then single lanes."""
+def _tiled(unit: Any, tile_rows: tuple[int, int, int], lines: int) -> Any:
+    """The product over whole matrices: as many of the largest tiles as fit, then of the smaller ones."""
+    large, middle, single = tile_rows
+    large_tile, middle_tile, single_tile = (_tile(unit, rows, lines) for rows in tile_rows)
+    assert single == 1
 
     def gemm(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
         groups = np.int64(packed.shape[1])
         w_step = groups * LINE
         a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])
+        rest = a.shape[0] % large
         for n in range(0, packed.shape[0], lines):
             a_at, c_at = np.int64(a.ctypes.data), np.int64(c.ctypes.data) + n * LINE
             w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LINE
-            for _ in range(a.shape[0] // rows):
-                tile_rows(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
-                a_at += rows * a_step
-                c_at += rows * c_step
-            for _ in range(a.shape[0] % rows):
-                tile_row(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
+            for _ in range(a.shape[0] // large):
+                large_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
+                a_at += large * a_step
+                c_at += large * c_step
+            for _ in range(rest // middle):
+                middle_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
+                a_at += middle * a_step
+                c_at += middle * c_step
+            for _ in range(rest % middle):
+                single_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups, np.int64(mode))
                 a_at += a_step
                 c_at += c_step
 
@@ -223,6 +227,6 @@ def gemm_plain(a, packed, start, c, mode):  # type: ignore[no-untyped-def]
                     c[m, n * LANES + j] += mode * sums[j]
 
 
-gemm_vnni = njit(cache=False)(_tiled(_vnni_rows, VNNI_ROWS, _vnni_row, VNNI_LINES))
-gemm_avx2 = njit(cache=False)(_tiled(_avx2_rows, AVX2_ROWS, _avx2_row, AVX2_LINES))
+gemm_vnni = njit(cache=False)(_tiled(_Vnni, VNNI_ROWS, VNNI_LINES))
+gemm_avx2 = njit(cache=False)(_tiled(_Avx2, AVX2_ROWS, AVX2_LINES))
 gemm = gemm_vnni if HAS_VNNI else gemm_avx2 if HAS_AVX2 else gemm_plain
