@@ -1,0 +1,190 @@
+"""A model of one's own: the split, the loop that stops, the command, and archives that need the new model."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arzip import cli, codec, models
+from arzip.codec import Options
+from arzip.errors import ArzipError, ModelMissingError
+
+pytest.importorskip("torch")
+
+from arzip.train import finetune, judge, own
+
+
+def log_lines(lines: int, seed: int = 0) -> bytes:
+    """Lines of a made-up log."""
+    source = random.Random(seed)
+    words = ["error", "warning", "request", "from", "to", "at", "user", "file", "line", "sent", "lost"]
+    rows = (f"{k:06} host-{source.randint(1, 9)} {' '.join(source.choices(words, k=6))}\n" for k in range(lines))
+    return "".join(rows).encode()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.log").write_bytes(log_lines(1000))
+    (tmp_path / "data" / ".hidden").write_bytes(bytes(10**6))
+    return tmp_path / "data"
+
+
+# ----------------------------------------------------------------------------------------------------------- the split
+
+
+def test_few_files_are_split_by_records(data: Path) -> None:
+    split = own.load_own([data])
+    parts = [*split.train, *split.stop, *split.judge]
+    assert split.files == 1 and split.size_bytes == len(log_lines(1000))
+    assert sorted(b"".join(parts).splitlines()) == sorted(log_lines(1000).splitlines())
+    assert all(1 << 10 <= len(part) <= own.LONGEST_RECORD_BYTES for part in parts[:-1] if part not in split.train[-1:])
+    assert split.judge and split.stop and not set(split.train) & set(split.stop + split.judge)
+
+
+def test_many_files_are_held_out_whole(tmp_path: Path) -> None:
+    contents = [log_lines(30, seed) for seed in range(200)]
+    for k, content in enumerate(contents):
+        (tmp_path / f"{k:03}").write_bytes(content)
+    split = own.load_own([tmp_path])
+    assert sorted(split.train + split.stop + split.judge) == sorted(contents)
+    assert sum(map(len, split.judge)) < 0.15 * split.size_bytes
+
+
+def test_split_is_the_same_every_time(data: Path) -> None:
+    assert own.load_own([data], 1) == own.load_own([data], 1)
+    assert own.load_own([data], 1).judge != own.load_own([data], 2).judge
+
+
+def test_too_little_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"few\n")
+    with pytest.raises(ArzipError, match="too little to learn from"):
+        own.load_own([tmp_path])
+    with pytest.raises(ArzipError, match="no such file or folder"):
+        own.load_own([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("content", [bytes(100_000), b"\n" * 100_000, log_lines(3000)])
+def test_records_are_all_of_a_file(content: bytes) -> None:
+    records = own.cut_records(content)
+    assert b"".join(records) == content and max(map(len, records)) <= own.LONGEST_RECORD_BYTES
+
+
+def test_pieces_for_the_memory_are_short_and_from_the_training_part(data: Path) -> None:
+    split = own.load_own([data])
+    text = b"".join(split.train)
+    for source in split.pieces(10_000, 0):
+        assert source.data.tobytes() in text
+        assert source.held_out.size == 0 and source.train[-1, 1] == source.data.size
+
+
+# ------------------------------------------------------------------------------------------------------------ the loop
+
+
+def test_network_is_left_as_it_was_at_its_best(data: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from arzip.network.weights import load_weights
+    from arzip.train.export import import_weights
+
+    split, net = own.load_own([data]), import_weights(load_weights(tiny_model))
+    before, said = finetune.snapshot(net), []
+    gains = iter([3.0, 2.5, 2.7, 2.8, 2.9, 3.0, 1.0])
+    monkeypatch.setattr(finetune, "evaluate", lambda *_: {"own": next(gains)})
+    best, seen = finetune.train_network(net, split, True, 0.0, 0, said.append)
+    assert (best, seen) == (2.5, 0) and len(said) == 1 + 1 + finetune.PATIENCE
+    for value, saved in zip(finetune.snapshot(net), before, strict=True):
+        assert bool((value == saved).all())
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def trained(data: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str, str]:
+    """A model trained for a moment: its path, and what was said on stdout and stderr."""
+    monkeypatch.setattr(finetune, "LEAST_PRIMING_BYTES", 1 << 12)
+    path = tmp_path / "logs.safetensors"
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", stdout)
+        patch.setattr("sys.stderr", stderr)
+        words = ["train", str(data), "-o", str(path), "--from", str(tiny_model), "--minutes", "0.05", "-T", "1"]
+        code = cli.main(words)
+    assert code == 0, stderr.getvalue()
+    return path, stdout.getvalue(), stderr.getvalue()
+
+
+def test_training_gains_and_says_so(trained: tuple[Path, str, str], tiny_model: Path, data: Path) -> None:
+    path, out, err = trained
+    assert out.count("\n") == 1 and "held-out records" in out and "xz -9e" in out
+    assert "held out at the start" in err and "in exact integers" in err
+    assert models.read_info(path).metadata["started_from"] == models.file_digest(tiny_model).hex()
+    records = own.load_own([data]).judge
+    assert judge.archive_bytes(records, str(path), 1) < judge.archive_bytes(records, str(tiny_model), 1)
+
+
+def test_archives_need_the_new_model_and_find_it(
+    trained: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, archive, raw = trained[0], io.BytesIO(), log_lines(20, 5)
+    digest = models.file_digest(path).hex()
+    monkeypatch.delenv("ARZIP_MODEL_PATH", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    codec.compress(io.BytesIO(raw), archive, Options(9, str(path), threads=1))
+
+    def restored(options: Options) -> bytes:
+        back = io.BytesIO()
+        codec.decompress(io.BytesIO(archive.getvalue()), back, options)
+        return back.getvalue()
+
+    with pytest.raises(ModelMissingError, match=digest) as caught:
+        restored(Options())
+    assert str(models.user_folder()) in str(caught.value) and "--model" in str(caught.value)
+    assert restored(Options(model=str(path))) == raw
+    monkeypatch.setenv("ARZIP_MODEL_PATH", str(path.parent))
+    assert restored(Options()) == raw
+    monkeypatch.delenv("ARZIP_MODEL_PATH")
+    models.user_folder().mkdir(parents=True)
+    path.rename(models.user_folder() / path.name)
+    models.file_digest.cache_clear()
+    assert restored(Options()) == raw and models.find("logs") == models.user_folder() / path.name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "x.bin"], "ends with .safetensors"),
+        (["-o", "nowhere/x.safetensors"], "no such folder"),
+        (["-o", "there.safetensors"], "-f overwrites it"),
+        (["-o", "x.safetensors", "--from", "nonsense"], "no model is called"),
+    ],
+)
+def test_what_cannot_be_is_said_before_the_work(
+    words: list[str], message: str, data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(data.parent)
+    Path("there.safetensors").write_bytes(b"")
+    assert cli.main(["train", "data", *words]) == 1
+    err = capfd.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
+def test_zstd_with_a_dictionary_beats_zstd_without() -> None:
+    records = own.cut_records(log_lines(4000))
+    with_dictionary = judge.zstd_bytes(records[:20], records[20:])
+    if with_dictionary is None:
+        pytest.skip("no zstd is here")
+    assert with_dictionary < judge.xz_bytes(records[:20])
+
+
+def test_verdict_says_what_is_not_at_hand() -> None:
+    line = judge.verdict({"new": 50, "stock": 100, "zstd": None}, 1000, 3)
+    assert "new 50 (0.400 bpb)" in line and "stock 100 (+50.0% saved)" in line and "zstd not at hand" in line
+
+
+def test_rows_are_of_one_length(data: Path) -> None:
+    rows = own.load_own([data]).rows()
+    assert rows.dtype == np.uint8 and rows.shape[1] == own.ROW_BYTES and len(rows)
