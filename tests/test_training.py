@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ def log_lines(lines: int, seed: int = 0) -> bytes:
     return "".join(rows).encode()
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "a.log").write_bytes(log_lines(1000))
-    (tmp_path / "data" / ".hidden").write_bytes(bytes(10**6))
-    return tmp_path / "data"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one log and something hidden."""
+    folder = tmp_path_factory.mktemp("own") / "data"
+    folder.mkdir()
+    (folder / "a.log").write_bytes(log_lines(1000))
+    (folder / ".hidden").write_bytes(bytes(10**6))
+    return folder
 
 
 # ----------------------------------------------------------------------------------------------------------- the split
@@ -120,13 +123,14 @@ def test_network_is_left_as_it_was_at_its_best(
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-@pytest.fixture
-def trained(data: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str, str]:
+@pytest.fixture(scope="module")
+def trained(data: Path, tiny_model: Path) -> tuple[Path, str, str]:
     """A model trained for a moment: its path, and what was said on stdout and stderr."""
-    monkeypatch.setattr(finetune, "LEAST_PRIMING_BYTES", 1 << 12)
-    path = tmp_path / "logs.safetensors"
+    path = data.parent / "logs.safetensors"
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "LEAST_PRIMING_BYTES", 1 << 12)
+        patch.setattr(finetune, "ROUNDS", 2)
         patch.setattr("sys.stdout", stdout)
         patch.setattr("sys.stderr", stderr)
         words = ["train", str(data), "-o", str(path), "--from", str(tiny_model), "--minutes", "0.05", "-T", "1"]
@@ -166,8 +170,7 @@ def test_archives_need_the_new_model_and_find_it(
     assert restored(Options()) == raw
     monkeypatch.delenv("ARZIP_MODEL_PATH")
     models.user_folder().mkdir(parents=True)
-    path.rename(models.user_folder() / path.name)
-    models.file_digest.cache_clear()
+    shutil.copy(path, models.user_folder())
     assert restored(Options()) == raw and models.find("logs") == models.user_folder() / path.name
 
 

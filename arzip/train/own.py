@@ -50,9 +50,9 @@ class OwnData:
         return text[: text.size // length * length].reshape(-1, length).copy()
 
     def pieces(self, size_bytes: int, seed: int) -> list[Source]:
-        """What to prime the memory on: short pieces, each a source of its own, and as often places in all of it.
+        """What to prime the memory on: short pieces, each a source of its own, and now and then a long one from all.
 
-        A short document is an archive of its own in the end: the memory has to start well more than to end well.
+        Short documents become archives of their own: the memory has to start well there, not to end well.
         """
         order = np.random.default_rng(seed).permutation(len(self.train))
         found: list[bytes] = []
@@ -63,7 +63,7 @@ class OwnData:
             if sum(map(len, found)) >= size_bytes:
                 break
         share = 1 / max(len(found), 1)
-        return [_source([piece], 0.8 * share) for piece in found] + [_source(self.train, 0.2 if found else 1.0)]
+        return [_source([piece], 0.95 * share) for piece in found] + [_source(self.train, 0.05 if found else 1.0)]
 
 
 def _source(documents: list[bytes], share: float) -> Source:
