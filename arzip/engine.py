@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arzip import lanes as lane_loop
 from arzip.errors import UnsupportedError
@@ -92,14 +93,18 @@ class Engine:
         """How many threads coding by this plan keeps busy."""
         return self._network.threads_for(plan) if plan.network else 1
 
-    def _run(self, block: Block, plan: Plan) -> Run:
+    def memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
+        """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
         if plan.profile is None:
-            memory = create(NO_MEMORY, np.zeros(1, np.int64), 1)
-        else:
-            memory = create(PROFILES[plan.profile], block.starts[:-1], block.text.size, self._ngrams)
-            if (plan.profile, plan.network) in self._starts:
-                primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
-            lane_loop.begin(memory, plan.network)
+            return create(NO_MEMORY, np.zeros(1, np.int64), 1)
+        memory = create(PROFILES[plan.profile], starts, size_bytes, self._ngrams)
+        if (plan.profile, plan.network) in self._starts:
+            primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
+        lane_loop.begin(memory, plan.network)
+        return memory
+
+    def _run(self, block: Block, plan: Plan) -> Run:
+        memory = self.memory(plan, block.starts[:-1], block.text.size)
         return (self._network if plan.network else self._no_network).start(plan, memory)
 
 

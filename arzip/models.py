@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arzip.errors import ModelError, ModelMissingError
+from arzip.places import user_data
 
 SUFFIX = ".safetensors"
 DIGEST_BYTES = 4  # as in the archive header
@@ -36,12 +37,16 @@ class ModelInfo:
     metadata: dict[str, str]
 
 
+def user_folder() -> Path:
+    """Where a user puts models of their own."""
+    return user_data() / "models"
+
+
 def folders() -> list[Path]:
     """Where models are looked for, first to last: ARZIP_MODEL_PATH, the user's data folder, the package."""
     named = [Path(p) for p in os.environ.get("ARZIP_MODEL_PATH", "").split(os.pathsep) if p]
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     package = Path(__file__).resolve().parent
-    return [*named, home / "arzip" / "models", package / "models", package.parent / "models"]
+    return [*named, user_folder(), package / "models", package.parent / "models"]
 
 
 def paths() -> Iterator[Path]:
@@ -72,8 +77,8 @@ def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
             if file_digest(path) == digest:
                 return path
     raise ModelMissingError(
-        f"the model with digest {digest.hex()} is not at hand: install the arzip release that made the archive, "
-        f"or put the model's file into a folder named in ARZIP_MODEL_PATH"
+        f"the model with digest {digest.hex()} is not at hand: it is the {SUFFIX} file whose SHA-256 begins so; "
+        f"name it with --model, put it into {user_folder()}, or name its folder in ARZIP_MODEL_PATH"
     )
 
 

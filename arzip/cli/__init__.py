@@ -14,8 +14,12 @@ import click
 
 from arzip import files, process
 from arzip.cli.args import Settings, expand_levels
+from arzip.cli.corpora import corpora
+from arzip.cli.evaluate import evaluate
 from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
+from arzip.cli.sample import sample
 from arzip.cli.talk import ERROR, Talk
+from arzip.cli.train import train
 from arzip.version import __version__
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -103,21 +107,8 @@ def models(**options: Any) -> int:
     return code
 
 
-@click.command("eval", context_settings=CONTEXT)
-@grouped(FILES, LEVEL, MODEL, JSON, TALK, PROGRESS)
-def evaluate(names: tuple[str, ...], **options: Any) -> int:
-    """Show bits per byte of each FILE, of its archive and of the model alone; writes nothing."""
-    from arzip.cli import jobs, tables
-
-    settings = Settings(**options)
-    rows: list[dict[str, Any]] = []
-    talk = Talk(settings)
-    code = talk.each(names or ("-",), lambda name: rows.append(jobs.evaluate(name, settings, talk)))
-    tables.print_evaluations(rows, settings)
-    return code
-
-
-COMMANDS = {command.name or "": command for command in (compress, decompress, test, list_archives, models, evaluate)}
+_ALL = (compress, decompress, test, list_archives, models, evaluate, train, sample, corpora)
+COMMANDS = {command.name or "": command for command in _ALL}
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:

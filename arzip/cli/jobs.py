@@ -5,6 +5,7 @@ The codec brings torch and numpy with it, so it is imported when there is work f
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -79,20 +80,31 @@ def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
     }
 
 
-def evaluate(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
-    """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError."""
+def evaluate(name: str, settings: Settings, talk: Talk, dissected: bool = False) -> dict[str, Any]:
+    """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError.
+
+    dissected: and where in the file, and in which kinds of bytes, the bits go.
+    """
     with files.open_source(name, special=True) as source:
         _refuse_terminal(source, settings)
         from arzip import codec
 
+        raw = source.stream.read() if dissected else b""
+        stream = io.BytesIO(raw) if dissected else source.stream
         with talk.progress(name, source.size_bytes, of_archive=False) as progress:
-            result = codec.evaluate(source.stream, codec_options(settings), progress)
-    return {
+            result = codec.evaluate(stream, codec_options(settings), progress)
+    row: dict[str, Any] = {
         "name": name,
         "raw_bytes": result.raw_bytes,
         "archive_bytes": result.archive_bytes,
         "model_bits": result.model_bits,
     }
+    if dissected:
+        from arzip import anatomy
+
+        parts = anatomy.dissect(raw, anatomy.byte_costs(raw, settings.level, settings.model))
+        row |= {"by_position": parts.by_position, "by_byte_class": parts.by_byte_class}
+    return row
 
 
 def archive_name(name: str, force: bool) -> str:

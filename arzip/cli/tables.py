@@ -104,6 +104,19 @@ def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
     print_table(lines, left=4)
 
 
+def print_anatomy(rows: Sequence[Row], keys: Sequence[str]) -> None:
+    """`eval --by-position`, `--by-byte-class`: a table for each file and each of the keys."""
+    for row in rows:
+        for key in keys:
+            lines = [["bytes", "%", "bpb", "% of bits", "place" if key == "by_position" else "bytes of kind"]]
+            for part in row[key]:
+                label = part.get("class") or f"{part['first']:,} .. {part['end']:,}"
+                shares = [f"{100 * part[share]:.1f}" for share in ("bytes_share", "bits_share")]
+                lines.append([f"{part['bytes']:,}", shares[0], f"{part['bits_per_byte']:.3f}", shares[1], label])
+            click.echo(f"\n{shown(row['name'])}, in one lane")
+            print_table(lines, left=4)
+
+
 def print_json(rows: Sequence[Row]) -> None:
     """One JSON array on stdout."""
     click.echo(json.dumps(rows, indent=1))

@@ -64,6 +64,11 @@ class Talk:
     def tell(self, name: str, message: str) -> None:
         self._say(name, message, self._settings.verbose > 0)
 
+    def report(self, line: str) -> None:
+        """Progress of a long job, a line at a time; -q silences it."""
+        if not self._settings.quiet:
+            click.echo(line, err=True)
+
     def _say(self, name: str, message: str, wanted: bool) -> None:
         if wanted:
             click.echo(f"arzip: {shown(name)}: {' '.join(message.split())}", err=True)

@@ -1,0 +1,122 @@
+"""`arzip train`: a model of one's own, as zstd --train makes dictionaries."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from arzip import models
+from arzip.cli.args import Settings
+from arzip.cli.options import TALK
+from arzip.cli.talk import Talk, shown
+from arzip.errors import ArzipError, OutputError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+STOCK = "small"
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, metavar="NAME.safetensors", help="The model file to write.")
+@click.option("--from", "start", default=STOCK, metavar="MODEL", help="Start from: NAME, PATH or none. [small]")
+@click.option("--minutes", type=click.FloatRange(min=0), default=10.0, metavar="N", help="Time to train in. [10]")
+@click.option("-T", "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="0: one a core. [0]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Of what is drawn at random. [0]")
+@click.option("-f", "--force", is_flag=True, help="Overwrite the output.")
+@TALK
+def train(
+    data: tuple[Path, ...],
+    output: str,
+    start: str,
+    minutes: float,
+    threads: int,
+    seed: int,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Fit a model to your own files: logs, records, messages, sources of one kind, many or large.
+
+    DATA are files or folders of them. A tenth of it at most is held out: training stops when that gets no better, and
+    the last line says what the new model gains there, in archives of single records, against the stock model, xz and
+    zstd with a trained dictionary. The comparison takes a minute more than --minutes.
+
+    Archives made with the model (-m NAME) name its digest, and can't be decompressed without it: keep it with them.
+    """
+    talk = Talk(Settings(**options))
+
+    def job(name: str) -> None:
+        path = check_output(name, force)
+        source = None if start == "none" else models.find(start)
+        run(list(data), path, source, minutes, threads, seed, talk)
+
+    return talk.each([output], job)
+
+
+def check_output(name: str, force: bool) -> Path:
+    """The output's path. Raises OutputError if it can't be one."""
+    path = Path(name)
+    if path.suffix != models.SUFFIX:
+        raise OutputError(f"a model's file ends with {models.SUFFIX}")
+    if not path.parent.is_dir():
+        raise OutputError(f"no such folder: {path.parent}")
+    if path.exists() and not force:
+        raise OutputError("exists already; -f overwrites it")
+    return path
+
+
+def run(data: list[Path], path: Path, start: Path | None, minutes: float, threads: int, seed: int, talk: Talk) -> None:
+    """Train, write the model, say what it is worth. Raises ArzipError."""
+    import torch
+
+    from arzip.parallel import usable_cores
+    from arzip.train.finetune import fit
+    from arzip.train.own import load_own
+
+    began = time.monotonic()
+    torch.set_num_threads(threads or usable_cores())
+    own = load_own(data, seed)
+    counts = f"{len(own.train):,} to train on, {len(own.stop)} to stop by, {len(own.judge)} to judge by"
+    talk.report(f"{own.size_bytes:,} bytes in {own.files:,} files: {counts}")
+
+    def tell(line: str) -> None:
+        talk.report(f"{time.monotonic() - began:6.0f} s  {line}")
+
+    fitted = fit(own, start, path.stem, minutes, seed, tell)
+    write(path, fitted.data)
+    digest = fitted.weights.digest.hex()
+    talk.report(f"{shown(str(path))}: {len(fitted.data):,} bytes, digest {digest}; use it with -m {shown(str(path))}")
+    talk.report(
+        f"put it into {models.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
+    )
+    compare(own.judge, own.train, path, threads, talk)
+
+
+def write(path: Path, data: bytes) -> None:
+    """The file takes its name when it is complete. Raises OutputError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"can't be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, talk: Talk) -> None:
+    """Print the last line: real archives of the held-out records, by the new model and by others."""
+    from arzip.train import judge
+
+    talk.report("comparing archives of held-out records")
+    sizes: dict[str, int | None] = {path.stem: judge.archive_bytes(records, str(path), threads)}
+    try:
+        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(models.find(STOCK)), threads)
+    except ArzipError:
+        sizes[f"stock model {STOCK}"] = None
+    sizes["xz -9e"] = judge.xz_bytes(records)
+    sizes["zstd -19 with a dictionary"] = judge.zstd_bytes(records, samples)
+    click.echo(judge.verdict(sizes, sum(map(len, records)), len(records)))
