@@ -14,6 +14,7 @@ import click
 
 from arzip import files, process
 from arzip.cli.args import Settings, expand_levels
+from arzip.cli.bench import bench
 from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
 from arzip.cli.talk import ERROR, Talk
 from arzip.version import __version__
@@ -117,7 +118,9 @@ def evaluate(names: tuple[str, ...], **options: Any) -> int:
     return code
 
 
-COMMANDS = {command.name or "": command for command in (compress, decompress, test, list_archives, models, evaluate)}
+COMMANDS = {
+    command.name or "": command for command in (compress, decompress, test, list_archives, models, evaluate, bench)
+}
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:
