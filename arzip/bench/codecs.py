@@ -76,21 +76,24 @@ def choose(known: Sequence[Family], names: str = "", levels: str = "") -> list[C
     codecs = []
     for word in names.split(",") if names != "none" else []:
         name, _, own = word.strip().partition(":")
-        family = _named(known, name)
-        picked = _split(family, own or levels)
-        if not picked:
-            raise ArzipError(f"{name} has no level {own or levels}; it has {', '.join(family.levels)}")
-        codecs += [family.at(level) for level in picked]
+        for family in _named(known, name):
+            picked = _split(family, own or levels)
+            if not picked:
+                raise ArzipError(f"{name} has no level {own or levels}; it has {', '.join(family.levels)}")
+            codecs += [family.at(level) for level in picked]
     return codecs
 
 
-def _named(known: Sequence[Family], name: str) -> Family:
-    for family in known:
-        if name == family.name or (name == "arzip" and family.name.startswith("arzip(")):
-            if family.missing:
-                raise ArzipError(f"{name} is not here: {family.missing}")
-            return family
-    raise ArzipError(f"no codec is called {name!r}; there are {', '.join(f.name for f in known)}; or give a --command")
+def _named(known: Sequence[Family], name: str) -> list[Family]:
+    """The family of this name; "arzip" is every model's."""
+    found = [family for family in known if name in (family.name, family.name.partition("(")[0])]
+    if not found:
+        names = ", ".join(family.name for family in known)
+        raise ArzipError(f"no codec is called {name!r}; there are {names}; any other by --command")
+    for family in found:
+        if family.missing:
+            raise ArzipError(f"{name} is not here: {family.missing}")
+    return found
 
 
 def _split(family: Family, words: str) -> list[str]:

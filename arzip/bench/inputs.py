@@ -27,7 +27,8 @@ class Item:
 def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
     """The files that the words of a call stand for; no words mean the sample set, which is written to `scratch`.
 
-    A word is a file or a folder that exists (all that is in it, below too), else a corpus. Raises ArzipError.
+    A word is a file or a folder that exists (all that is in it, below too), else CORPUS or CORPUS/FILE. Raises
+    ArzipError.
     """
     items: list[Item] = []
     for name in names or (SAMPLES,):
@@ -40,7 +41,11 @@ def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
         elif name == SAMPLES:
             items += _items(name, _written(scratch / SAMPLES))
         else:
-            items += _items(name, ((file.name, file) for file in _corpus(name)))
+            corpus, _, wanted = name.partition("/")
+            found = [file for file in _corpus(corpus) if wanted in ("", file.name)]
+            if not found:
+                raise ArzipError(f"{name}: no file {wanted!r} in the corpus {corpus}")
+            items += _items(corpus, ((file.name, file) for file in found))
     if not items:
         raise ArzipError(f"no files in {', '.join(names)}")
     return list(dict.fromkeys(items))

@@ -19,7 +19,7 @@ FORMAT = "arzip-bench 1"
 
 @dataclass(frozen=True)
 class Speed:
-    """KB/s: the median of some runs, and their spread: the median distance from it, as a share of it; None for one run."""
+    """KB/s: the median of some runs, and the median distance from it as a share of it (None for one run)."""
 
     kbps: float
     spread: float | None

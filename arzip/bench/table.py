@@ -120,14 +120,11 @@ def failures(result: Result) -> list[str]:
 
 def machine_line(result: Result) -> str:
     """Date, CPU and versions, in one line."""
-    m = {
-        name: result.machine.get(name, "?") for name in ("date", "cpu", "cores", "memory", "system", "python", "arzip")
-    }
-    versions = result.machine.get("versions")
-    return (
-        f"{m['date']}; {m['cores']} core{'s' * (m['cores'] != '1')} of {m['cpu']}, {m['memory']}; {m['system']}; Python {m['python']}; "
-        f"arzip {m['arzip']}" + (f"; {versions}" if versions else "")
-    )
+    names = ("date", "cpu", "cores", "memory", "system", "python", "arzip", "versions")
+    m = {name: result.machine.get(name, "?") for name in names}
+    cores = f"{m['cores']} core{'s' * (m['cores'] != '1')} of {m['cpu']}"
+    words = [m["date"], f"{cores}, {m['memory']}", m["system"], f"Python {m['python']}", f"arzip {m['arzip']}"]
+    return "; ".join([*words, m["versions"]] if m["versions"] else words)
 
 
 def summary(result: Result) -> str:

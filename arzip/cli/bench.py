@@ -69,7 +69,8 @@ OUT = grouped(
 def bench(names: tuple[str, ...], **options: Any) -> int:
     """Hold arzip against other compressors: size, speed, memory, on your files.
 
-    Without a word, on a small set of files made on the spot. Corpora go by their names. Every archive is written to
+    Without a word, on a small set of files made on the spot. Corpora go by their names (canterbury, or
+    canterbury/alice29.txt for a file of one). Every archive is written to
     disk and must come back byte for byte, or the codec is shown as failed. gzip, bzip2 and xz are always here; zstd,
     brotli, lz4, ppmd, kanzi come with pip install 'arzip[bench]'; zpaq where the command is installed.
     """
