@@ -128,7 +128,9 @@ def test_memory_of_a_call_is_what_it_added(tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(bytes(1000))
     job = worker.Job(str(tmp_path / "raw"), str(tmp_path / "packed"), "", 1, 1.0, str(tmp_path), "xz", "9", [])
     run = [sys.executable, "-m", "arzip.bench.worker"]
-    done = subprocess.run(run, input=json.dumps(vars(job)), capture_output=True, text=True, cwd=CHECKOUT, check=True)
+    done = subprocess.run(
+        run, input=json.dumps(job._asdict()), capture_output=True, text=True, cwd=CHECKOUT, check=True
+    )
     assert 1e6 < json.loads(done.stdout)["memory_bytes"] < 1e9
 
 

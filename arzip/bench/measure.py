@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import arzip
@@ -99,7 +99,7 @@ def _work(job: Job) -> Outcome:
         start_new_session=True,
     )
     try:
-        answer, talk = worker.communicate(json.dumps(asdict(job)).encode())
+        answer, talk = worker.communicate(json.dumps(job._asdict()).encode())
     finally:
         if worker.poll() is None:
             with suppress(ProcessLookupError):

@@ -14,14 +14,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """Compress or decompress `source` to `target`, at most `runs` times, but not again after `budget_seconds`.
 
     expected: what must come out, byte for byte (decompressing); "" where nothing is known. argv: the command of a
@@ -39,8 +38,7 @@ class Job:
     argv: list[str]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """`seconds` of each run; `error` is one line, "" if all went well."""
 
     seconds: list[float]
@@ -135,4 +133,4 @@ def _same(path: str, other: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(work(Job(**json.load(sys.stdin))))))
+    print(json.dumps(work(Job(**json.load(sys.stdin)))._asdict()))
