@@ -30,13 +30,13 @@ def _numbers(first: int, last: int) -> tuple[str, ...]:
 
 
 _CALLED = {  # name: (module, levels, defaults)
-    "gzip": ("gzip", _numbers(1, 9), ("6", "9")),
+    "gzip": ("gzip", _numbers(1, 9), ("9",)),
     "bzip2": ("bz2", _numbers(1, 9), ("9",)),
-    "xz": ("lzma", (*_numbers(0, 9), *(f"{n}e" for n in range(10))), ("6", "9e")),
+    "xz": ("lzma", (*_numbers(0, 9), *(f"{n}e" for n in range(10))), ("9e",)),
     "zstd": ("zstandard", _numbers(1, 22), ("3", "22")),
-    "brotli": ("brotli", _numbers(0, 11), ("5", "11")),
-    "lz4": ("lz4", _numbers(0, 12), ("0", "12")),
-    "ppmd": ("pyppmd", tuple(f"o{n}" for n in range(2, 65)), ("o6", "o16")),
+    "brotli": ("brotli", _numbers(0, 11), ("11",)),
+    "lz4": ("lz4", _numbers(0, 12), ("0",)),
+    "ppmd": ("pyppmd", tuple(f"o{n}" for n in range(2, 65)), ("o16",)),
     "kanzi": ("kanzi", _numbers(0, 9), ("9",)),
 }
 

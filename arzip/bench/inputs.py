@@ -38,11 +38,10 @@ def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
             items += _items(path.resolve().name, ((str(file.relative_to(path)), file) for file in found))
         elif path.exists():
             items += _items("files", [(path.name, path)])
-        elif name == SAMPLES:
-            items += _items(name, _written(scratch / SAMPLES))
         else:
             corpus, _, wanted = name.partition("/")
-            found = [file for file in _corpus(corpus) if wanted in ("", file.name)]
+            known = _written(scratch / SAMPLES) if corpus == SAMPLES else _corpus(corpus)
+            found = [file for file in known if wanted in ("", file.name)]
             if not found:
                 raise ArzipError(f"{name}: no file {wanted!r} in the corpus {corpus}")
             items += _items(corpus, ((file.name, file) for file in found))
@@ -55,11 +54,11 @@ def _items(corpus: str, files: Iterable[tuple[str, Path]]) -> list[Item]:
     return [Item(corpus, name, path.resolve(), path.stat().st_size) for name, path in files]
 
 
-def _written(folder: Path) -> list[tuple[str, Path]]:
-    folder.mkdir()
+def _written(folder: Path) -> list[Path]:
+    folder.mkdir(exist_ok=True)
     for name, content in samples():
         (folder / name).write_bytes(content)
-    return [(name, folder / name) for name, _ in samples()]
+    return [folder / name for name, _ in samples()]
 
 
 def _corpus(name: str) -> list[Path]:
