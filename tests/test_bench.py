@@ -332,6 +332,7 @@ def test_models_are_codecs_of_their_own() -> None:
         (["-o", "-", "--export", "json,md"], "-o - takes one export"),
         (["-o", "name"], "-o goes with --export"),
         (["--from", "nothing.json"], "no such file"),
+        (["--export", "json", "-o", "no/such/folder"], "no/such: no such folder"),
         (["--from", "README", "a"], "--from measures nothing"),
     ],
 )

@@ -13,8 +13,16 @@ from arzip.bench.records import Result
 from arzip.errors import OutputError
 from arzip.files import reason
 
-FORMATS = ("md", "csv", "json", "html", "png")
-TEXTS = ("md", "csv", "json", "html")
+
+def check(formats: Sequence[str], base: str) -> None:
+    """Raises ArzipError on what would go wrong after all the measuring."""
+    folder = Path(base).parent
+    if formats and base != "-" and not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: no such folder, or it can't be written to")
+    if {"html", "png"} & set(formats):
+        from arzip.bench import plot
+
+        plot.check()
 
 
 def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:
@@ -29,7 +37,7 @@ def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:
 
 
 def text(result: Result, form: str, plot: str | None = None) -> str:
-    """The result in one of TEXTS. Raises ArzipError where a plot can't be drawn."""
+    """The result as "md", "csv", "json" or "html". Raises ArzipError where a plot can't be drawn."""
     if form == "html":
         from arzip.bench import report
 

@@ -51,7 +51,9 @@ def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
 
 
 def _items(corpus: str, files: Iterable[tuple[str, Path]]) -> list[Item]:
-    return [Item(corpus, name, path.resolve(), path.stat().st_size) for name, path in files]
+    """Names of which every byte can be printed and written."""
+    printable = ((name.encode(errors="backslashreplace").decode(), path) for name, path in files)
+    return [Item(corpus, name, path.resolve(), path.stat().st_size) for name, path in printable]
 
 
 def _written(folder: Path) -> list[Path]:

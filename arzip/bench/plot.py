@@ -5,6 +5,7 @@ The one room here that knows matplotlib.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ DARK = Theme("#0d1117", "#e6edf3", "#3a434e")
 _PAGE = Theme("#fefdfc", "#010203", "#a1b2c3")
 
 
+def check() -> None:
+    """Raises ArzipError where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ArzipError("pictures need matplotlib: pip install 'arzip[bench]'")
+
+
 def front(points: Sequence[Point]) -> list[Point]:
     """Of points (KB/s, bits per byte) those that no other beats in both, from the fastest on."""
     best: list[Point] = []
@@ -72,10 +79,9 @@ def svg(result: Result) -> str:
 
 
 def _figure(result: Result, theme: Theme) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ArzipError("the plot needs matplotlib: pip install 'arzip[bench]'") from error
+    check()
+    from matplotlib.figure import Figure
+
     totals = [total for total in result.totals() if total.bits_per_byte is not None]
     if not totals:
         raise ArzipError("nothing to draw: no codec came through all files")

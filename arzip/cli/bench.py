@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from arzip.bench.records import Result
 
 FORMATS = ("md", "csv", "json", "html", "png")
+TO_STDOUT = [["md"], ["csv"], ["json"], ["html"]]
 
 
 def formats(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
@@ -70,27 +71,28 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
     """Hold arzip against other compressors: size, speed, memory, on your files.
 
     Without a word, on a small set of files made on the spot. Corpora go by their names (canterbury, or
-    canterbury/alice29.txt for a file of one). Every archive is written to
-    disk and must come back byte for byte, or the codec is shown as failed. gzip, bzip2 and xz are always here; zstd,
-    brotli, lz4, ppmd, kanzi come with pip install 'arzip[bench]'; zpaq where the command is installed.
+    canterbury/alice29.txt for a file of one). Every archive is written to disk and must come back byte for byte, or
+    the codec is shown as failed. gzip, bzip2 and xz are always here; zstd, brotli, lz4, ppmd and kanzi come with
+    pip install 'arzip[bench]'; zpaq where the command is installed.
     """
     talked = {key: options.pop(key) for key in ("quiet", "verbose", "progress")}
     talk = Talk(Settings(**talked))
-    if options["output"] is not None and not options["export"]:
+    formats, base = options["export"], options["output"] or "arzip-bench"
+    if options["output"] is not None and not formats:
         raise click.UsageError("-o goes with --export")
-    to_stdout = options["output"] == "-"
-    if to_stdout and (len(options["export"]) > 1 or "png" in options["export"]):
+    if base == "-" and formats not in TO_STDOUT:
         raise click.UsageError("-o - takes one export, and none that is a picture")
     if options["source"] and names:
         raise click.UsageError("--from measures nothing: it goes without files")
-
     bar = talked["progress"]
     if bar is None:
         bar = sys.stderr is not None and sys.stderr.isatty() and not talked["quiet"]
 
     def job(_: str) -> None:
-        result = _measured(names, options, talk, bar)
-        _put_out(result, options, to_stdout, talk)
+        from arzip.bench import exports
+
+        exports.check(formats, base)
+        _put_out(_measured(names, options, talk, bar), formats, base, talk)
 
     return talk.each(["bench"], job)
 
@@ -130,14 +132,15 @@ def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch
             step(name, row)
 
 
-def _put_out(result: Result, options: dict[str, Any], to_stdout: bool, talk: Talk) -> None:
+def _put_out(result: Result, formats: Sequence[str], base: str, talk: Talk) -> None:
+    """The one export to stdout, or the table there and the exports to files. Raises ArzipError."""
     from arzip.bench import exports
 
-    if to_stdout:
-        click.echo(exports.text(result, options["export"][0]), nl=False)
+    if base == "-":
+        click.echo(exports.text(result, formats[0]), nl=False)
         return
     from arzip.bench import live
 
     live.show(result)
-    for path in exports.write(result, options["export"], options["output"] or "arzip-bench"):
+    for path in exports.write(result, formats, base):
         talk.tell("bench", f"wrote {path}")
