@@ -36,7 +36,7 @@ _CALLED = {  # name: (module, levels, defaults)
     "zstd": ("zstandard", _numbers(1, 22), ("3", "22")),
     "brotli": ("brotli", _numbers(0, 11), ("11",)),
     "lz4": ("lz4", _numbers(0, 12), ("0",)),
-    "ppmd": ("pyppmd", tuple(f"o{n}" for n in range(2, 65)), ("o16",)),
+    "ppmd": ("pyppmd", tuple(f"{variant}{n}" for variant in "oh" for n in range(2, 65)), ("o16",)),
     "kanzi": ("kanzi", _numbers(0, 9), ("9",)),
 }
 
@@ -44,7 +44,7 @@ _CALLED = {  # name: (module, levels, defaults)
 def families(*, models: Sequence[str] = (), device: str = "cpu", threads: int = 0) -> list[Family]:
     """Every codec, here or not: arzip (once for each of `models`, if there are any), then the others."""
     ours = [(f"arzip({external.stem(model)})", model) for model in models] or [("arzip", "")]
-    found = [Family(name, _numbers(1, 9), ("1", "6"), _ours(name, model, device, threads)) for name, model in ours]
+    found = [Family(name, _numbers(1, 9), ("6",), _ours(name, model, device, threads)) for name, model in ours]
     for name, (module, levels, defaults) in _CALLED.items():
         missing = "" if importlib.util.find_spec(module) else "pip install 'arzip[bench]'"
         found.append(Family(name, levels, defaults, partial(_called, name), missing))
