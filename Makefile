@@ -8,10 +8,14 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors' -o -name '*.json')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro
+
+# What the README's table is measured on: prose, a spreadsheet, JSON, a log; some 2.7 MB.
+BENCH_FILES := canterbury/alice29.txt calgary/book1 canterbury/kennedy.xls json/twitter.json loghub/HPC_2k.log
+BENCH_CODECS := gzip:9,bzip2:9,xz:9e,zstd:3+22,brotli:11,lz4:0,ppmd:o16,kanzi:9,zpaq:5,arzip:1+4+6+9
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Compress a real file, restore it, compare; sizes beside gzip and xz
 	$(BIN)/python scripts/demo.py
@@ -32,6 +36,16 @@ format: $(INSTALLED) ## Put the sources into the one form
 wheel: $(INSTALLED) ## Build dist/arzip-*.tar.gz and dist/arzip-*.whl
 	@ls -l dist
 
+bench: $(INSTALLED) ## Measure arzip and others on real files (10 minutes): benchmarks/DATE-CPU.json, .md, .png
+	@name=benchmarks/$$($(BIN)/python -c 'from arzip.bench.machine import slug; print(slug())') && \
+	$(BIN)/arzip bench $(BENCH_FILES) --codecs $(BENCH_CODECS) --export json,md,png -o $$name && ls -l $$name*
+
+bench-readme: $(INSTALLED) ## Write README.md's benchmark from the newest result in benchmarks/
+	$(BIN)/python scripts/bench_readme.py
+
+bench-micro: $(INSTALLED) ## Time the parts; kept in .benchmarks/, compared by: .venv/bin/pytest-benchmark compare
+	$(BIN)/python -m pytest -q benchmarks/micro.py --benchmark-autosave --benchmark-columns=min,median,stddev,rounds
+
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
 	find arzip tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -46,5 +60,5 @@ $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hatchling
 	$(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
 	$(BIN)/python -m pip uninstall --quiet --yes arzip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[bench,test]"
 	touch $@

@@ -166,7 +166,7 @@ class Reference:
         for at, claims in taken.items():
             winner = max(claims)[0]
             brought = [self.brought(h) for check, c, h in claims if check == winner and self.counted[c]]
-            self.slots[at : at + 16] = [winner, *(max(histories) for histories in zip([0] * 15, *brought))]
+            self.slots[at : at + 16] = [winner, *(max(histories) for histories in zip([0] * 15, *brought, strict=True))]
         for lane, at, check in chosen:
             lane.slot.append(at if self.slots[at] == check else 0)
 
@@ -185,7 +185,7 @@ class Reference:
                 bit = pair >> place & 1
                 (ones if bit else zeros)[node] += COUNTS[pair & 15]
                 node = 2 * node + bit
-        classes = [(sum(z >= n for n in STARTS), sum(o >= n for n in STARTS)) for z, o in zip(zeros, ones)]
+        classes = [(sum(z >= n for n in STARTS), sum(o >= n for n in STARTS)) for z, o in zip(zeros, ones, strict=True)]
         return [182 + 8 * z + o if z or o else 0 for z, o in classes[1:]]
 
     # one bit

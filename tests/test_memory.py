@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from arzip.errors import ModelError
-from arzip.memory import predict as kernels
 from arzip.memory import contexts, primed, tables
+from arzip.memory import predict as kernels
 from arzip.memory.ngrams import NO_ROWS
 from arzip.memory.profiles import FAST, FULL, PROFILES
 from arzip.memory.spec import NETWORK, WEIGHT_LIMIT, Memory, Profile, create

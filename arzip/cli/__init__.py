@@ -14,6 +14,7 @@ import click
 
 from arzip import files, process
 from arzip.cli.args import Settings, expand_levels
+from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
 from arzip.cli.evaluate import evaluate
 from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
@@ -107,7 +108,7 @@ def models(**options: Any) -> int:
     return code
 
 
-_ALL = (compress, decompress, test, list_archives, models, evaluate, train, sample, corpora)
+_ALL = (compress, decompress, test, list_archives, models, evaluate, bench, train, sample, corpora)
 COMMANDS = {command.name or "": command for command in _ALL}
 
 

@@ -121,9 +121,7 @@ def input_count(profile: Profile) -> int:
     return -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
 
 
-def create(
-    profile: Profile, starts: NDArray[np.int64], size: int, known: NDArray[np.uint8] = ngrams.NO_ROWS
-) -> Memory:
+def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArray[np.uint8] = ngrams.NO_ROWS) -> Memory:
     """An empty memory for a block of `size` bytes whose lanes begin at `starts`; known: the model's n-grams."""
     history, counts = tables.history_tables()
     lanes, contexts, direct, models = len(starts), len(profile.contexts), len(profile.direct), len(profile.matches)

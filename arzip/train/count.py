@@ -173,9 +173,7 @@ class Counter:
 
     def score(self, text: NDArray[np.uint8], chances: NDArray[np.float32]) -> None:
         """Score the contexts on a window (T,) that wasn't counted; chances (T, 2) as the network sees its nibbles."""
-        score_window(
-            self.memory, text, chances, self.shorter, self.keys, self.seen, self.counts, self.gains, self.uses
-        )
+        score_window(self.memory, text, chances, self.shorter, self.keys, self.seen, self.counts, self.gains, self.uses)
 
     def best(self, most: int) -> NDArray[np.int64]:
         """The places of at most so many contexts, those first that are expected to save most."""

@@ -1,0 +1,66 @@
+"""The files that a result is written to. An output takes its name only when it is complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from arzip.bench import records, table
+from arzip.bench.records import Result
+from arzip.errors import OutputError
+from arzip.files import reason
+
+
+def check(formats: Sequence[str], base: str) -> None:
+    """Raises ArzipError on what would go wrong after all the measuring."""
+    folder = Path(base).parent
+    if formats and base != "-" and not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: no such folder, or it can't be written to")
+    if {"html", "png"} & set(formats):
+        from arzip.bench import plot
+
+        plot.check()
+
+
+def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:
+    """Write `base`.md and so on; png also makes `base`-dark.png. Their paths. Raises ArzipError."""
+    written = []
+    for form in formats:
+        for name, data in _content(result, form, Path(base).name, "png" in formats):
+            path = Path(base + name)
+            _write(path, data)
+            written.append(path)
+    return written
+
+
+def text(result: Result, form: str, plot: str | None = None) -> str:
+    """The result as "md", "csv", "json" or "html". Raises ArzipError where a plot can't be drawn."""
+    if form == "html":
+        from arzip.bench import report
+
+        return report.html(result)
+    return {"md": lambda r: table.markdown(r, plot), "csv": table.csv_text, "json": records.dump}[form](result)
+
+
+def _content(result: Result, form: str, name: str, has_plot: bool) -> list[tuple[str, bytes]]:
+    if form == "png":
+        from arzip.bench import plot
+
+        return [(".png", plot.png(result)), ("-dark.png", plot.png(result, plot.DARK))]
+    return [(f".{form}", text(result, form, f"{name}.png" if has_plot else None).encode())]
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".arzip-{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: {reason(error)}") from error

@@ -1,0 +1,97 @@
+"""Codecs that Python can call: for each name and level, the two functions. Runs in the worker only.
+
+Standard library: gzip, bzip2, xz. The others come with arzip[bench]; each is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from typing import Any
+
+Compress = Callable[[bytes], bytes]
+Decompress = Callable[[bytes, int], bytes]  # the packed bytes, and the size of the raw ones, for codecs that need it
+PPMD_MEMORY_BYTES = 192 << 20  # as 7z -mx=9
+
+
+def functions(name: str, level: str) -> tuple[Compress, Decompress]:
+    """What compresses and what decompresses. Raises ImportError, KeyError for a name that isn't here."""
+    return _PAIRS[name](level)
+
+
+def _gzip(level: str) -> tuple[Compress, Decompress]:
+    return lambda raw: gzip.compress(raw, int(level), mtime=0), lambda packed, _: gzip.decompress(packed)
+
+
+def _bzip2(level: str) -> tuple[Compress, Decompress]:
+    return lambda raw: bz2.compress(raw, int(level)), lambda packed, _: bz2.decompress(packed)
+
+
+def _xz(level: str) -> tuple[Compress, Decompress]:
+    preset = int(level.rstrip("e")) | (lzma.PRESET_EXTREME if level.endswith("e") else 0)
+    return lambda raw: lzma.compress(raw, preset=preset), lambda packed, _: lzma.decompress(packed)
+
+
+def _zstd(level: str) -> tuple[Compress, Decompress]:
+    import zstandard
+
+    return (
+        lambda raw: zstandard.ZstdCompressor(level=int(level)).compress(raw),
+        lambda packed, _: zstandard.ZstdDecompressor().decompress(packed),
+    )
+
+
+def _brotli(level: str) -> tuple[Compress, Decompress]:
+    brotli = _module("brotli")
+    return lambda raw: brotli.compress(raw, quality=int(level)), lambda packed, _: brotli.decompress(packed)
+
+
+def _lz4(level: str) -> tuple[Compress, Decompress]:
+    frame = _module("lz4.frame")
+    return (
+        lambda raw: frame.compress(raw, compression_level=int(level)),
+        lambda packed, _: frame.decompress(packed),
+    )
+
+
+def _ppmd(level: str) -> tuple[Compress, Decompress]:
+    """PPMd as a bare stream: order, memory and size must be known to the reader. o16: variant I, h16: variant H (7z's).
+
+    Of H, pyppmd 1.3.1 makes streams that it can't read itself: of plrabn12.txt of the Canterbury corpus at order 16.
+    """
+    pyppmd, order = _module("pyppmd"), int(level[1:])
+    known = {"max_order": order, "mem_size": PPMD_MEMORY_BYTES, "variant": "H" if level[0] == "h" else "I"}
+
+    def decompress(packed: bytes, size: int) -> bytes:
+        if not size:
+            return b""
+        if level[0] == "h":
+            return bytes(pyppmd.Ppmd7Decoder(order, PPMD_MEMORY_BYTES).decode(packed, size))
+        return bytes(pyppmd.decompress(packed, **known))
+
+    return lambda raw: pyppmd.compress(raw, **known), decompress
+
+
+def _kanzi(level: str) -> tuple[Compress, Decompress]:
+    kanzi = _module("kanzi")
+    return lambda raw: kanzi.compress(raw, int(level)), lambda packed, _: kanzi.decompress(packed)
+
+
+def _module(name: str) -> Any:
+    import importlib
+
+    return importlib.import_module(name)
+
+
+_PAIRS: dict[str, Callable[[str], tuple[Compress, Decompress]]] = {
+    "gzip": _gzip,
+    "bzip2": _bzip2,
+    "xz": _xz,
+    "zstd": _zstd,
+    "brotli": _brotli,
+    "lz4": _lz4,
+    "ppmd": _ppmd,
+    "kanzi": _kanzi,
+}

@@ -1,0 +1,146 @@
+"""The measuring: one cell after the other, each phase in a worker of its own, and the archives on disk.
+
+A size is that of a file that came back byte for byte, in every run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import arzip
+from arzip.bench.external import RAW, RESTORED, Codec
+from arzip.bench.inputs import Item
+from arzip.bench.records import Row
+from arzip.bench.samples import samples
+from arzip.bench.worker import Job, Outcome
+
+WORKER = [sys.executable, "-m", "arzip.bench.worker"]
+RUNS, BUDGET_SECONDS = 7, 0.3
+WARM_UP_BYTES, WITH_ALL = 48_000, "-8"  # a size and a level at which all parts of arzip have work
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often to run each phase. Without `runs`: up to RUNS times, as long as they took less than BUDGET_SECONDS
+    in all.
+
+    keep: a folder for the archives, to look at.
+    """
+
+    runs: int | None = None
+    keep: Path | None = None
+
+
+def cells(items: Sequence[Item], codecs: Sequence[Codec]) -> list[tuple[Item, Codec]]:
+    """What will be measured, in order: file by file."""
+    return [(item, codec) for item in items for codec in codecs]
+
+
+def warm_up(codecs: Sequence[Codec], scratch: Path) -> None:
+    """Have arzip compile its loops, which the first run after an installation does; nothing for other codecs."""
+    ours = [codec for codec in codecs if codec.is_arzip]
+    levels = (tuple(WITH_ALL if word == f"-{c.level}" else word for word in c.compress) for c in ours)
+    for command in dict.fromkeys([*levels, *(codec.compress for codec in ours)]):
+        with _folder(scratch) as folder:
+            (folder / RAW).write_bytes(next(samples())[1][:WARM_UP_BYTES])
+            _work(_job(ours[0], folder, Plan(runs=1), command, compresses=True))
+
+
+def measure(item: Item, codec: Codec, plan: Plan, scratch: Path) -> Row:
+    """One cell. What a codec does wrong stands in the row; raises only for what the benchmark itself can't do."""
+    row = Row(item.corpus, item.name, item.size_bytes, codec.name, codec.level, codec.how, codec.device, codec.threads)
+    with _folder(scratch) as folder:
+        shutil.copyfile(item.path, folder / RAW)
+        packed = folder / codec.packed
+        there = _work(_job(codec, folder, plan, codec.compress, compresses=True))
+        if there.error:
+            return replace(row, error=f"compressing: {there.error}")
+        back = _work(_job(codec, folder, plan, codec.decompress, compresses=False))
+        if back.error:
+            return replace(row, error=f"decompressing: {back.error}")
+        if plan.keep is not None:
+            _keep(packed, plan.keep / item.corpus / f"{item.name}.{row.label.replace(' ', '')}")
+        return replace(
+            row,
+            packed_bytes=packed.stat().st_size,
+            model_bytes=_model_bytes(packed, codec.model) if codec.is_arzip else 0,
+            compress_seconds=tuple(there.seconds),
+            decompress_seconds=tuple(back.seconds),
+            compress_memory_bytes=there.memory_bytes,
+            decompress_memory_bytes=back.memory_bytes,
+        )
+
+
+def _job(codec: Codec, folder: Path, plan: Plan, argv: Sequence[str], *, compresses: bool) -> Job:
+    raw, packed, restored = str(folder / RAW), str(folder / codec.packed), str(folder / RESTORED)
+    source, target, expected = (raw, packed, "") if compresses else (packed, restored, raw)
+    runs, budget = (plan.runs, float("1e9")) if plan.runs else (RUNS, BUDGET_SECONDS)
+    return Job(source, target, expected, runs, budget, str(folder), codec.name, codec.level, list(argv))
+
+
+def _work(job: Job) -> Outcome:
+    """Let a worker do it. It and what it started end with us, however we end."""
+    worker = subprocess.Popen(
+        WORKER,
+        cwd=job.folder,  # nothing there has the name of a module
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        answer, talk = worker.communicate(json.dumps(job._asdict()).encode())
+    finally:
+        if worker.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+    if worker.returncode:
+        last = (talk.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        return Outcome([], 0, f"its process ended with {worker.returncode}: {last}")
+    return Outcome(**json.loads(answer))
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and where this arzip lies, for a checkout that isn't installed."""
+    package = Path(arzip.__file__).resolve().parent.parent
+    if package.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@contextmanager
+def _folder(scratch: Path) -> Iterator[Path]:
+    """A folder for one cell, gone afterwards: archives are not to pile up."""
+    folder = scratch / "cell"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(packed: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(packed, target)
+
+
+def _model_bytes(packed: Path, model: str) -> int:
+    """The size of the weights file that an archive of ours names; 0 if it needs none."""
+    from arzip import models
+    from arzip.framing import list_members
+
+    with open(packed, "rb") as stream:
+        digests = {member.header.digest for member in list_members(stream)} - {b""}
+    preferred = models.find(model) if model else None
+    return sum(models.find_digest(digest, preferred).stat().st_size for digest in digests)

@@ -1,0 +1,72 @@
+"""The result as one HTML file that needs nothing else: tables that sort, the plot, light and dark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from arzip.bench import plot, table
+from arzip.bench.records import Result
+
+
+def html(result: Result) -> str:
+    """The page. Raises ArzipError where the plot can't be drawn."""
+    corpora = result.corpora()
+    totals = []
+    for corpus in corpora if len(corpora) == 1 else ["", *corpora]:
+        lines = [table.total_cells(total) for total in result.totals(corpus)]
+        best = _least([total.packed_bytes for total in result.totals(corpus)])
+        title = f"{corpus or 'All corpora'}: all files"
+        totals.append(
+            f"<h2>{escape(title)}</h2>\n<div class=wide>{_table('', table.TOTAL_HEADINGS, lines, best)}</div>"
+        )
+    best = set[int]()
+    for file in result.files():
+        sizes = [row.packed_bytes if (row.corpus, row.file) == file else None for row in result.rows]
+        best |= _least(sizes)
+    rows = _table("rows", table.ROW_HEADINGS, [table.row_cells(row) for row in result.rows], best)
+    page = Template(files("arzip.bench").joinpath("report.html").read_text(encoding="utf-8"))
+    return page.substitute(
+        title=escape(f"Compressors on {', '.join(corpora)}"),
+        machine=escape(table.machine_line(result)),
+        plot=plot.svg(result),
+        totals="\n".join(totals),
+        rows=rows,
+        notes="\n".join(f"<li>{escape(note)}</li>" for note in [*table.failures(result), *table.notes(result)]),
+    )
+
+
+def _least(values: Sequence[int | None]) -> set[int]:
+    """The places of the smallest."""
+    known = [value for value in values if value is not None]
+    return {place for place, value in enumerate(values) if known and value == min(known)}
+
+
+def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], best: set[int]) -> str:
+    """data-key: what the column is sorted by; "" goes last, whichever way."""
+    sides = ["left" if heading in table.WORDS else "" for heading in headings]
+    heads = "".join(
+        f'<th scope="col" class="{side}"><button>{escape(heading)}</button></th>'
+        for heading, side in zip(headings, sides, strict=True)
+    )
+    rows = []
+    for place, cells in enumerate(lines):
+        tone = "best" if place in best else "failed" if any(cell.startswith(table.FAILED) for cell in cells) else ""
+        row = "".join(
+            f'<td class="{side}" data-key="{escape(_key(cell, side), quote=True)}">{escape(cell)}</td>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        rows.append(f'<tr class="{tone}">{row}</tr>')
+    found = f' id="{name}"' if name else ""
+    return f"<table{found}><thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
+
+
+def _key(cell: str, side: str) -> str:
+    """A number without its commas and its spread; words as they are; nothing for what is missing."""
+    if side:
+        return cell
+    number = re.match(r"[\d,]+(\.\d+)?", cell)
+    return number[0].replace(",", "") if number else ""
