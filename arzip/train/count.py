@@ -142,9 +142,9 @@ def place_rows(keys, pairs, rows):  # type: ignore[no-untyped-def]
         free = np.int64(-1)
         for at in (row ^ 1, row):
             if rows[at, 1] == 0:
-                free = at
+                free = np.int64(at)
             elif np.int64(rows[at, 0]) == check:
-                free = -2
+                free = np.int64(-2)
                 break
         if free >= 0:
             rows[free, 0] = check
@@ -189,7 +189,8 @@ class Counter:
         each = (gains + TRUSTED_USES * mean[alike]) / (uses + TRUSTED_USES)
         value = each * np.minimum(total, HITS * self.seen[candidates])
         order = np.argsort(-value, kind="stable")[:most]
-        return candidates[order[value[order] > 0]]
+        chosen: NDArray[np.int64] = candidates[order[value[order] > 0]]
+        return chosen
 
     def rows(self, bits: int) -> NDArray[np.uint8]:
         """The table (2**bits, 4) of arzip.memory.ngrams, as full as its places allow."""
