@@ -40,9 +40,9 @@ def train(
 ) -> int:
     """Fit a model to your own files: logs, records, messages, sources of one kind, many or large.
 
-    DATA are files or folders of them. A tenth of it at most is held out: training stops when that gets no better, and
-    the last line says what the new model gains there, in archives of single records, against the stock model, xz and
-    zstd with a trained dictionary. The comparison takes a minute more than --minutes.
+    DATA are files or folders of them. Some of it is held out, a fifth at most: training stops when that gets no
+    better, and the last line says what the new model gains there, in archives of single records, against the stock
+    model, xz and zstd with a trained dictionary. The comparison takes a minute more than --minutes.
 
     Archives made with the model (-m NAME) name its digest, and can't be decompressed without it: keep it with them.
     """

@@ -1,13 +1,13 @@
 """`python -m arzip.train.count DATA... --model NAME.safetensors`: count the n-grams that the memory starts from.
 
-Windows of the mix are counted, nibble by nibble, under the very hashes that the memory uses. Other windows then
-show what each context's counts save beyond the network and its shorter contexts; those that save most go into the
-model (arzip.memory.ngrams). Must not know archives.
+Windows of the mix are counted, nibble by nibble, under the very hashes that the memory uses. The contexts that say
+most beyond their shorter ones, in the most windows, go into the model (arzip.memory.ngrams). Must not know the
+network, nor archives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -19,20 +19,18 @@ from arzip.compiled import njit
 from arzip.errors import ArzipError
 from arzip.memory import contexts, ngrams, primed
 from arzip.memory.spec import PARTIAL, STEP, Memory, Profile, create
-from arzip.network import cpu
 from arzip.network.weights import dump_weights, load_weights
 from arzip.train.data import Source, Windows, load_mix
 
 WINDOW_BYTES = 1 << 13
-LANES = 32  # windows that the network reads side by side
 BUCKET = 4  # neighbours where a context may stand while it is counted
 HITS = 4  # a window counts for no more in a context
-SHORTER = {2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 10: 4, 11: 10}  # kind -> the kind that it refines
+SHORTER = {2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 10: 2, 11: 10}  # kind -> the kind that it refines
+LEAST_SEEN = 2  # windows; what was seen only once may never come again
 LARGEST = 60  # counts are scaled down to such a sum
-TRUSTED_USES = 3  # a context used less often when scored leans towards the mean of those like it
-CLASSES = 32  # of contexts that are alike: by the binary logarithms of how often and how purely they were seen
+BASE, PRIOR = 0.02, 0.4  # added to each count of a context, and of the shorter one that it is compared with
 
-assert list(ngrams.KINDS) == sorted(ngrams.KINDS) and all(k in ngrams.KINDS for k in SHORTER)
+assert all(k in ngrams.KINDS for k in (*SHORTER, *SHORTER.values()))
 
 
 @njit()
@@ -49,7 +47,7 @@ def place_of(keys, seen, key):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def count_window(memory, text, window, keys, seen, last, hits, counts):  # type: ignore[no-untyped-def]
+def count_window(memory, text, window, shorter, keys, parents, seen, last, hits, counts):  # type: ignore[no-untyped-def]
     """Count the nibbles of a window (T,) in every context. Rare contexts make room for new ones."""
     memory.lane[:] = 0
     for t in range(text.size):
@@ -61,11 +59,13 @@ def count_window(memory, text, window, keys, seen, last, hits, counts):  # type:
             symbol = byte & 15 if half else byte >> 4
             for c in range(memory.kinds.size):
                 key = memory.hashes[0, c]
+                parent = memory.hashes[0, shorter[c]] if shorter[c] >= 0 else uint64(0)
                 if half:
                     key = contexts.mix(key, 16 | byte >> 4)
+                    parent = contexts.mix(parent, 16 | byte >> 4) if shorter[c] >= 0 else uint64(0)
                 at = place_of(keys, seen, key)
                 if keys[at] != key:
-                    keys[at] = key
+                    keys[at], parents[at] = key, parent
                     seen[at] = 0
                     last[at] = -1
                     counts[at] = 0
@@ -80,63 +80,34 @@ def count_window(memory, text, window, keys, seen, last, hits, counts):  # type:
 
 
 @njit()
-def score_window(memory, text, chances, shorter, keys, seen, counts, gains, uses):  # type: ignore[no-untyped-def]
-    """Add, in bits, what each context's counts save on a window (T,).
+def score(keys, parents, seen, counts, out):  # type: ignore[no-untyped-def]
+    """What each context says beyond its shorter one, in bits -> out (N,) float32.
 
-    chances (T, 2): the network's probability of each nibble. Each context backs off to its shorter one, the
-    shortest to the network.
+    Times the windows it was seen in, times the share of its likeliest nibble: sure contexts are what mixes well.
     """
-    memory.lane[:] = 0
-    p = np.zeros(memory.kinds.size)
-    for t in range(text.size):
-        memory.clock[STEP] = t
-        memory.lane[0, PARTIAL] = 1
-        contexts.hash_contexts(memory, 0)
-        byte = np.int64(text[t])
-        for half in range(2):
-            symbol = byte & 15 if half else byte >> 4
-            for c in range(memory.kinds.size):
-                key = memory.hashes[0, c]
-                if half:
-                    key = contexts.mix(key, 16 | byte >> 4)
-                base = p[shorter[c]] if shorter[c] >= 0 else np.float64(chances[t, half])
-                p[c] = base
-                at = place_of(keys, seen, key)
-                if keys[at] == key:
-                    total = 0
-                    for s in range(16):
-                        total += counts[at, s]
-                    p[c] = (counts[at, symbol] + base) / (total + 1)
-                    gains[at] += np.log2(p[c] / base)
-                    uses[at] += 1
-        contexts.push_byte(memory, 0, byte)
-
-
-@njit()
-def nibble_chances(network, state, texts, out):  # type: ignore[no-untyped-def]
-    """The network's probabilities of the two nibbles of each byte: texts (L, T) -> out (L, T, 2) float32."""
-    lanes = len(texts)
-    last = np.zeros(lanes, np.uint8)
-    for t in range(texts.shape[1]):
-        cpu.step(network, state, last, 0, lanes)
-        for lane in range(lanes):
-            byte = np.int64(texts[lane, t])
-            high = byte & 240
-            total = np.int64(0)
-            for i in range(256):
-                total += state.weights[lane, i]
-            part = np.int64(0)
-            for i in range(high, high + 16):
-                part += state.weights[lane, i]
-            out[lane, t, 0] = part / total
-            out[lane, t, 1] = state.weights[lane, byte] / part
-            last[lane] = texts[lane, t]
+    for at in range(keys.size):
+        out[at] = 0
+        if seen[at] < LEAST_SEEN:
+            continue
+        total, above_total = 0, 0
+        above = place_of(keys, seen, parents[at])
+        known = parents[at] != 0 and keys[above] == parents[at]
+        for s in range(16):
+            total += counts[at, s]
+            above_total += counts[above, s] if known else 0
+        gain, top = 0.0, 0
+        for s in range(16):
+            top = max(top, np.int64(counts[at, s]))
+            if counts[at, s]:
+                p = (counts[at, s] + BASE) / (total + 16 * BASE)
+                q = ((counts[above, s] if known else 0) + PRIOR) / (above_total + 16 * PRIOR)
+                gain += p * np.log2(p / q)
+        out[at] = max(gain, 0) * seen[at] * top / total
 
 
 @njit()
 def place_rows(keys, pairs, rows):  # type: ignore[no-untyped-def]
-    """Enter contexts, the best first: pairs (n, 3) uint8 -> rows (N, 4). Returns how many found room."""
-    placed = 0
+    """Enter contexts, the best first, where there is room: pairs (n, 3) uint8 -> rows (N, 4)."""
     for i in range(keys.size):
         row, check = ngrams.row_of(keys[i], rows.shape[0]), ngrams.check_of(keys[i])
         free = np.int64(-1)
@@ -144,13 +115,11 @@ def place_rows(keys, pairs, rows):  # type: ignore[no-untyped-def]
             if rows[at, 1] == 0:
                 free = np.int64(at)
             elif np.int64(rows[at, 0]) == check:
-                free = np.int64(-2)
+                free = np.int64(-1)
                 break
         if free >= 0:
             rows[free, 0] = check
             rows[free, 1:] = pairs[i]
-            placed += 1
-    return placed
 
 
 class Counter:
@@ -158,43 +127,34 @@ class Counter:
 
     def __init__(self, bits: int) -> None:
         n = 1 << bits
-        self.keys, self.counts = np.zeros(n, np.uint64), np.zeros((n, 16), np.uint16)
+        self.keys, self.parents, self.counts = (
+            np.zeros(n, np.uint64),
+            np.zeros(n, np.uint64),
+            np.zeros((n, 16), np.uint16),
+        )
         self.seen, self.last, self.hits = np.zeros(n, np.int32), np.full(n, -1, np.int32), np.zeros(n, np.uint8)
-        self.gains, self.uses = np.zeros(n, np.float32), np.zeros(n, np.int32)
-        self.memory: Memory = create(Profile(contexts=ngrams.KINDS), np.zeros(1, np.int64), WINDOW_BYTES)
         kinds = ngrams.KINDS
+        self.memory: Memory = create(Profile(contexts=kinds), np.zeros(1, np.int64), WINDOW_BYTES)
         self.shorter = np.array([kinds.index(SHORTER[k]) if k in SHORTER else -1 for k in kinds])
         self.windows = 0
 
     def count(self, text: NDArray[np.uint8]) -> None:
-        """Count a window (T,)."""
-        count_window(self.memory, text, self.windows, self.keys, self.seen, self.last, self.hits, self.counts)
+        """Count a window (T,), T at most WINDOW_BYTES."""
+        count_window(
+            self.memory, text, self.windows, self.shorter,
+            self.keys, self.parents, self.seen, self.last, self.hits, self.counts,
+        )  # fmt: skip
         self.windows += 1
 
-    def score(self, text: NDArray[np.uint8], chances: NDArray[np.float32]) -> None:
-        """Score the contexts on a window (T,) that wasn't counted; chances (T, 2) as the network sees its nibbles."""
-        score_window(self.memory, text, chances, self.shorter, self.keys, self.seen, self.counts, self.gains, self.uses)
-
-    def best(self, most: int) -> NDArray[np.int64]:
-        """The places of at most so many contexts, those first that are expected to save most."""
-        candidates = np.flatnonzero(self.seen >= 2)
-        counts = self.counts[candidates]
-        total, top = counts.sum(1, dtype=np.int64), counts.max(1).astype(np.int64)
-        often = np.minimum(np.log2(total).astype(np.int64), CLASSES - 1)
-        pure = np.minimum(np.log2(total - top + 1).astype(np.int64), CLASSES - 1)
-        alike = often * CLASSES + pure
-        gains, uses = self.gains[candidates].astype(np.float64), self.uses[candidates].astype(np.float64)
-        sums = np.bincount(alike, gains, CLASSES**2), np.bincount(alike, uses, CLASSES**2)
-        mean = sums[0] / np.maximum(sums[1], 1)
-        each = (gains + TRUSTED_USES * mean[alike]) / (uses + TRUSTED_USES)
-        value = each * np.minimum(total, HITS * self.seen[candidates])
-        order = np.argsort(-value, kind="stable")[:most]
-        chosen: NDArray[np.int64] = candidates[order[value[order] > 0]]
-        return chosen
-
     def rows(self, bits: int) -> NDArray[np.uint8]:
-        """The table (2**bits, 4) of arzip.memory.ngrams, as full as its places allow."""
-        chosen = self.best(2 << bits)
+        """The best contexts as the table (2**bits, 4) of arzip.memory.ngrams, as full as its places allow."""
+        value = np.zeros(self.keys.size, np.float32)
+        score(self.keys, self.parents, self.seen, self.counts, value)
+        chosen = np.flatnonzero(value > 0)
+        most = 2 << bits
+        if chosen.size > most:
+            chosen = chosen[np.argpartition(-value[chosen], most)[:most]]
+        chosen = chosen[np.lexsort((self.keys[chosen], -value[chosen]))]
         counts = self.counts[chosen].astype(np.float64)
         counts *= np.minimum(LARGEST / counts.sum(1, keepdims=True), 1)
         symbols = np.argsort(-counts, axis=1, kind="stable")[:, : ngrams.PAIRS]
@@ -204,6 +164,21 @@ class Counter:
         rows = np.zeros((1 << bits, ngrams.ROW_BYTES), np.uint8)
         place_rows(self.keys[chosen], pairs, rows)
         return rows
+
+
+def count_rows(windows: Iterable[NDArray[np.uint8]], row_bits: int, bits: int) -> NDArray[np.uint8]:
+    """The table of 2**row_bits n-grams of these windows; at most 2**bits contexts are counted at a time."""
+    counter = Counter(bits)
+    for text in windows:
+        counter.count(text)
+    return counter.rows(row_bits)
+
+
+def fill_up(rows: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A table (N, 4) with another's n-grams where it has none; tables of other sizes have nothing to give."""
+    if others.shape != rows.shape:
+        return rows
+    return np.where((rows[:, 1:2] == 0), others, rows)
 
 
 def draw(sources: list[Source], size_bytes: int, seed: int) -> Iterator[NDArray[np.uint8]]:
@@ -220,19 +195,11 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> Iterator[NDArray[
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not over the model.")
 @click.option("--megabytes", default=150.0, help="Text to count, in 10**6 bytes.")
-@click.option("--score-megabytes", default=20.0, help="Text to score on.")
 @click.option("--rows", "row_bits", default=20, help="Rows of the table, log2; a row is 4 bytes.")
 @click.option("--bits", default=26, help="Contexts counted at a time, log2; one takes 57 bytes of memory.")
 @click.option("--seed", default=11)
 def main(
-    data: tuple[Path, ...],
-    model: Path,
-    output: Path | None,
-    megabytes: float,
-    score_megabytes: float,
-    row_bits: int,
-    bits: int,
-    seed: int,
+    data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, row_bits: int, bits: int, seed: int
 ) -> None:
     """Count the n-grams of files, or folders of them, and put them into a model; prime the memory afterwards."""
     try:
@@ -240,32 +207,15 @@ def main(
         sources = load_mix(list(data))
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    counter = Counter(bits)
-    for text in draw(sources, int(megabytes * 1e6), seed):
-        counter.count(text)
-        if counter.windows % 2000 == 0:
-            click.echo(f"{counter.windows * WINDOW_BYTES / 1e6:.0f} MB counted", err=True)
-    network, done = cpu.load_network(weights), 0
-    group: list[NDArray[np.uint8]] = []
-    for text in draw(sources, int(score_megabytes * 1e6), seed + 1):
-        group.append(text)
-        if len(group) == LANES:
-            chances = np.zeros((LANES, WINDOW_BYTES, 2), np.float32)
-            nibble_chances(network, cpu.init_state(network, LANES), np.stack(group), chances)
-            for one, p in zip(group, chances, strict=True):
-                counter.score(one, p)
-            done += len(group)
-            click.echo(f"{done * WINDOW_BYTES / 1e6:.1f} MB scored", err=True)
-            group.clear()
-    tensors = weights.tensors | {primed.NGRAMS: counter.rows(row_bits)}
-    metadata = weights.metadata | {"counted_bytes": str(counter.windows * WINDOW_BYTES)}
+    rows = count_rows(draw(sources, int(megabytes * 1e6), seed), row_bits, bits)
+    tensors = weights.tensors | {primed.NGRAMS: rows}
+    metadata = weights.metadata | {"counted_bytes": str(int(megabytes * 1e6))}
     data_bytes = dump_weights(weights.config, tensors, metadata)
     target = output or model
     part = target.with_suffix(".part")
     part.write_bytes(data_bytes)
     part.replace(target)
-    filled = int((tensors[primed.NGRAMS][:, 1] > 0).sum())
-    click.echo(f"{target}: {len(data_bytes):,} bytes, {filled:,} n-grams")
+    click.echo(f"{target}: {len(data_bytes):,} bytes, {int((rows[:, 1] > 0).sum()):,} n-grams")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import torch
 
+from arzip.memory.primed import NGRAMS, known_ngrams
 from arzip.network.spec import NetworkConfig
 from arzip.network.weights import Weights, dump_weights, load_weights, parse_weights
+from arzip.train.count import count_rows, fill_up
 from arzip.train.export import export_tensors, import_weights
 from arzip.train.loop import Recipe, Trainer, evaluate, exact_bits
 from arzip.train.model import FloatNetwork
@@ -24,6 +26,7 @@ from arzip.train.prime import prime
 PRIMING_SHARE = 0.2  # of the time
 PRIMING_BYTES_A_MINUTE = 400_000
 LEAST_PRIMING_BYTES, MOST_PRIMING_BYTES = 1 << 15, 2_000_000
+ROW_BITS, CONTEXT_BITS = 20, 24  # of the table of n-grams, and of the one they are counted in
 ROUNDS = 16  # looks at the held-out text, the last one at the end
 PATIENCE = 4  # rounds without a gain
 COMPILE_MINUTES = 8.0  # a shorter training doesn't earn the compiler's time back
@@ -58,6 +61,9 @@ def fit(data: OwnData, start: Path | None, name: str, minutes: float, seed: int,
         "bits_per_byte": f"own data {floating:.3f}",
     }
     tensors = export_tensors(net)
+    tell("counting n-grams")
+    rows = count_rows(data.counted(), ROW_BITS, min(CONTEXT_BITS, (32 * data.size_bytes).bit_length()))
+    tensors[NGRAMS] = fill_up(rows, known_ngrams(old.tensors)) if old else rows
     weights = parse_weights(dump_weights(net.config, tensors, metadata), name)
     exact = exact_bits(weights, {"own": data.rows()})["own"]
     tell(f"held out, by the network alone: {floating:.4f} bpb in float, {exact:.4f} in exact integers")

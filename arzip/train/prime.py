@@ -149,15 +149,19 @@ def fill_rows(memory: Memory, uses: NDArray[np.float64]) -> None:
 
 
 def pretrain(
-    profile: Profile, network: bool, documents: list[NDArray[np.uint8]], opinions: list[NDArray[np.int32]]
+    profile: Profile,
+    network: bool,
+    known: NDArray[np.uint8],
+    documents: list[NDArray[np.uint8]],
+    opinions: list[NDArray[np.int32]],
 ) -> primed.Tensors:
-    """The tensors that start a profile's memory, learned from documents in this order."""
+    """The tensors that start a profile's memory beside the n-grams `known`, learned from documents in this order."""
     nowhere = np.zeros(1, np.int64)
     start = create(profile, nowhere, 1)
     entry_uses = [np.zeros(part.stop - part.start) for part in primed.map_parts(start)]
     row_uses = np.zeros(len(start.weights))
     for number, (text, opinion) in enumerate(zip(documents, opinions, strict=True)):
-        memory, before = create(profile, nowhere, text.size), create(profile, nowhere, 1)
+        memory, before = create(profile, nowhere, text.size, known), create(profile, nowhere, 1)
         memory.clock[NETWORK] = network
         if number:
             for fresh in (memory, before):
@@ -178,10 +182,11 @@ def prime(weights: Weights, sources: list[Source], size_bytes: int, seed: int) -
     click.echo(f"{len(documents)} documents; asking the network", err=True)
     opinions = ask(weights, documents)
     tensors: primed.Tensors = {}
+    known = primed.known_ngrams(weights.tensors)
     for place, profile in enumerate(PROFILES):
         for network in primed.MODES.values():
             click.echo(f"profile {place}, {'with' if network else 'without'} the network", err=True)
-            tensors |= primed.name_tensors(place, network, pretrain(profile, network, documents, opinions))
+            tensors |= primed.name_tensors(place, network, pretrain(profile, network, known, documents, opinions))
     return tensors
 
 
@@ -200,7 +205,9 @@ def main(data: tuple[Path, ...], model: Path, output: Path | None, megabytes: fl
         sources = load_mix(list(data))
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    tensors = {name: t for name, t in weights.tensors.items() if not name.startswith(primed.PREFIX)}
+    tensors = {
+        name: t for name, t in weights.tensors.items() if not name.startswith(primed.PREFIX) or name == primed.NGRAMS
+    }
     tensors |= prime(weights, sources, int(megabytes * 1e6), seed)
     metadata = weights.metadata | {"primed_on_bytes": str(int(megabytes * 1e6))}
     data_bytes = dump_weights(weights.config, tensors, metadata)
