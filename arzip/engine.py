@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip import lanes as lane_loop
+from arzip.block import Block, new_block
 from arzip.errors import UnsupportedError
 from arzip.handoff import CAN_YIELD
-from arzip.lanes import Block, Cost, Run, Tick
+from arzip.lanes import Cost, Run, Tick
 from arzip.memory import primed
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import Memory, Profile, create
@@ -81,12 +82,12 @@ class Engine:
     def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
         """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), cost is not None
-        block = lane_loop.new_block(text, plan.lanes, plan.parts, None, recorded)
+        block = new_block(text, plan.lanes, plan.parts, None, recorded)
         return lane_loop.encode_block(self._run(block, plan), block, tick, cost)
 
     def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:
         """The block of a stream; other bytes if the stream is damaged."""
-        block = lane_loop.new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
+        block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
         return lane_loop.decode_block(self._run(block, plan), block, tick)
 
     def threads_for(self, plan: Plan) -> int:

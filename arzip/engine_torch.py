@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from arzip import lanes as lane_loop
+from arzip.block import Block
 from arzip.compiled import njit
 from arzip.engine import Plan
 from arzip.errors import UnsupportedError
-from arzip.lanes import Block, Run
+from arzip.lanes import Run
 from arzip.memory.spec import Memory
 from arzip.network import context
 from arzip.network.torch_step import TorchStep

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from arzip import block as blocks
 from arzip import coder, lanes, models
 from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
@@ -241,13 +242,13 @@ def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> N
 
 @given(st.integers(1, 400), st.integers(1, 90))
 def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_count: int) -> None:
-    starts = lanes.lane_starts(size_bytes, lane_count)
+    starts = blocks.lane_starts(size_bytes, lane_count)
     sizes = np.diff(starts).tolist()
     assert (starts[0], starts[-1], len(sizes)) == (0, size_bytes, lane_count)
     assert sizes == sorted(sizes, reverse=True) and max(sizes) - min(sizes) <= 1
-    assert lanes.steps_of(size_bytes, lane_count) == max(sizes)
+    assert blocks.steps_of(size_bytes, lane_count) == max(sizes)
     for t in range(max(sizes)):
-        assert lanes.active_lanes(starts, t) == sum(t < size for size in sizes)
+        assert blocks.active_lanes(starts, t) == sum(t < size for size in sizes)
 
 
 @given(st.integers(0, 90), st.integers(0, 50), st.integers(1, 4))
@@ -261,7 +262,7 @@ def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: py
     raw = english(1001)
     coder_, plan = engine(model), Plan(6, True, None)
     whole = coder_.encode(raw, plan, lambda _: None)
-    monkeypatch.setattr(lanes, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(blocks, "CHUNK_BYTES", chunk_bytes)
     ticks: list[int] = []
     assert coder_.encode(raw, plan, ticks.append) == whole
     assert sum(ticks) == len(raw)
@@ -428,8 +429,8 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     raw = bytes(range(256))
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    block = lanes.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
-    block = lanes.with_room(block, len(raw))
+    block = blocks.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
+    block = blocks.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = lanes.code_crew(weights, memory, block, t, 0, at)

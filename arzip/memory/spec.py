@@ -40,7 +40,7 @@ class Profile:
 
     contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
     that are indexed without histories. matches: shortest length of each match model. selectors: kinds
-    (predict.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
+    (opinions.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
     rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start; primed_extra:
     the same for a memory that starts primed. limit,
     direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).

@@ -95,9 +95,10 @@ def score(keys, parents, seen, counts, out):  # type: ignore[no-untyped-def]
         for s in range(16):
             total += counts[at, s]
             above_total += counts[above, s] if known else 0
-        gain, top = 0.0, 0
+        gain, top = 0.0, np.int64(0)
         for s in range(16):
-            top = max(top, np.int64(counts[at, s]))
+            if counts[at, s] > top:
+                top = np.int64(counts[at, s])
             if counts[at, s]:
                 p = (counts[at, s] + BASE) / (total + 16 * BASE)
                 q = ((counts[above, s] if known else 0) + PRIOR) / (above_total + 16 * PRIOR)

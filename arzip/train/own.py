@@ -52,7 +52,7 @@ class OwnData:
         return text[: text.size // length * length].reshape(-1, length).copy()
 
     def is_counted(self, k: int) -> bool:
-        """Whether training document k is counted: an eighth isn't, so that n-grams are no surer there than elsewhere."""
+        """Whether training document k is counted: an eighth isn't, where n-grams are no surer than elsewhere."""
         together = NEIGHBOURS if len(self.train) >= 8 * NEIGHBOURS else 1
         return k // together % 8 != 0
 
