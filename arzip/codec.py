@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from arzip import framing, levels, models, planning
+from arzip.compiled import announced as announced  # for those who drive the codec
 from arzip.container import SALVAGE_HINT, Header, Method
 from arzip.engine import Engine, Plan, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError

@@ -8,13 +8,15 @@ of the whole package: any change anywhere, and everything is compiled anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import event
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -42,6 +44,28 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compile_
+
+
+class _Once(event.Listener):
+    """Calls a function when the compiler first starts."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.tell: Callable[[], None] | None = tell
+
+    def on_start(self, event: Any) -> None:
+        if self.tell:
+            tell, self.tell = self.tell, None
+            tell()
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def announced(tell: Callable[[], None]) -> Iterator[None]:
+    """Within it, `tell` is called if kernels have to be compiled: no cache fits, and it will take a while."""
+    with event.install_listener("numba:compile", _Once(tell)):
+        yield
 
 
 def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]

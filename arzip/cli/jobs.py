@@ -35,6 +35,7 @@ def compress(name: str, settings: Settings, talk: Talk) -> None:
 
         start = time.monotonic()
         with (
+            codec.announced(talk.compiling),
             _output(source, path, settings, is_archive=True) as sink,
             talk.progress(name, source.size_bytes, of_archive=False) as progress,
         ):
@@ -50,6 +51,7 @@ def decompress(name: str, settings: Settings, talk: Talk) -> None:
 
         start = time.monotonic()
         with (
+            codec.announced(talk.compiling),
             _output(source, path, settings, is_archive=False) as sink,
             talk.progress(name, source.size_bytes, of_archive=True) as progress,
         ):

@@ -64,6 +64,11 @@ class Talk:
     def tell(self, name: str, message: str) -> None:
         self._say(name, message, self._settings.verbose > 0)
 
+    def compiling(self) -> None:
+        """Kernels are being compiled: whoever looks on must not think that nothing happens."""
+        if sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet:
+            click.echo("arzip: compiling its loops, once after an installation: some 40 seconds", err=True)
+
     def report(self, line: str) -> None:
         """Progress of a long job, a line at a time; -q silences it."""
         if not self._settings.quiet:
