@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 DEFAULT = 6
 FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
-LANE_BYTES = 16384  # a lane is no shorter: each starts without a past
+LANE_BYTES = 32768  # a lane is no shorter: each starts without a past
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 
 
@@ -33,8 +33,8 @@ LEVELS = (
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
     Level(16 << 20, 0.155, 12, FAST, MIDDLE),
-    Level(16 << 20, 0.155, 24, MIDDLE, FULL),
-    Level(32 << 20, 0.155, 12, FULL, FULL),
+    Level(32 << 20, 0.06, 24, MIDDLE, FULL),
+    Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, ALWAYS, 2, FULL, FULL),
     Level(64 << 20, ALWAYS, 1, FULL, FULL),
 )
