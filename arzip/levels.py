@@ -8,6 +8,7 @@ DEFAULT = 6
 FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
 LANE_BYTES = 32768  # a lane is no shorter: each starts without a past
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
+USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Level:
 
     block_bytes: its size. least_gain: the share of bits that the network must save in a probe to take part.
     lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
-    in one lane, since lanes buy nothing there and cost much on records and logs.
+    in one lane, since lanes buy nothing there and cost much on records and logs; and with the network where a
+    block is too short for lanes.
     """
 
     block_bytes: int
@@ -35,8 +37,8 @@ LEVELS = (
     Level(16 << 20, 0.155, 12, FAST, MIDDLE),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL),
     Level(32 << 20, 0.05, 12, FULL, FULL),
-    Level(32 << 20, ALWAYS, 2, FULL, FULL),
-    Level(64 << 20, ALWAYS, 1, FULL, FULL),
+    Level(32 << 20, USELESS, 2, FULL, FULL),
+    Level(64 << 20, USELESS, 1, FULL, FULL),
 )
 
 

@@ -20,11 +20,14 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
     alone = Plan(1, False, level.alone)
     together = Plan(levels.lanes_for(len(raw), level.lanes), True, level.memory)
-    if level.least_gain >= levels.NEVER:
+    least = level.least_gain
+    if least >= levels.NEVER:
         return alone
-    if level.least_gain <= levels.ALWAYS:
+    if together.lanes == 1:  # so short a block takes little time in any case, and starting up the most of it
+        together, least = Plan(1, True, level.alone), min(least, levels.USELESS)
+    if least <= levels.ALWAYS:
         return together
-    return together if network_gain(engine, raw, together, threads) >= level.least_gain else alone
+    return together if network_gain(engine, raw, together, threads) >= least else alone
 
 
 def network_gain(engine: Engine, raw: bytes, plan: Plan, threads: int) -> float:
