@@ -18,7 +18,7 @@ class Level:
     block_bytes: its size. least_gain: the share of bits that the network must save in a probe to take part.
     lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
     in one lane, since lanes buy nothing there and cost much on records and logs; and with the network where a
-    block is too short for lanes.
+    block is too short for lanes. sample_bytes: of each of the probe's samples.
     """
 
     block_bytes: int
@@ -26,6 +26,7 @@ class Level:
     lanes: int
     memory: int
     alone: int
+    sample_bytes: int = 2048
     model: str = "small"
 
 
@@ -37,8 +38,8 @@ LEVELS = (
     Level(16 << 20, 0.155, 12, FAST, MIDDLE),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL),
     Level(32 << 20, 0.05, 12, FULL, FULL),
-    Level(32 << 20, USELESS, 2, FULL, FULL),
-    Level(64 << 20, USELESS, 1, FULL, FULL),
+    Level(32 << 20, USELESS, 2, FULL, FULL, 8192),
+    Level(64 << 20, USELESS, 1, FULL, FULL, 8192),
 )
 
 

@@ -12,7 +12,6 @@ from arzip.engine import Engine, Plan
 from arzip.levels import Level
 
 SAMPLES = 6  # a tile of the network's products
-SAMPLE_BYTES = 2048
 SHORT_LANE_BYTES = 512
 
 
@@ -27,15 +26,15 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
         together, least = Plan(1, True, level.alone), min(least, levels.USELESS)
     if least <= levels.ALWAYS:
         return together
-    return together if network_gain(engine, raw, together, threads) >= least else alone
+    return together if network_gain(engine, raw, together, level.sample_bytes, threads) >= least else alone
 
 
-def network_gain(engine: Engine, raw: bytes, plan: Plan, threads: int) -> float:
+def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
     """The share of the memory's bits that the network saves on samples from the whole block, side by side."""
     sample = raw
-    if len(raw) > SAMPLES * SAMPLE_BYTES:
-        places = [(len(raw) - SAMPLE_BYTES) * k // (SAMPLES - 1) for k in range(SAMPLES)]
-        sample = b"".join(raw[at : at + SAMPLE_BYTES] for at in places)
+    if len(raw) > SAMPLES * sample_bytes:
+        places = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+        sample = b"".join(raw[at : at + sample_bytes] for at in places)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
     plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
     with ThreadPoolExecutor(min(threads, 2)) as pool:
