@@ -11,7 +11,7 @@ import pytest
 import tiny
 from helpers import words
 
-from arzip import anatomy, cli, levels, models
+from arzip import anatomy, cli, levels, models, planning
 from arzip.engine import CpuNetwork, Engine, Plan
 from arzip.network import cpu
 
@@ -40,8 +40,8 @@ def test_costs_are_those_of_the_shipped_model() -> None:
         pytest.skip("the model is not at hand")
     from arzip.engine import open_engine
 
-    bits: list[float] = []
-    open_engine(path, "cpu").encode(MIXED, Plan(1, True, levels.level(9).memory), lambda _: None, bits.append)
+    engine, bits = open_engine(path, "cpu"), list[float]()
+    engine.encode(MIXED, planning.choose(engine, MIXED, levels.level(9)), lambda _: None, bits.append)
     assert abs(anatomy.byte_costs(MIXED, 9, None).sum() - sum(bits)) < 1e-6 * sum(bits)
 
 
