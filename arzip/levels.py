@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 DEFAULT = 6
 FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
-LANE_BYTES = 32768  # a lane is no shorter: each starts without a past
+LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
 
