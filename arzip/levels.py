@@ -31,7 +31,7 @@ class Level:
 
 
 LEVELS = (
-    Level(5 << 18, NEVER, 1, FAST, FAST),
+    Level(5 << 17, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
