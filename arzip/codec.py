@@ -17,6 +17,7 @@ from arzip.container import SALVAGE_HINT, Header, Method
 from arzip.engine import Engine, Plan, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
 from arzip.framing import Block, Event, Member, Sink
+from arzip.lanes import Cost
 from arzip.memory.profiles import PROFILES
 from arzip.parallel import Workers
 from arzip.salvage import salvage as find_blocks
@@ -70,13 +71,11 @@ def compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress 
 def evaluate(source: BinaryIO, options: Options, progress: Progress | None = None) -> Evaluation:
     """Compress `source` to nowhere and add up what the model thought of it. Raises as `compress` does."""
     bits: list[float] = []
-    summary = _compress(source, _Nowhere(), options, progress, bits.append)
+    summary = _compress(source, _Nowhere(), options, progress, lambda costs: bits.append(float(costs.sum())))
     return Evaluation(summary.raw_bytes, summary.archive_bytes, sum(bits))
 
 
-def _compress(
-    source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Callable[[float], None] | None
-) -> Summary:
+def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Cost | None) -> Summary:
     level = levels.level(options.level)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:

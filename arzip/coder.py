@@ -51,10 +51,16 @@ class Encoder:
         return int(point).to_bytes(size, "big").rstrip(b"\0")
 
 
-def cost_bits(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> float:
-    """What an ideal coder would spend on bits (n,) at these probabilities: the sum of -log2 p."""
+def bit_costs(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """What an ideal coder would spend on each of the bits (n,) at these probabilities: -log2 p, (n,)."""
     one = probabilities * 2.0**-PROBABILITY_BITS
-    return float(-np.log2(np.where(bits, one, 1 - one)).sum())
+    costs: NDArray[np.float64] = -np.log2(np.where(bits, one, 1 - one))
+    return costs
+
+
+def cost_bits(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> float:
+    """The sum of `bit_costs`."""
+    return float(bit_costs(bits, probabilities).sum())
 
 
 class Decoder:

@@ -80,10 +80,28 @@ class Engine:
         self._no_network = CpuNetwork(None, False)
 
     def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
-        """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of its -log2 p in bits."""
+        """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of the -log2 p of its bits (n,)."""
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), cost is not None
         block = new_block(text, plan.lanes, plan.parts, None, recorded)
         return lane_loop.encode_block(self._run(block, plan), block, tick, cost)
+
+    def cost_bits(self, raw: bytes, plan: Plan) -> float:
+        """What the plan's model spends on `raw`: the sum of -log2 p."""
+        total = 0.0
+
+        def add(costs: NDArray[np.float64]) -> None:
+            nonlocal total
+            total += float(costs.sum())
+
+        self.encode(raw, plan, lambda _: None, add)
+        return total
+
+    def byte_costs(self, raw: bytes, plan: Plan) -> NDArray[np.float64]:
+        """What each byte costs in bits, by a plan of one lane: (n,)."""
+        assert plan.lanes == 1, plan
+        parts: list[NDArray[np.float64]] = []
+        self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
+        return np.concatenate(parts)
 
     def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:
         """The block of a stream; other bytes if the stream is damaged."""
@@ -94,7 +112,7 @@ class Engine:
         """How many threads coding by this plan keeps busy."""
         return self._network.threads_for(plan) if plan.network else 1
 
-    def memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
+    def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
         if plan.profile is None:
             return create(NO_MEMORY, np.zeros(1, np.int64), 1)
@@ -105,7 +123,7 @@ class Engine:
         return memory
 
     def _run(self, block: Block, plan: Plan) -> Run:
-        memory = self.memory(plan, block.starts[:-1], block.text.size)
+        memory = self._memory(plan, block.starts[:-1], block.text.size)
         return (self._network if plan.network else self._no_network).start(plan, memory)
 
 

@@ -163,6 +163,24 @@ def open_output(path: str, source: Source, *, overwrite: bool) -> Iterator[Sink]
         _unfinished.discard(temporary)
 
 
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file that isn't made from another one. It appears when it is complete. Raises OutputError."""
+    target = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(target), f".arzip-{secrets.token_hex(8)}.tmp")
+    _unfinished.add(temporary)
+    try:
+        with _explained(os.fspath(path)):
+            with open(temporary, "xb") as sink:
+                sink.write(data)
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.replace(temporary, target)
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+        _unfinished.discard(temporary)
+
+
 @contextmanager
 def open_stdout(source: Source, *, allow_terminal: bool) -> Iterator[Sink]:
     """A sink for the standard output. Raises OutputError where it is a terminal or the source itself."""

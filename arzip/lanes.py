@@ -11,6 +11,7 @@ from collections.abc import Callable
 from threading import Thread
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arzip import coder
 from arzip.block import Block, chunk_steps, crew_lanes, steps_of, with_room
@@ -25,7 +26,7 @@ CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each cre
 SHARES = 3  # the network predicts for a crew in so many shares, by whichever thread is free: see `share_lanes`
 
 Tick = Callable[[int], None]
-Cost = Callable[[float], None]
+Cost = Callable[[NDArray[np.float64]], None]
 
 
 @njit(_nrt=False)
@@ -167,7 +168,7 @@ def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes
     """Run all steps over the block's text -> one range-coded stream.
 
     `run` does steps [a, b) and says how many bits it coded. `tick` hears of every chunk's raw bytes, `cost`
-    of its -log2 p in bits, if the block records them.
+    of the -log2 p of its bits (n,), in the order they are coded in, if the block records them.
     """
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
@@ -176,7 +177,7 @@ def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes
         block = with_room(block, end - t)
         n = run(block, t, end)
         if cost is not None:
-            cost(coder.cost_bits(block.bits[:n], block.probabilities[:n]))
+            cost(coder.bit_costs(block.bits[:n], block.probabilities[:n]))
         tick(n // 8)
     return coder.finish(block.registers, block.stream)
 

@@ -38,12 +38,5 @@ def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, thre
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
     plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
     with ThreadPoolExecutor(min(threads, 2)) as pool:
-        with_network, without = pool.map(lambda plan: cost_bits(engine, sample, plan), plans)
+        with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
     return 1 - with_network / without
-
-
-def cost_bits(engine: Engine, raw: bytes, plan: Plan) -> float:
-    """What the plan's model would spend on `raw`, in bits: more than none."""
-    costs: list[float] = []
-    engine.encode(raw, plan, lambda _: None, costs.append)
-    return sum(costs)

@@ -1,23 +1,56 @@
-"""The anatomy of files as a picture. The only module that imports matplotlib, which need not be here."""
+"""Pictures. The only module that imports matplotlib, which need not be here."""
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arzip.errors import ArzipError, OutputError
+from arzip.errors import ArzipError
+from arzip.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def check() -> None:
+    """Raises ArzipError where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ArzipError("pictures need matplotlib: pip install 'arzip[plot]'")
+
+
+def new_figure(inches: tuple[float, float], paper: str = "white") -> Figure:
+    """An empty figure that fits what is drawn. Raises ArzipError where matplotlib is missing."""
+    check()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=inches, layout="constrained", facecolor=paper)
+
+
+def png(figure: Figure, dots_per_inch: int) -> bytes:
+    """The figure as a PNG that says nothing of what made it."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    return data.getvalue()
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an <svg> element; the same figure gives the same text."""
+    import matplotlib
+
+    data = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "arzip"}):
+        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+    text = data.getvalue()
+    return text[text.index("<svg") :]
 
 
 def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG: bits per byte along each file, and shares of bits by kind of byte. Raises ArzipError."""
-    try:
-        importlib.import_module("matplotlib").use("Agg")
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ArzipError("--plot needs matplotlib: pip install matplotlib") from error
-    figure, (along, kinds) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = new_figure((11, 4))
+    along, kinds = figure.subplots(1, 2)
     for row in rows:
         segments = row["by_position"]
         ends = [segment["end"] / max(segments[-1]["end"], 1) for segment in segments]
@@ -32,9 +65,4 @@ def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
         kinds.bar(places, [shares.get(name, 0) for name in names], width)
     kinds.set(ylabel="share of the bits, %")
     kinds.set_xticks(range(len(names)), names)
-    try:
-        figure.savefig(path, format="png", dpi=120)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from error
-    finally:
-        pyplot.close(figure)
+    write_whole(path, png(figure, 120))

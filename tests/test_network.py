@@ -277,9 +277,9 @@ def test_stream_costs_what_the_weights_say() -> None:
     weights = run(cpu.load_network(model), text).astype(float)
     chosen = np.take_along_axis(weights, text[..., None].astype(int), 2)[..., 0]
     ideal = -np.log2(chosen / weights.sum(2)).sum()
-    cost: list[float] = []
-    payload = engine(model).encode(text.T.tobytes(), Plan(4, True, None), lambda _: None, cost.append)
-    assert sum(cost) == pytest.approx(ideal, rel=1e-3)
+    plan = Plan(4, True, None)
+    payload = engine(model).encode(text.T.tobytes(), plan, lambda _: None)
+    assert engine(model).cost_bits(text.T.tobytes(), plan) == pytest.approx(ideal, rel=1e-3)
     assert 8 * len(payload) == pytest.approx(ideal, rel=1e-3, abs=16)
 
 
@@ -301,12 +301,11 @@ def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> Non
 
     weights = shipped() if name == "shipped" else tiny.weights(tiny.lively())
     text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
-    cost: list[float] = []
-    engine(weights).encode(text.tobytes(), Plan(8, True, None), lambda _: None, cost.append)
+    bits = engine(weights).cost_bits(text.tobytes(), Plan(8, True, None))
     twin = import_weights(weights)
     with torch.no_grad():
         expected = evaluate(twin, {"text": text}, "cpu")["text"]
-    assert sum(cost) / text.size == pytest.approx(expected, rel=0.01)
+    assert bits / text.size == pytest.approx(expected, rel=0.01)
 
 
 def test_export_brings_back_what_was_imported() -> None:

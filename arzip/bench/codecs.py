@@ -36,7 +36,7 @@ _CALLED = {  # name: (module, levels, defaults)
     "zstd": ("zstandard", _numbers(1, 22), ("3", "22")),
     "brotli": ("brotli", _numbers(0, 11), ("11",)),
     "lz4": ("lz4", _numbers(0, 12), ("0",)),
-    "ppmd": ("pyppmd", tuple(f"{variant}{n}" for variant in "oh" for n in range(2, 65)), ("o16",)),
+    "ppmd": ("pyppmd", tuple(f"{variant}{n}" for variant in "ho" for n in range(2, 65)), ("h16",)),
     "kanzi": ("kanzi", _numbers(0, 9), ("9",)),
 }
 

@@ -1,17 +1,15 @@
-"""The files that a result is written to. An output takes its name only when it is complete."""
+"""The files that a result is written to."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from arzip.bench import records, table
 from arzip.bench.records import Result
 from arzip.errors import OutputError
-from arzip.files import reason
+from arzip.files import write_whole
 
 
 def check(formats: Sequence[str], base: str) -> None:
@@ -20,7 +18,7 @@ def check(formats: Sequence[str], base: str) -> None:
     if formats and base != "-" and not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: no such folder, or it can't be written to")
     if {"html", "png"} & set(formats):
-        from arzip.bench import plot
+        from arzip import plot
 
         plot.check()
 
@@ -31,7 +29,7 @@ def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:
     for form in formats:
         for name, data in _content(result, form, Path(base).name, "png" in formats):
             path = Path(base + name)
-            _write(path, data)
+            write_whole(path, data)
             written.append(path)
     return written
 
@@ -51,16 +49,3 @@ def _content(result: Result, form: str, name: str, has_plot: bool) -> list[tuple
 
         return [(".png", plot.png(result)), ("-dark.png", plot.png(result, plot.DARK))]
     return [(f".{form}", text(result, form, f"{name}.png" if has_plot else None).encode())]
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".arzip-{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-    except OSError as error:
-        raise OutputError(f"{path}: {reason(error)}") from error

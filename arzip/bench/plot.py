@@ -1,16 +1,15 @@
 """The plot: bits per byte against KB/s, one mark a codec and level, over all files; the front of the best is drawn.
 
-The one room here that knows matplotlib.
+What matplotlib is asked to draw; arzip.plot imports it.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arzip import plot
 from arzip.bench.records import Result, Total, unique
 from arzip.errors import ArzipError
 
@@ -42,12 +41,6 @@ DARK = Theme("#0d1117", "#e6edf3", "#3a434e")
 _PAGE = Theme("#fefdfc", "#010203", "#a1b2c3")
 
 
-def check() -> None:
-    """Raises ArzipError where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ArzipError("pictures need matplotlib: pip install 'arzip[bench]'")
-
-
 def front(points: Sequence[Point]) -> list[Point]:
     """Of points (KB/s, bits per byte) those that no other beats in both, from the fastest on."""
     best: list[Point] = []
@@ -59,33 +52,22 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 def png(result: Result, theme: Theme = LIGHT) -> bytes:
     """The picture. Raises ArzipError where matplotlib is missing or nothing can be drawn."""
-    data = io.BytesIO()
-    _figure(result, theme).savefig(data, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return data.getvalue()
+    return plot.png(_figure(result, theme), DOTS_PER_INCH)
 
 
 def svg(result: Result) -> str:
     """The picture as an <svg> element in the page's own colours: --paper, --ink, --faint. Raises ArzipError."""
-    data, figure = io.StringIO(), _figure(result, _PAGE)
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "arzip"}):
-        figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
-    text = data.getvalue()
-    text = text[text.index("<svg") :]
+    text = plot.svg(_figure(result, _PAGE))
     for name in ("paper", "ink", "faint"):
         text = text.replace(getattr(_PAGE, name), f"var(--{name})")
     return text
 
 
 def _figure(result: Result, theme: Theme) -> Figure:
-    check()
-    from matplotlib.figure import Figure
-
     totals = [total for total in result.totals() if total.bits_per_byte is not None]
     if not totals:
         raise ArzipError("nothing to draw: no codec came through all files")
-    figure = Figure(figsize=INCHES, layout="constrained", facecolor=theme.paper)
+    figure = plot.new_figure(INCHES, theme.paper)
     left, right = figure.subplots(1, 2, sharey=True)
     marks = [_panel(left, totals, "compress", theme), _panel(right, totals, "decompress", theme)]
     left.set_ylabel("bits per byte, all files as one (less is better)", color=theme.ink)

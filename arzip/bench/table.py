@@ -110,7 +110,7 @@ def notes(result: Result) -> list[str]:
         found.append("arzip, zpaq and commands use as many threads as they like; the others use one.")
     if any(row.codec == "ppmd" for row in result.rows):
         found.append(
-            "ppmd: -oN is PPMd variant I, -hN variant H (7z's), of order N with 192 MB; a bare stream, without the "
+            "ppmd: -hN is PPMd variant H (7z's), -oN variant I, of order N with 192 MB; a bare stream, without the "
             "header that an archive has."
         )
     return found

@@ -29,39 +29,44 @@ def codec_options(settings: Settings) -> Options:
 
 def compress(name: str, settings: Settings, talk: Talk) -> None:
     """Compress `name`, to its own name with .arz unless the settings say otherwise. Raises ArzipError."""
-    with _opened(name, settings) as source:
-        path = _output_path(name, settings, archive_name)
-        from arzip import codec
+    from arzip import codec
 
-        start = time.monotonic()
-        with (
-            codec.announced(talk.compiling),
-            _output(source, path, settings, is_archive=True) as sink,
-            talk.progress(name, source.size_bytes, of_archive=False) as progress,
-        ):
-            summary = codec.compress(source.stream, sink, codec_options(settings), progress)
-        _finish(source, path, summary, time.monotonic() - start, settings, talk)
+    _transform(name, settings, talk, archive_name, codec.compress, of_archive=False)
 
 
 def decompress(name: str, settings: Settings, talk: Talk) -> None:
     """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
+    from arzip import codec
+
+    work = codec.salvage if settings.salvage else codec.decompress
+    summary = _transform(name, settings, talk, original_name, work, of_archive=True)
+    if settings.salvage:
+        talk.warn(name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing")
+
+
+def _transform(
+    name: str,
+    settings: Settings,
+    talk: Talk,
+    derive: Callable[[str, bool], str],
+    work: Callable[..., Summary],
+    *,
+    of_archive: bool,
+) -> Summary:
+    """Let `work` make the output of `name`, called what `derive` makes of it. Raises ArzipError."""
     with _opened(name, settings) as source:
-        path = _output_path(name, settings, original_name)
+        path = _output_path(name, settings, derive)
         from arzip import codec
 
         start = time.monotonic()
         with (
             codec.announced(talk.compiling),
-            _output(source, path, settings, is_archive=False) as sink,
-            talk.progress(name, source.size_bytes, of_archive=True) as progress,
+            _output(source, path, settings, is_archive=not of_archive) as sink,
+            talk.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):
-            if settings.salvage:
-                summary = codec.salvage(source.stream, sink, codec_options(settings))
-            else:
-                summary = codec.decompress(source.stream, sink, codec_options(settings), progress)
+            summary = work(source.stream, sink, codec_options(settings), progress)
         _finish(source, path, summary, time.monotonic() - start, settings, talk)
-    if settings.salvage:
-        talk.warn(name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing")
+    return summary
 
 
 def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:

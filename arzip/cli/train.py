@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from arzip.cli.args import Settings
 from arzip.cli.options import TALK
 from arzip.cli.talk import Talk, shown
 from arzip.errors import ArzipError, OutputError
+from arzip.files import write_whole
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 STOCK = "small"
@@ -86,25 +86,13 @@ def run(data: list[Path], path: Path, start: Path | None, minutes: float, thread
         talk.report(f"{time.monotonic() - began:6.0f} s  {line}")
 
     fitted = fit(own, start, path.stem, minutes, seed, tell)
-    write(path, fitted.data)
+    write_whole(path, fitted.data)
     digest = fitted.weights.digest.hex()
     talk.report(f"{shown(str(path))}: {len(fitted.data):,} bytes, digest {digest}; use it with -m {shown(str(path))}")
     talk.report(
         f"put it into {models.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
     )
     compare(own.judge, own.train, path, threads, talk)
-
-
-def write(path: Path, data: bytes) -> None:
-    """The file takes its name when it is complete. Raises OutputError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"can't be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, talk: Talk) -> None:

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from arzip.errors import ArzipError
+from arzip.files import write_whole
 
 
 def parse_orders(text: str) -> tuple[int, ...]:
@@ -28,7 +29,7 @@ def parse_orders(text: str) -> tuple[int, ...]:
 @click.option("-T", "--threads", default=1, help="Threads of torch's CPU operations.")
 @click.option("--compile", "fuse", is_flag=True, help="Fuse element-wise operations (needs a C++ compiler).")
 @click.option("--width", default=192, help="Width d of the residual stream.")
-@click.option("--blocks", default=2, help="Number of blocks.")
+@click.option("--blocks", default=2, help="Number of blocks; with --from, at least its own.")
 @click.option("--hidden", default=576, help="Width of the MLP.")
 @click.option("--orders", default="2,3,4,5,6", help="Byte orders of the n-gram tables.")
 @click.option("--ngram-width", default=20, help="Values a row of the n-gram tables.")
@@ -73,7 +74,7 @@ def main(
     try:
         sources = load_mix(list(data))
         config = NetworkConfig(width, blocks, hidden, parse_orders(orders), ngram_d=ngram_width)
-        net = import_weights(load_weights(start)) if start else FloatNetwork(config, seed)
+        net = import_weights(load_weights(start), blocks, seed) if start else FloatNetwork(config, seed)
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     if fuse:
@@ -103,9 +104,10 @@ def main(
     for kind in floating:
         gap = 100 * (exact[kind] / floating[kind] - 1)
         click.echo(f"{kind:12s} float {floating[kind]:.4f} exact {exact[kind]:.4f} bpb, gap {gap:+.2f}%")
-    part = output.with_suffix(".part")
-    part.write_bytes(data_bytes)
-    part.replace(output)
+    try:
+        write_whole(output, data_bytes)
+    except ArzipError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"{output}: {len(data_bytes):,} bytes, {net.config.core_parameters:,} parameters in the core")
 
 

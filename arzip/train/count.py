@@ -16,11 +16,11 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.compiled import njit
-from arzip.errors import ArzipError
 from arzip.memory import contexts, ngrams, primed
 from arzip.memory.spec import PARTIAL, STEP, Memory, Profile, create
-from arzip.network.weights import dump_weights, load_weights
-from arzip.train.data import Source, Windows, load_mix
+from arzip.network.weights import Weights
+from arzip.train.data import Source, Windows
+from arzip.train.revise import Tensors, on_model, revise
 
 WINDOW_BYTES = 1 << 13
 BUCKET = 4  # neighbours where a context may stand while it is counted
@@ -189,34 +189,18 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> Iterator[NDArray[
         yield windows.next()[0][0]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--model", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights file."
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not over the model.")
-@click.option("--megabytes", default=150.0, help="Text to count, in 10**6 bytes.")
+@on_model(150.0, 11, "Of the windows that are drawn.")
 @click.option("--rows", "row_bits", default=20, help="Rows of the table, log2; a row is 4 bytes.")
 @click.option("--bits", default=26, help="Contexts counted at a time, log2; one takes 57 bytes of memory.")
-@click.option("--seed", default=11)
 def main(
-    data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, row_bits: int, bits: int, seed: int
+    data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int, row_bits: int, bits: int
 ) -> None:
     """Count the n-grams of files, or folders of them, and put them into a model; prime the memory afterwards."""
-    try:
-        weights = load_weights(model)
-        sources = load_mix(list(data))
-    except (ArzipError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    rows = count_rows(draw(sources, int(megabytes * 1e6), seed), row_bits, bits)
-    tensors = weights.tensors | {primed.NGRAMS: rows}
-    metadata = weights.metadata | {"counted_bytes": str(int(megabytes * 1e6))}
-    data_bytes = dump_weights(weights.config, tensors, metadata)
-    target = output or model
-    part = target.with_suffix(".part")
-    part.write_bytes(data_bytes)
-    part.replace(target)
-    click.echo(f"{target}: {len(data_bytes):,} bytes, {int((rows[:, 1] > 0).sum()):,} n-grams")
+
+    def counted(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
+        return weights.tensors | {primed.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
+
+    click.echo(revise(data, model, output, megabytes, "counted_bytes", counted))
 
 
 if __name__ == "__main__":

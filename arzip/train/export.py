@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -54,9 +55,14 @@ def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
 
 
 @torch.no_grad()
-def import_weights(weights: Weights) -> FloatNetwork:
-    """A float network that starts where an exported model stopped."""
-    net = FloatNetwork(weights.config)
+def import_weights(weights: Weights, blocks: int = 0, seed: int = 0) -> FloatNetwork:
+    """A float network that starts where an exported model stopped.
+
+    blocks: with more than the model has, the new ones come on top and add nothing until they have learnt something.
+    """
+    net = FloatNetwork(replace(weights.config, blocks=max(blocks, weights.config.blocks)), seed)
+    for k in range(weights.config.blocks, net.config.blocks):
+        net.p[f"block{k}_state_out"].zero_()  # its MLP's output starts at zero in any case
     net.ngram = torch.from_numpy(weights.tensors["ngram"].astype(np.float32)) / 2**spec.EMBEDDING_BITS
     for name, shape in weights.config.shapes().items():
         if name != "ngram":

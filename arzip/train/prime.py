@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from arzip import coder
 from arzip.compiled import njit
-from arzip.errors import ArzipError
 from arzip.memory import predict as kernels
 from arzip.memory import primed
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import MAP_COUNT_BITS, NETWORK, Memory, Profile, create
 from arzip.memory.tables import P_ONE
 from arzip.network import cpu
-from arzip.network.weights import Weights, dump_weights, load_weights
-from arzip.train.data import Source, Windows, load_mix
+from arzip.network.weights import Weights
+from arzip.train.data import Source, Windows
+from arzip.train.revise import Tensors, on_model, revise
 
 SMALLEST, LARGEST = 1 << 12, 1 << 16  # bytes of a document
 AVERAGE = 24  # the newest document is averaged with no more than so many before it
@@ -190,33 +190,15 @@ def prime(weights: Weights, sources: list[Source], size_bytes: int, seed: int) -
     return tensors
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--model", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights file."
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not over the model.")
-@click.option("--megabytes", default=3.0, help="Documents to learn from, in 10**6 bytes.")
-@click.option("--seed", default=5)
+@on_model(3.0, 5, "Of the documents that are drawn.")
 def main(data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int) -> None:
     """Prime the memory of a model on files, or folders of them: adds or replaces its memory tensors."""
-    try:
-        weights = load_weights(model)
-        sources = load_mix(list(data))
-    except (ArzipError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    tensors = {
-        name: t for name, t in weights.tensors.items() if not name.startswith(primed.PREFIX) or name == primed.NGRAMS
-    }
-    tensors |= prime(weights, sources, int(megabytes * 1e6), seed)
-    metadata = weights.metadata | {"primed_on_bytes": str(int(megabytes * 1e6))}
-    data_bytes = dump_weights(weights.config, tensors, metadata)
-    target = output or model
-    part = target.with_suffix(".part")
-    part.write_bytes(data_bytes)
-    part.replace(target)
-    memory_bytes = sum(t.nbytes for name, t in tensors.items() if name.startswith(primed.PREFIX))
-    click.echo(f"{target}: {len(data_bytes):,} bytes, {memory_bytes:,} of them for the memory")
+
+    def with_memory(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
+        kept = {n: t for n, t in weights.tensors.items() if not n.startswith(primed.PREFIX) or n == primed.NGRAMS}
+        return kept | prime(weights, sources, size_bytes, seed)
+
+    click.echo(revise(data, model, output, megabytes, "primed_on_bytes", with_memory))
 
 
 if __name__ == "__main__":
