@@ -1,7 +1,6 @@
 """Bytes -> blocks -> archive, and back: `compress`, `decompress`, `salvage`, `evaluate`.
 
-Decides what each block is coded with; blocks are coded side by side on several threads. Must not know the
-file system, nor how probabilities are computed.
+Blocks are coded side by side on several threads. Must not know the file system, nor how one block is coded.
 """
 
 from __future__ import annotations
@@ -11,21 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from arzip import framing, levels, models, planning
+from arzip import framing, levels, models, payload
 from arzip.compiled import announced as announced  # for those who drive the codec
-from arzip.container import SALVAGE_HINT, Header, Method
-from arzip.engine import Engine, Plan, open_engine
-from arzip.errors import ArzipError, DamagedError, ModelError, UnsupportedError
+from arzip.container import Header
+from arzip.engine import Engine, open_engine
+from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.framing import Block, Event, Member, Sink
 from arzip.lanes import Cost
-from arzip.memory.profiles import PROFILES
 from arzip.parallel import Workers
+from arzip.payload import Coded
 from arzip.salvage import salvage as find_blocks
 
 Progress = Callable[[int, int], None]
-
-# which method a frame names when (network, memory) take part
-_METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
 
 
 @dataclass(frozen=True)
@@ -83,19 +79,16 @@ def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress
         writer = framing.Writer(sink, engine.digest)
         meter = _Meter(workers, progress)
 
-        def encode(raw: bytes) -> tuple[bytes, bytes, Plan]:
-            with workers.hold(1):
-                plan = planning.choose(engine, raw, level, workers.threads)
-            with workers.hold(engine.threads_for(plan)):
-                return raw, engine.encode(raw, plan, meter.tick, cost), plan
+        def encode(raw: bytes) -> Coded:
+            return payload.encode(engine, raw, level, workers, meter.tick, cost)
 
-        for raw, payload, plan in workers.map(encode, _read_blocks(source, level.block_bytes)):
-            raw_bytes += len(raw)
+        for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
+            raw_bytes += len(block.raw)
             blocks += 1
-            if len(payload) < len(raw):
-                writer.write_coded(raw, payload, _METHODS[plan.parts], plan.lanes, plan.profile or 0)
+            if len(block.payload) < len(block.raw):
+                writer.write_coded(*block)
             else:
-                writer.write_stored(raw)
+                writer.write_stored(block.raw)
             meter.archive_bytes = writer.bytes_written
         writer.finish()
     return Summary(raw_bytes, writer.bytes_written, blocks)
@@ -114,7 +107,9 @@ def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progres
 
         def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
             event, digest = item
-            return event, _decode(event, digest, engines, meter) if isinstance(event, Block) else b""
+            if not isinstance(event, Block):
+                return event, b""
+            return event, payload.decode(event, digest, engines.with_digest, workers, meter.tick)
 
         for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
             verifier.check(event, raw)
@@ -145,7 +140,7 @@ def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress |
                 digest = event.digest
                 continue
             try:
-                raw = _decode(event, digest, engines, meter)
+                raw = payload.decode(event, digest, engines.with_digest, workers, meter.tick)
                 framing.Verifier().check(event, raw)
             except DamagedError:
                 continue
@@ -158,23 +153,6 @@ def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress |
     if not blocks:
         raise fault
     return Summary(raw_bytes, len(data), blocks)
-
-
-def _decode(block: Block, digest: bytes, engines: _Engines, meter: _Meter) -> bytes:
-    """The raw bytes of a block, not yet checked."""
-    frame = block.frame
-    if frame.method is Method.STORED:
-        meter.tick(frame.raw_bytes)
-        return block.payload
-    network, memory = next(parts for parts, method in _METHODS.items() if method is frame.method)
-    if frame.profile >= (len(PROFILES) if memory else 1):
-        raise UnsupportedError(f"block {block.number} needs profile {frame.profile}: get a newer arzip")
-    if not digest or frame.lanes > frame.raw_bytes:
-        raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.profile if memory else None)
-    engine = engines.with_digest(digest)
-    with engines.workers.hold(engine.threads_for(plan)):
-        return engine.decode(block.payload, frame.raw_bytes, plan, meter.tick)
 
 
 def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:

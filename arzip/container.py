@@ -139,12 +139,13 @@ FRAME_MAX_BYTES = 3 * VARINT_MAX_BYTES + 1 + _FRAME_CHECKS.size
 
 
 class Method(IntEnum):
-    """How the payload of a block is coded. 0 is no method: it begins an end record. 5 to 7 are free."""
+    """How the payload of a block is coded. 0 is no method: it begins an end record. 6 and 7 are free."""
 
     STORED = 1
     NETWORK = 2
     MEMORY = 3
     MIXED = 4
+    REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Frame:
         size = at + _FRAME_CHECKS.size
         if check != crc16(data[: size - 2]) or method == 0:
             raise DamagedError(f"block {block} is damaged: its frame doesn't match its check; {SALVAGE_HINT}", block)
-        if method > Method.MIXED:
+        if method > max(Method):
             raise UnsupportedError(
                 f"block {block} needs method {method}, which this arzip doesn't have; get a newer one"
             )

@@ -18,7 +18,7 @@ class Level:
     block_bytes: its size. least_gain: the share of bits that the network must save in a probe to take part.
     lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
     in one lane, since lanes buy nothing there and cost much on records and logs; and with the network where a
-    block is too short for lanes. sample_bytes: of each of the probe's samples.
+    block is too short for lanes. sample_bytes: of each of the probe's samples. model: whose weights.
     """
 
     block_bytes: int
@@ -35,7 +35,7 @@ LEVELS = (
     Level(8 << 20, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
-    Level(16 << 20, 0.155, 12, FAST, MIDDLE),
+    Level(16 << 20, 0.04, 24, MIDDLE, FULL),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, FULL, FULL, 8192),

@@ -28,7 +28,7 @@ from arzip.errors import ArzipError
 from arzip.framing import Block
 
 # What a header or a frame may begin with: the first byte of the magic, or a head whose low bits are a method.
-_STARTS = (byte for byte in range(256) if byte == MAGIC[0] or 1 <= byte & 7 <= Method.MIXED)
+_STARTS = (byte for byte in range(256) if byte == MAGIC[0] or 1 <= byte & 7 <= max(Method))
 _START = re.compile(b"[%s]" % b"".join(b"\\x%02x" % byte for byte in _STARTS))
 
 

@@ -67,7 +67,7 @@ def decompress(source: BinaryIO, sink: BinaryIO, options: Options, progress: Pro
     return Summary(len(raw), len(archive), 1)
 
 
-def salvage(source: BinaryIO, sink: BinaryIO, options: Options) -> Summary:
+def salvage(source: BinaryIO, sink: BinaryIO, options: Options, progress: Progress = None) -> Summary:
     sink.write(b"what is whole")
     return Summary(13, len(source.read()), 1)
 

@@ -56,6 +56,7 @@ GOOD = {
     "long-text-6": (text(70000), 6),
     "long-text-7": (text(70000), 7),
     "long-text-8": (text(70000), 8),
+    "repeats-6": (2 * text(70000), 6),
 }
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from arzip import block as blocks
-from arzip import coder, lanes, models
+from arzip import coder, lanes, levels, models
 from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.memory.spec import create
@@ -286,20 +286,20 @@ def test_stream_costs_what_the_weights_say() -> None:
 # ------------------------------------------------------------------------------------------------------ the float twin
 
 
-def shipped() -> Weights:
+def shipped(name: str) -> Weights:
     try:
-        return load_weights(models.find("small"))
+        return load_weights(models.find(name))
     except ModelMissingError:
-        pytest.skip("models/small.safetensors is not at hand")
+        pytest.skip(f"models/{name}.safetensors is not at hand")
 
 
-@pytest.mark.parametrize("name", ["shipped", "tiny"])
+@pytest.mark.parametrize("name", ["tiny", *sorted({level.model for level in levels.LEVELS})])
 def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> None:
     torch = pytest.importorskip("torch")
     from arzip.train.export import import_weights
     from arzip.train.loop import evaluate
 
-    weights = shipped() if name == "shipped" else tiny.weights(tiny.lively())
+    weights = tiny.weights(tiny.lively()) if name == "tiny" else shipped(name)
     text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
     bits = engine(weights).cost_bits(text.tobytes(), Plan(8, True, None))
     twin = import_weights(weights)

@@ -12,12 +12,13 @@ from arzip.cli.args import Settings
 from arzip.cli.options import TALK
 from arzip.cli.talk import Talk
 
+MODEL = levels.LEVELS[-1].model
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TAME = bytes(b if (b >= 32 and b != 127) or b in b"\n\t" else ord(".") for b in range(256))
 
 
 @click.command(context_settings=CONTEXT)
-@click.option("-m", "--model", default=levels.LEVELS[-1].model, metavar="NAME|PATH", help="Which model. [small]")
+@click.option("-m", "--model", default=MODEL, metavar="NAME|PATH", help=f"Which model. [{MODEL}]")
 @click.option("--prompt", metavar="TEXT", help="What to go on from; '-': the standard input.")
 @click.option("--bytes", "size_bytes", type=click.IntRange(min=0), default=400, metavar="N", help="How many. [400]")
 @click.option("--greedy", is_flag=True, help="Always the likeliest byte.")

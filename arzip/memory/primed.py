@@ -109,6 +109,11 @@ def known_ngrams(tensors: Tensors) -> NDArray[np.uint8]:
     return tensors.get(NGRAMS, ngrams.NO_ROWS)
 
 
+def without(tensors: Tensors) -> Tensors:
+    """All of a weights file but what the memory was primed with: the counted n-grams stay."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(PREFIX) or name == NGRAMS}
+
+
 def check_tensors(tensors: Tensors) -> None:
     """Raises ValueError unless the tensors of each profile and mode are absent, or complete and within bounds.
 

@@ -6,7 +6,7 @@ from arzip.memory.spec import Profile
 
 FAST = Profile(contexts=(2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(0,), finals=(0,))
 MIDDLE = Profile(
-    contexts=(0, 1, 2, 3, 4, 6, 10, 11, 20, 27, 30, 40, 44, 46),
+    contexts=(2, 3, 4, 10, 11, 20, 27, 30, 40, 44, 46),  # with the rest 32 inputs: two vectors of the mixer
     direct=(1,),
     matches=(6, 20),
     selectors=(0, 1, 5),

@@ -50,19 +50,21 @@ def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metada
     return save(contiguous, {METADATA_KEY: head})
 
 
-def load_weights(path: Path) -> Weights:
-    """Read and check a weights file. Raises ModelError when it is none, or damaged."""
+def load_weights(path: Path, *, primed_too: bool = True) -> Weights:
+    """Read and check a weights file; its primed memory is left out on request. Raises ModelError on any other file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
-    return parse_weights(data, str(path))
+    return parse_weights(data, str(path), primed_too=primed_too)
 
 
-def parse_weights(data: bytes, name: str) -> Weights:
+def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights:
     """The inverse of `dump_weights`; `name` is for messages. Raises ModelError."""
     try:
         tensors = load(data)
+        if not primed_too:
+            tensors = primed.without(tensors)
         header = int.from_bytes(data[:8], "little")
         head = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][METADATA_KEY])
         config = NetworkConfig.loads(json.dumps(head["network"]))

@@ -198,7 +198,7 @@ def main(
     """Count the n-grams of files, or folders of them, and put them into a model; prime the memory afterwards."""
 
     def counted(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
-        return weights.tensors | {primed.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
+        return {primed.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
 
     click.echo(revise(data, model, output, megabytes, "counted_bytes", counted))
 

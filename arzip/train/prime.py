@@ -195,8 +195,7 @@ def main(data: tuple[Path, ...], model: Path, output: Path | None, megabytes: fl
     """Prime the memory of a model on files, or folders of them: adds or replaces its memory tensors."""
 
     def with_memory(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
-        kept = {n: t for n, t in weights.tensors.items() if not n.startswith(primed.PREFIX) or n == primed.NGRAMS}
-        return kept | prime(weights, sources, size_bytes, seed)
+        return prime(weights, sources, size_bytes, seed)
 
     click.echo(revise(data, model, output, megabytes, "primed_on_bytes", with_memory))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from arzip.network.weights import Weights, dump_weights, load_weights
 from arzip.train.data import Source, load_mix
 
 EXISTING = click.Path(exists=True, path_type=Path)
-Tensors = Mapping[str, NDArray[Any]]
+Tensors = dict[str, NDArray[Any]]
 
 
 def on_model(megabytes: float, seed: int, help_seed: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -43,15 +43,16 @@ def revise(
     metadata_key: str,
     tensors_of: Callable[[Weights, list[Source], int], Tensors],
 ) -> str:
-    """Write the model with the tensors that tensors_of(weights, sources, size_bytes) makes of it; what to print of it.
+    """Write the model with the tensors that tensors_of(weights, sources, size_bytes) adds; returns what to print of it.
 
+    It loses its primed memory, which was made for other n-grams, or other profiles.
     metadata_key: says in the file how many bytes they come from. Raises click.ClickException.
     """
     size_bytes, target = int(megabytes * 1e6), output or model
     try:
-        weights = load_weights(model)
-        tensors = tensors_of(weights, load_mix(list(data)), size_bytes)
-        whole = dump_weights(weights.config, dict(tensors), weights.metadata | {metadata_key: str(size_bytes)})
+        weights = load_weights(model, primed_too=False)
+        tensors = weights.tensors | tensors_of(weights, load_mix(list(data)), size_bytes)
+        whole = dump_weights(weights.config, tensors, weights.metadata | {metadata_key: str(size_bytes)})
         write_whole(target, whole)
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,0 +1,84 @@
+"""One block: raw bytes -> payload and what its frame says of it, and back. Plans, takes repeats out, asks the engine.
+
+Must not know streams of blocks, nor how probabilities are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from arzip import levels, planning, repeats
+from arzip.container import SALVAGE_HINT, Method
+from arzip.engine import Engine, Plan
+from arzip.errors import DamagedError, UnsupportedError
+from arzip.framing import Block
+from arzip.lanes import Cost, Tick
+from arzip.levels import Level
+from arzip.memory.profiles import PROFILES
+from arzip.parallel import Workers
+from arzip.repeats import Copy
+
+# which method a frame names when (network, memory) take part
+_METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
+_PARTS = {method: parts for parts, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+
+
+class Coded(NamedTuple):
+    """A block and what it became; the fields are those of the frame."""
+
+    raw: bytes
+    payload: bytes
+    method: Method
+    lanes: int
+    profile: int
+
+
+def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tick, cost: Cost | None) -> Coded:
+    """Code a block of at least one byte as the level would have it. tick, cost: as Engine.encode's."""
+    with workers.hold(1):
+        copies = repeats.find(raw) if levels.lanes_for(len(raw), level.lanes) > 1 else []
+        rest = repeats.take_out(raw, copies)
+        plan = planning.choose(engine, rest, level, workers.threads)
+        if plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]:
+            rest, copies = raw, []  # one lane sees whatever it repeats
+    with workers.hold(engine.threads_for(plan)):
+        payload = engine.encode(rest, plan, tick, cost)
+    tick(len(raw) - len(rest))
+    method = Method.REPEATS if copies else _METHODS[plan.parts]
+    return Coded(raw, repeats.pack(copies) * bool(copies) + payload, method, plan.lanes, plan.profile or 0)
+
+
+def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:
+    """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
+
+    Raises UnsupportedError, DamagedError, and what open_ raises.
+    """
+    frame = block.frame
+    if frame.method is Method.STORED:
+        tick(frame.raw_bytes)
+        return block.payload
+    network, memory = _PARTS[frame.method]
+    if frame.profile >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.profile}: get a newer arzip")
+    copies, start = _copies(block)
+    rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
+    if not digest or frame.lanes > rest_bytes:
+        raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
+    plan = Plan(frame.lanes, network, frame.profile if memory else None)
+    engine = open_(digest)
+    with workers.hold(engine.threads_for(plan)):
+        rest = engine.decode(block.payload[start:], rest_bytes, plan, tick)
+    tick(frame.raw_bytes - rest_bytes)
+    return repeats.put_back(rest, copies)
+
+
+def _copies(block: Block) -> tuple[list[Copy], int]:
+    """What was taken out of the block, and where the rest's stream begins."""
+    if block.frame.method is not Method.REPEATS:
+        return [], 0
+    try:
+        return repeats.parse(block.payload, block.frame.raw_bytes)
+    except ValueError as error:
+        message = f"block {block.number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, block.number) from error

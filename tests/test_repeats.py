@@ -1,0 +1,112 @@
+"""Long repeats: what is taken out is found again, and lists that don't fit are refused."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import check_roundtrip, decompress, words
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arzip import framing, levels, repeats
+from arzip.codec import Options
+from arzip.container import Header, Method
+from arzip.errors import ArzipError, DamagedError
+from arzip.levels import Level
+from arzip.repeats import LEAST_BYTES, Copy
+
+NOISE = random.Random(5).randbytes(40_000)
+
+
+def check(raw: bytes) -> list[Copy]:
+    """The copies that were found, which go in and out of their list and of the block."""
+    copies = repeats.find(raw)
+    rest = repeats.take_out(raw, copies)
+    assert repeats.put_back(rest, copies) == raw
+    data = repeats.pack(copies)
+    assert repeats.parse(data + b"stream", len(raw)) == (copies, len(data))
+    assert len(rest) == len(raw) - sum(copy.size for copy in copies)
+    return copies
+
+
+def test_a_repeat_is_found_to_the_byte() -> None:
+    [copy] = check(NOISE[:9000] + NOISE[1234:5678] + NOISE[20_000:20_100])
+    assert copy == Copy(9000, 5678 - 1234, 9000 - 1234)
+
+
+def test_copies_of_copies_are_taken_from_the_first() -> None:
+    copies = check(NOISE[:3000] * 4)
+    assert repeats.take_out(NOISE[:3000] * 4, copies) == NOISE[:3000]
+
+
+@pytest.mark.parametrize("raw", [b"", b"a", bytes(5), NOISE, words(100_000), NOISE[:LEAST_BYTES] + NOISE[:400]])
+def test_what_hardly_repeats_is_left_alone(raw: bytes) -> None:
+    assert check(raw) == []
+
+
+def test_runs_fold_up() -> None:
+    assert len(repeats.take_out(bytes(1 << 20), check(bytes(1 << 20)))) <= 2 * LEAST_BYTES
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 4000)), max_size=12), st.integers(0, 255))
+def test_any_pieces_come_back(pieces: list[tuple[int, int]], value: int) -> None:
+    check(b"".join(NOISE[at : at + size] + bytes([value]) * (size % 7) for at, size in pieces))
+
+
+@pytest.mark.parametrize(
+    "copies",
+    [
+        [Copy(10, 0, 5)],  # nothing
+        [Copy(10, 6, 5)],  # overlaps itself
+        [Copy(10, 5, 11)],  # from before the block
+        [Copy(90, 20, 30)],  # beyond its end
+        [Copy(50, 20, 50), Copy(25, 20, 20)],
+    ],
+)
+def test_list_that_does_not_fit_is_refused(copies: list[Copy]) -> None:
+    with pytest.raises(ValueError, match="fit"):
+        repeats.parse(repeats.pack(copies), 100)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x05", b"\x01\x80", b"\xff\xff\xff\xff\xff"])
+def test_list_that_ends_early_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        repeats.parse(data, 100)
+
+
+TWICE = words(30_000) + NOISE[:300] + words(30_000)
+
+
+@pytest.fixture
+def archive(options: Options, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """One of a text that stands twice in a block of several lanes."""
+    monkeypatch.setattr(levels, "LEVELS", (Level(1 << 20, levels.ALWAYS, 7, levels.FAST, levels.FAST),) * 9)
+    monkeypatch.setattr(levels, "LANE_BYTES", 4000)
+    archive = check_roundtrip(TWICE, options)
+    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    assert (block.frame.method, block.frame.lanes) == (Method.REPEATS, 7)
+    return archive
+
+
+def test_archive_pays_for_a_repeat_once(archive: bytes, options: Options) -> None:
+    assert len(archive) < len(check_roundtrip(words(30_000) + NOISE[:300], options)) + 20
+
+
+def test_flipped_bytes_never_pass(archive: bytes, options: Options) -> None:
+    places = [*range(40), *np.random.default_rng(0).integers(40, len(archive) - 1, 5)]
+    for at in places:
+        with pytest.raises(ArzipError):
+            decompress(archive[:at] + bytes([archive[at] ^ 0x21]) + archive[at + 1 :], options)
+
+
+def test_frame_with_more_lanes_than_the_rest_has_bytes_is_damaged(archive: bytes, options: Options) -> None:
+    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    size = Header.parse(archive)[1]
+    frame = replace(block.frame, lanes=60_000)
+    with pytest.raises(DamagedError, match="doesn't fit"):
+        decompress(archive[:size] + frame.pack() + block.payload, options)
