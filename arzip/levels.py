@@ -35,7 +35,7 @@ LEVELS = (
     Level(8 << 20, NEVER, 1, FAST, FAST),
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
-    Level(16 << 20, 0.04, 24, MIDDLE, FULL),
+    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano"),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, FULL, FULL, 8192),

@@ -10,6 +10,7 @@ MIDDLE = Profile(
     direct=(1,),
     matches=(6, 20),
     selectors=(0, 1, 5),
+    finals=(0, 1),
 )
 FULL = Profile(
     contexts=(
