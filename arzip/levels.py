@@ -39,7 +39,7 @@ LEVELS = (
     Level(32 << 20, 0.06, 24, MIDDLE, FULL),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, FULL, FULL, 8192),
-    Level(64 << 20, USELESS, 1, FULL, FULL, 8192),
+    Level(64 << 20, USELESS, 1, FULL, FULL, 8192, "base"),
 )
 
 
