@@ -7,6 +7,7 @@ from dataclasses import dataclass
 DEFAULT = 6
 FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
+LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
 
@@ -19,6 +20,7 @@ class Level:
     lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
     in one lane, since lanes buy nothing there and cost much on records and logs; and with the network where a
     block is too short for lanes. sample_bytes: of each of the probe's samples. model: whose weights.
+    large: the level whose lanes and memory are taken for blocks above LARGE_BYTES; 0: its own.
     """
 
     block_bytes: int
@@ -28,6 +30,7 @@ class Level:
     alone: int
     sample_bytes: int = 2048
     model: str = "small"
+    large: int = 0
 
 
 LEVELS = (
@@ -36,7 +39,7 @@ LEVELS = (
     Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL),
     Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano"),
-    Level(32 << 20, 0.06, 24, MIDDLE, FULL),
+    Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, FULL, FULL, 8192),
     Level(64 << 20, USELESS, 1, FULL, FULL, 8192, "base"),
@@ -49,6 +52,8 @@ def level(number: int) -> Level:
     return LEVELS[number - 1]
 
 
-def lanes_for(size_bytes: int, most: int) -> int:
-    """Number of lanes of a block: as many as the level allows, but none shorter than LANE_BYTES."""
-    return max(1, min(most, size_bytes // LANE_BYTES))
+def together(size_bytes: int, choices: Level) -> tuple[int, int]:
+    """Lanes and memory of a block beside the network: as many lanes as the level allows, none below LANE_BYTES."""
+    if choices.large and size_bytes > LARGE_BYTES:
+        choices = level(choices.large)
+    return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.memory

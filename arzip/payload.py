@@ -37,7 +37,7 @@ class Coded(NamedTuple):
 def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tick, cost: Cost | None) -> Coded:
     """Code a block of at least one byte as the level would have it. tick, cost: as Engine.encode's."""
     with workers.hold(1):
-        copies = repeats.find(raw) if levels.lanes_for(len(raw), level.lanes) > 1 else []
+        copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
         rest = repeats.take_out(raw, copies)
         plan = planning.choose(engine, rest, level, workers.threads)
         if plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]:

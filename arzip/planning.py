@@ -18,7 +18,8 @@ SHORT_LANE_BYTES = 512
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
     alone = Plan(1, False, level.alone)
-    together = Plan(levels.lanes_for(len(raw), level.lanes), True, level.memory)
+    lanes, memory = levels.together(len(raw), level)
+    together = Plan(lanes, True, memory)
     least = level.least_gain
     if least >= levels.NEVER:
         return alone
