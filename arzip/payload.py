@@ -45,8 +45,10 @@ def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tic
     with workers.hold(engine.threads_for(plan)):
         payload = engine.encode(rest, plan, tick, cost)
     tick(len(raw) - len(rest))
-    method = Method.REPEATS if copies else _METHODS[plan.parts]
-    return Coded(raw, repeats.pack(copies) * bool(copies) + payload, method, plan.lanes, plan.profile or 0)
+    method = _METHODS[plan.parts]
+    if copies:
+        method, payload = Method.REPEATS, repeats.pack(copies) + payload
+    return Coded(raw, payload, method, plan.lanes, plan.profile or 0)
 
 
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:

@@ -29,17 +29,19 @@ def codec_options(settings: Settings) -> Options:
 
 def compress(name: str, settings: Settings, talk: Talk) -> None:
     """Compress `name`, to its own name with .arz unless the settings say otherwise. Raises ArzipError."""
-    from arzip import codec
-
-    _transform(name, settings, talk, archive_name, codec.compress, of_archive=False)
+    _transform(name, settings, talk, archive_name, lambda codec: codec.compress, of_archive=False)
 
 
 def decompress(name: str, settings: Settings, talk: Talk) -> None:
     """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
-    from arzip import codec
-
-    work = codec.salvage if settings.salvage else codec.decompress
-    summary = _transform(name, settings, talk, original_name, work, of_archive=True)
+    summary = _transform(
+        name,
+        settings,
+        talk,
+        original_name,
+        lambda codec: codec.salvage if settings.salvage else codec.decompress,
+        of_archive=True,
+    )
     if settings.salvage:
         talk.warn(name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing")
 
@@ -49,14 +51,14 @@ def _transform(
     settings: Settings,
     talk: Talk,
     derive: Callable[[str, bool], str],
-    work: Callable[..., Summary],
+    verb: Callable[[Any], Callable[..., Summary]],
     *,
     of_archive: bool,
 ) -> Summary:
-    """Let `work` make the output of `name`, called what `derive` makes of it. Raises ArzipError."""
+    """Let a verb of the codec make the output of `name`, called what `derive` makes of it. Raises ArzipError."""
     with _opened(name, settings) as source:
         path = _output_path(name, settings, derive)
-        from arzip import codec
+        from arzip import codec  # when the input is there: an error needn't wait for it
 
         start = time.monotonic()
         with (
@@ -64,7 +66,7 @@ def _transform(
             _output(source, path, settings, is_archive=not of_archive) as sink,
             talk.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):
-            summary = work(source.stream, sink, codec_options(settings), progress)
+            summary = verb(codec)(source.stream, sink, codec_options(settings), progress)
         _finish(source, path, summary, time.monotonic() - start, settings, talk)
     return summary
 
