@@ -5,7 +5,7 @@ VENV ?= .venv
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors' -o -name '*.json')
+SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro

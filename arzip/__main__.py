@@ -1,10 +1,19 @@
-"""`python -m arzip`: the same as the command."""
+"""The command `arzip`, and `python -m arzip`."""
 
 from __future__ import annotations
 
-import sys
-
+from arzip import process
 from arzip.cli import main
 
+
+def run() -> None:
+    """Run the command line of this process and end it."""
+    try:
+        code = main()
+    except SystemExit as stop:  # a signal
+        code = stop.code if isinstance(stop.code, int) else 1
+    process.leave(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

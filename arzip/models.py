@@ -6,11 +6,13 @@ Standard library only: `list` and `models` must not wait for numpy. Must not kno
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import json
 import math
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from arzip.errors import ModelError, ModelMissingError
 from arzip.places import user_data
 
 SUFFIX = ".safetensors"
+PACKED = SUFFIX + ".gz"
 DIGEST_BYTES = 4  # as in the archive header
 HEADER_LIMIT_BYTES = 1 << 24
 _HEADER_LENGTH = struct.Struct("<Q")
@@ -49,24 +52,29 @@ def folders() -> list[Path]:
     return [*named, user_folder(), package / "models", package.parent / "models"]
 
 
+def name_of(path: Path) -> str:
+    """What a weights file is called: its file name without the suffixes."""
+    return path.name.removesuffix(".gz").removesuffix(SUFFIX)
+
+
 def paths() -> Iterator[Path]:
     """Every weights file at hand; of two with one name, the one that the name stands for comes first."""
     for folder in folders():
-        yield from [folder] if folder.is_file() else sorted(folder.glob("*" + SUFFIX))
+        yield from [folder] if folder.is_file() else sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
 
 
 def find(name_or_path: str) -> Path:
     """The weights file of this name, or at this path. Raises ModelMissingError naming those there are."""
     path = Path(name_or_path)
-    if path.suffix == SUFFIX or len(path.parts) > 1:
+    if path.name.endswith((SUFFIX, PACKED)) or len(path.parts) > 1:
         if path.is_file():
             return path
         raise ModelMissingError(f"{path}: no such model file")
     names = []
     for path in paths():
-        if path.stem == name_or_path:
+        if name_of(path) == name_or_path:
             return path
-        names.append(path.stem)
+        names.append(name_of(path))
     raise ModelMissingError(f"no model is called {name_or_path!r}; at hand: {', '.join(names) or 'none'}")
 
 
@@ -103,18 +111,20 @@ def read_info(path: Path) -> ModelInfo:
     """Read a weights file's header. Raises ModelError when it is no safetensors file."""
     try:
         size = path.stat().st_size
-        with open(path, "rb") as file:
+        with gzip.open(path) if path.name.endswith(PACKED) else open(path, "rb") as file:
             (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-            if length > min(size, HEADER_LIMIT_BYTES):
-                raise ValueError("its header is longer than the file")
+            if length > HEADER_LIMIT_BYTES:
+                raise ValueError("its header is too long")
             header = json.loads(file.read(length))
         metadata = json.loads(header.pop("__metadata__")["arzip"])["about"]
         parameters = sum(math.prod(entry["shape"]) for entry in header.values())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ModelError(f"{path}: a damaged model file ({error})") from error
     except OSError as error:
         raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: not an arzip model, or a damaged one ({error})") from error
-    return ModelInfo(path.stem, path, file_digest(path).hex(), parameters, size, metadata)
+    return ModelInfo(name_of(path), path, file_digest(path).hex(), parameters, size, metadata)
 
 
 def find_models() -> list[ModelInfo]:

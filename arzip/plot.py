@@ -66,3 +66,18 @@ def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
     kinds.set(ylabel="share of the bits, %")
     kinds.set_xticks(range(len(names)), names)
     write_whole(path, png(figure, 120))
+
+
+def plot_cores(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write a PNG: what cores of a network reach, alone and mixed with a memory, against their products a byte."""
+    figure = new_figure((11, 4.5))
+    for axes, key, title in zip(
+        figure.subplots(1, 2), ("alone_bpb", "mixed_bpb"), ("network alone", "mixed with the memory"), strict=True
+    ):
+        axes.plot([row["products"] / 1e6 for row in rows], [row[key] for row in rows], "o")
+        for row in rows:
+            place = (row["products"] / 1e6, row[key])
+            axes.annotate(row["core"], place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+        axes.set(xlabel="products a byte, millions", ylabel="held-out bits per byte", title=title, xlim=(0, None))
+        axes.margins(x=0.25, y=0.1)
+    write_whole(path, png(figure, 120))

@@ -285,6 +285,12 @@ class Reference:
             chances.append(self.refine(lane))
         return chances
 
+    @staticmethod
+    def haste(lane: Lane) -> int:
+        if binary := sum(k >= 6 for k in lane.classes):
+            return 24 if binary < 3 else 32
+        return {6: 8, 5: 16}.get(sum(k in (1, 4) for k in lane.classes), 20)
+
     def update(self, first: int, end: int, bits: list[int], step: int) -> None:
         rate = self.rates[0] + (self.rates[1] * 2048 // (2048 + step * self.rates[3]) if self.rates[1] else 0)
         touched: dict[int, int] = {}
@@ -302,8 +308,9 @@ class Reference:
                 if slot:
                     at, seen = slot + self.node(lane), lane.consulted[c][0] - 256 * c
                     histories[at] = max(histories.get(at, 0), self.history[seen][y])
+            haste = self.haste(lane)
             for row, logit in zip(lane.chosen, lane.mixed, strict=True):
-                e = ((y << 22) - self.squash[logit + 3200]) * rate >> 18
+                e = ((y << 22) - self.squash[logit + 3200]) * (rate * haste >> 4) >> 18
                 self.weights[row] = [
                     w + (x * e + 2048 >> 12) for w, x in zip(self.weights[row], lane.inputs, strict=True)
                 ]

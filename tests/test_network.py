@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import random
@@ -26,7 +27,7 @@ from arzip.errors import ModelError, ModelMissingError
 from arzip.memory.spec import create
 from arzip.network import context, cpu, gemm
 from arzip.network.spec import NetworkConfig
-from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, parse_weights
+from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
 
 needs_vnni = pytest.mark.skipif(
     not gemm.HAS_VNNI, reason="this processor has no AVX-512 VNNI: only gemm_plain runs here"
@@ -357,6 +358,29 @@ def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file
     assert load_weights(path).digest == models.file_digest(path) == digest
     info = models.read_info(path)
     assert (info.name, info.digest, info.file_bytes) == ("tiny", digest.hex(), len(file_bytes))
+
+
+def test_packed_weights_file_is_the_same_model_under_a_digest_of_its_own(tmp_path: Path, file_bytes: bytes) -> None:
+    path = tmp_path / "tiny.safetensors.gz"
+    path.write_bytes(pack(file_bytes))
+    assert gzip.decompress(path.read_bytes()) == file_bytes
+    weights, info = load_weights(path), models.read_info(path)
+    assert weights.digest == models.file_digest(path) == sha256(path.read_bytes()).digest()[:4]
+    assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
+    assert (info.name, info.digest, info.file_bytes) == ("tiny", weights.digest.hex(), path.stat().st_size)
+    assert models.find(str(path)) == path
+
+
+@pytest.mark.parametrize("size", [2, 10, 100, 1000, -1])
+def test_damaged_packed_weights_file_is_refused(tmp_path: Path, file_bytes: bytes, size: int) -> None:
+    packed = pack(file_bytes)
+    refuse(packed[:size])
+    refuse(packed[:size] + bytes([packed[size] ^ 255]) + packed[size + 1 :] if size > 0 else packed + b"more")
+    path = tmp_path / "tiny.safetensors.gz"
+    for head in (packed[: abs(size) % 100], b"\x1f\x8bnonsense"):
+        path.write_bytes(head)
+        with pytest.raises(ModelError):
+            models.read_info(path)
 
 
 def test_configuration_roundtrips() -> None:

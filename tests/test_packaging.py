@@ -22,7 +22,7 @@ def test_every_module_is_installed() -> None:
 
 
 def test_every_weights_file_is_found() -> None:
-    assert {path.name for path in (CHECKOUT / "models").glob("*.safetensors")} <= {path.name for path in paths()}
+    assert {path.name for path in (CHECKOUT / "models").glob("*.safetensors*")} <= {path.name for path in paths()}
 
 
 def test_metadata_has_the_version() -> None:

@@ -11,7 +11,7 @@ from numba import uint64
 
 from arzip.compiled import njit
 from arzip.memory import mixer
-from arzip.memory.spec import BIT, MAP_COUNT_BITS, PARTIAL, STEP
+from arzip.memory.spec import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
 from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
@@ -26,6 +26,24 @@ def pace(memory):  # type: ignore[no-untyped-def]
     if extra:
         rate += extra * 2048 // (2048 + memory.clock[STEP] * memory.rates[3])
     memory.clock[RATE] = rate
+
+
+@njit(forceinline=True, _nrt=False)
+def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
+    """Set a lane's share, in 1 / 16, of the mixers' learning rate: by the classes of its last 6 bytes (contexts.py)."""
+    classes = memory.lane[lane, CLASSES]
+    letters, binary = 0, 0
+    for _ in range(6):
+        kind = classes & 7
+        letters += 1 if kind == 1 or kind == 4 else 0
+        binary += 1 if kind >= 6 else 0
+        classes >>= 3
+    haste = 20
+    if binary:
+        haste = 24 if binary <= 2 else 32  # what such data is like changes fast
+    elif letters >= 5:
+        haste = 8 if letters == 6 else 16  # prose stays what it is
+    memory.lane[lane, HASTE] = haste
 
 
 @njit(forceinline=True, _nrt=False)
@@ -50,12 +68,12 @@ def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
     entries = memory.limits.size
     sets = memory.selectors.size
     bit = memory.clock[BIT]
-    rate = memory.clock[RATE]
     alone = end - first == 1
     for lane in range(uint64(first), uint64(end)):
         y = bits[lane]
         target = y * (P_ONE - 1)
         partial = memory.lane[lane, PARTIAL]
+        rate = memory.clock[RATE] * memory.lane[lane, HASTE] >> 4
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
         for c in range(contexts):
             teach(memory, lane, c, target, alone)

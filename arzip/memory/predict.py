@@ -92,6 +92,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
     memory.clock[BIT] = 0
     for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = 1
+        learn.judge_haste(memory, lane)
         contexts.hash_contexts(memory, lane)
         for d in range(memory.orders.size):
             order = memory.orders[d]

@@ -27,7 +27,7 @@ LONG_MATCH = 16  # models of matches as long as this remember every n-th place o
 HISTORY_START = 8  # count that a map entry of a bit history starts with
 
 # Fields of a lane, int64.
-PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES = range(11)
+PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES, HASTE = range(12)
 LANE_FIELDS = 16
 POINTER, LENGTH, RECORD, EXPECTED = range(4)
 MATCH_FIELDS = 4
@@ -60,7 +60,7 @@ class Profile:
     apm_limit: int = 255
     direct_bits: int = 22
     match_bits: int = 22
-    final_rate: int = 1500
+    final_rate: int = 300
     start: int = 24
     primed_extra: int = 240
 
@@ -134,15 +134,17 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
     final_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
     finals = [FINAL_CONTEXTS[k] for k in profile.finals]
     bases = final_base + np.cumsum([0, *(n * APM_STEPS for n in finals)])[:-1]
-    maps = np.full(final_base + sum(finals) * APM_STEPS, ENTRY_START, np.int64)
+    maps = np.empty(final_base + sum(finals) * APM_STEPS, np.int64)
+    maps[contexts * tables.HISTORIES : final_base] = ENTRY_START
     p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
-    maps[: contexts * tables.HISTORIES] = np.tile(p << MAP_COUNT_BITS | HISTORY_START, contexts)
+    maps[: contexts * tables.HISTORIES].reshape(-1, tables.HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
-    maps[final_base:] = np.tile(step << MAP_COUNT_BITS | 6, sum(finals))
+    maps[final_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6
     direct_bases = contexts * tables.HISTORIES + np.cumsum(
         [0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct]
     )
     inputs = input_count(profile)
+    crowd = isqrt(65536 * max(1, lanes // 4))  # what some lanes teach at once, each from little text, is added up
     sets = len(profile.selectors)
     rows = [SELECTOR_ROWS[k] for k in profile.selectors]
     weights = np.zeros((sum(rows), inputs), np.int32)
@@ -186,7 +188,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
         reciprocal=np.array([(1 << 17) // (2 * n + 3) for n in range(1024)], np.int64),
         rates=np.array(
             [
-                *(n * 4096 // isqrt(65536 * lanes) for n in (profile.rate, profile.rate_extra, profile.final_rate)),
+                *(n * 4096 // crowd for n in (profile.rate, profile.rate_extra, profile.final_rate)),
                 lanes,
             ],
             np.int64,

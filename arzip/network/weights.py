@@ -1,4 +1,4 @@
-"""The weights file: int8 tensors, constant tables, configuration and provenance in one safetensors file.
+"""The weights file: int8 tensors, tables, configuration and provenance in one safetensors file, plain or in gzip.
 
 Knows the file's layout and digest. Must not know how a step is computed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ ORDERS = range(1, 8)
 WIDTH_STEP = 64  # d and hidden are multiples: see gemm
 WIDTH_LIMIT = 1024
 BIAS_LIMIT = 1 << 24
+GZIP = b"\x1f\x8b"
+UNPACKED_LIMIT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,31 @@ class Weights:
 
 
 def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
-    """The file's bytes. The digest of a model is the first four bytes of their SHA-256."""
+    """The file's bytes. The digest of a model is the first four bytes of the SHA-256 of its file, packed or not."""
     check_tensors(config, tensors)
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     head = json.dumps({"network": json.loads(config.dumps()), "about": metadata}, sort_keys=True)
     return save(contiguous, {METADATA_KEY: head})
+
+
+def pack(data: bytes) -> bytes:
+    """A weights file's bytes in gzip: tensors have short codes for common values, and hardly any repeats."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_FILTERED)
+    return packer.compress(data) + packer.flush()
+
+
+def unpack(data: bytes) -> bytes:
+    """The inverse of `pack`; a file that isn't packed is left as it is. Raises ValueError."""
+    if not data.startswith(GZIP):
+        return data
+    unpacker = zlib.decompressobj(31)
+    try:
+        unpacked = unpacker.decompress(data, UNPACKED_LIMIT_BYTES)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("it is cut short, or goes on after its end")
+    return unpacked
 
 
 def load_weights(path: Path, *, primed_too: bool = True) -> Weights:
@@ -60,8 +83,10 @@ def load_weights(path: Path, *, primed_too: bool = True) -> Weights:
 
 
 def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights:
-    """The inverse of `dump_weights`; `name` is for messages. Raises ModelError."""
+    """The inverse of `dump_weights`, packed or not; `name` is for messages. Raises ModelError."""
+    digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
     try:
+        data = unpack(data)
         tensors = load(data)
         if not primed_too:
             tensors = primed.without(tensors)
@@ -72,7 +97,7 @@ def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights
         check_tensors(config, tensors)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{name}: not an arzip model, or a damaged one ({error})") from error
-    return Weights(config, tensors, hashlib.sha256(data).digest()[:DIGEST_BYTES], metadata)
+    return Weights(config, tensors, digest, metadata)
 
 
 def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:

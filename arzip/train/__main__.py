@@ -12,6 +12,7 @@ import numpy as np
 
 from arzip.errors import ArzipError
 from arzip.files import write_whole
+from arzip.train.revise import MORE
 
 
 def parse_orders(text: str) -> tuple[int, ...]:
@@ -38,6 +39,7 @@ def parse_orders(text: str) -> tuple[int, ...]:
 @click.option("--lr", default=3e-3, help="AdamW's learning rate.")
 @click.option("--muon-lr", default=0.03, help="Muon's learning rate, for the matrices; 0: AdamW for all.")
 @click.option("--ngram-lr", default=0.1, help="Adagrad's learning rate, for the n-gram tables.")
+@MORE
 @click.option("--seed", default=0)
 def main(
     data: tuple[Path, ...],
@@ -58,6 +60,7 @@ def main(
     lr: float,
     muon_lr: float,
     ngram_lr: float,
+    more: tuple[str, ...],
     seed: int,
 ) -> None:
     """Train a model on files, or folders of them, and write its weights."""
@@ -72,7 +75,7 @@ def main(
 
     torch.set_num_threads(threads)
     try:
-        sources = load_mix(list(data))
+        sources = load_mix(list(data), more)
         config = NetworkConfig(width, blocks, hidden, parse_orders(orders), ngram_d=ngram_width)
         net = import_weights(load_weights(start), blocks, seed) if start else FloatNetwork(config, seed)
     except (ArzipError, ValueError) as error:
@@ -95,7 +98,7 @@ def main(
         "started_from": load_weights(start).digest.hex() if start else "random",
         "trained_on": ", ".join(sorted({s.kind or s.name for s in sources})),
         "mix_sha256": mix,
-        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "recipe": json.dumps(asdict(recipe) | {"more": more}, sort_keys=True),
         "bits_per_byte": ", ".join(f"{kind} {bits:.3f}" for kind, bits in floating.items()),
     }
     data_bytes = dump_weights(net.config, export_tensors(net), metadata)

@@ -193,14 +193,21 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> Iterator[NDArray[
 @click.option("--rows", "row_bits", default=20, help="Rows of the table, log2; a row is 4 bytes.")
 @click.option("--bits", default=26, help="Contexts counted at a time, log2; one takes 57 bytes of memory.")
 def main(
-    data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int, row_bits: int, bits: int
+    data: tuple[Path, ...],
+    model: Path,
+    output: Path | None,
+    megabytes: float,
+    seed: int,
+    more: tuple[str, ...],
+    row_bits: int,
+    bits: int,
 ) -> None:
     """Count the n-grams of files, or folders of them, and put them into a model; prime the memory afterwards."""
 
     def counted(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
         return {primed.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
 
-    click.echo(revise(data, model, output, megabytes, "counted_bytes", counted))
+    click.echo(revise(data, model, output, megabytes, more, "counted_bytes", counted))
 
 
 if __name__ == "__main__":

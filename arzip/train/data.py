@@ -58,8 +58,11 @@ def load_source(path: Path, kind: str, share: float) -> Source:
     return Source(path.stem, kind, data, spans[~held], spans[held], share)
 
 
-def load_mix(paths: list[Path]) -> list[Source]:
-    """Sources under `paths` with shares that sum to 1. Raises ValueError where there is no data."""
+def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
+    """Sources under `paths` with shares that sum to 1. Raises ValueError where there is no data.
+
+    more: "NAME=FACTOR", sources of which so many times as much is drawn as otherwise.
+    """
     files: list[tuple[Path, str]] = []
     for path in paths:
         if path.is_dir():
@@ -78,6 +81,12 @@ def load_mix(paths: list[Path]) -> list[Source]:
         rest = KIND_SHARE.get(kind, 1.0) - sum(fixed.values())
         free = sum(weight[p] for p in members if p not in fixed) or 1.0
         share |= {p: fixed.get(p, rest * weight[p] / free) for p in members}
+    for word in more:
+        name, _, factor = word.partition("=")
+        wanted = [p for p in share if p.stem == name]
+        if not wanted or not 0 < float(factor or "nan") < 100:
+            raise ValueError(f"--more {word}: write NAME=FACTOR, the name of a source and a number above 0")
+        share |= {p: share[p] * float(factor) for p in wanted}
     total = sum(share.values())
     return [load_source(p, k, share[p] / total) for p, k in files]
 

@@ -191,13 +191,15 @@ def prime(weights: Weights, sources: list[Source], size_bytes: int, seed: int) -
 
 
 @on_model(3.0, 5, "Of the documents that are drawn.")
-def main(data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int) -> None:
+def main(
+    data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int, more: tuple[str, ...]
+) -> None:
     """Prime the memory of a model on files, or folders of them: adds or replaces its memory tensors."""
 
     def with_memory(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
         return prime(weights, sources, size_bytes, seed)
 
-    click.echo(revise(data, model, output, megabytes, "primed_on_bytes", with_memory))
+    click.echo(revise(data, model, output, megabytes, more, "primed_on_bytes", with_memory))
 
 
 if __name__ == "__main__":

@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 from arzip.errors import ArzipError
 from arzip.files import write_whole
-from arzip.network.weights import Weights, dump_weights, load_weights
+from arzip.network.weights import Weights, dump_weights, load_weights, pack
 from arzip.train.data import Source, load_mix
 
 EXISTING = click.Path(exists=True, path_type=Path)
+MORE = click.option("--more", multiple=True, metavar="NAME=FACTOR", help="Draw so much more of a source.")
 Tensors = dict[str, NDArray[Any]]
 
 
 def on_model(megabytes: float, seed: int, help_seed: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command over DATA with --model, -o, --megabytes and --seed, with these defaults."""
+    """A command over DATA with --model, -o, --megabytes, --seed and --more, with these defaults."""
 
     def decorate(job: Callable[..., None]) -> click.Command:
         for option in (
+            MORE,
             click.option("--seed", default=seed, help=help_seed),
             click.option("--megabytes", default=megabytes, help="Text to learn from, in 10**6 bytes."),
             click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here, not over the model."),
@@ -40,6 +42,7 @@ def revise(
     model: Path,
     output: Path | None,
     megabytes: float,
+    more: tuple[str, ...],
     metadata_key: str,
     tensors_of: Callable[[Weights, list[Source], int], Tensors],
 ) -> str:
@@ -51,8 +54,10 @@ def revise(
     size_bytes, target = int(megabytes * 1e6), output or model
     try:
         weights = load_weights(model, primed_too=False)
-        tensors = weights.tensors | tensors_of(weights, load_mix(list(data)), size_bytes)
+        tensors = weights.tensors | tensors_of(weights, load_mix(list(data), more), size_bytes)
         whole = dump_weights(weights.config, tensors, weights.metadata | {metadata_key: str(size_bytes)})
+        if target.suffix == ".gz":
+            whole = pack(whole)
         write_whole(target, whole)
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error

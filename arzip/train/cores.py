@@ -1,0 +1,164 @@
+"""`python -m arzip.train.cores MIX -o cores.json`: which core pays? Several, trained alike on so many bytes each.
+
+Every core has the product's embedding, quantisation, optimisers and data; only the recurrence runs in the product.
+Judged on held-out text twice: alone, and mixed with a memory, since what the memory learns anyway is worth little.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from arzip import levels
+from arzip import plot as pictures
+from arzip.files import write_whole
+from arzip.memory import primed
+from arzip.memory.profiles import PROFILES
+from arzip.memory.spec import NETWORK, create
+from arzip.memory.tables import P_ONE
+from arzip.network.spec import NetworkConfig
+from arzip.network.weights import load_weights
+from arzip.train.data import Source, held_out_rows, load_mix
+from arzip.train.loop import Feed, Recipe, Trainer
+from arzip.train.model import FloatNetwork
+from arzip.train.prime import learn
+from arzip.train.rivals import WINDOW, Attention, Convolution, NibbleTree, Tied
+
+ROW_BYTES, ROWS_A_SOURCE = 4096, 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A core to try. products: multiplications of weights a byte, without attention's over the window."""
+
+    name: str
+    config: NetworkConfig
+    kind: Callable[[NetworkConfig, int], FloatNetwork] = FloatNetwork
+    looks: int = 0  # products a byte and block beyond the matrices'
+
+    def products(self, net: FloatNetwork) -> int:
+        """Multiplications a byte."""
+        matrices: int = sum(v.numel() for n, v in net.p.items() if v.ndim == 2 and n != "byte")
+        if self.kind is NibbleTree:
+            matrices -= 240 * self.config.d  # of one high nibble's low ones only
+        if self.kind is Tied:
+            matrices += int(net.p["byte"].numel())
+        return matrices + self.looks * self.config.blocks
+
+
+CANDIDATES = (
+    Candidate("recurrence 192 x 2", NetworkConfig()),
+    Candidate("attention 192 x 2", NetworkConfig(hidden=832), Attention, 2 * WINDOW * 192),
+    Candidate("convolution 192 x 2", NetworkConfig(), Convolution),
+    Candidate("recurrence 128 x 1", NetworkConfig(d=128, blocks=1, hidden=384, ngram_d=12)),
+    Candidate("recurrence 256 x 2", NetworkConfig(d=256, hidden=768)),
+    Candidate("recurrence 192 x 3", NetworkConfig(blocks=3)),
+    Candidate("rows of 12", NetworkConfig(ngram_d=12)),
+    Candidate("2^18 rows", NetworkConfig(rows=1 << 18)),
+    Candidate("orders 3, 4, 5", NetworkConfig(orders=(3, 4, 5))),
+    Candidate("no n-grams but 2", NetworkConfig(orders=(2,))),
+    Candidate("nibble tree", NetworkConfig(), NibbleTree),
+    Candidate("tied output", NetworkConfig(), Tied),
+)
+
+
+class ByteTrainer(Trainer):
+    """A run whose schedule is laid over bytes seen, not over time: the same for slow and fast cores."""
+
+    budget_bytes = 1
+
+    def learning_rate(self) -> float:
+        """See Trainer."""
+        self.seconds = 60 * self.recipe.minutes * self.seen_bytes / self.budget_bytes
+        return super().learning_rate()
+
+
+@torch.no_grad()
+def opinions(net: FloatNetwork, text: NDArray[np.uint8]) -> tuple[NDArray[np.int32], float]:
+    """text (B, T) -> P(bit = 1) in Q22 (B, T, 8), and the mean bits per byte."""
+    last, grams, target = Feed(net.config, "cpu").tensors(text, np.ones(len(text), np.bool_))
+    state, found, nats = net.init_state(len(text)), [], 0.0
+    for t in range(0, len(last), 256):
+        part = slice(t, t + 256)
+        logits, state = net(last[part], net.gather(grams[part]), state)
+        nats += float(nn.functional.cross_entropy(logits.flatten(0, 1), target[part].flatten(), reduction="sum"))
+        p, bits = torch.softmax(logits, -1), []
+        for bit in range(8):  # the halves of the range that the bits so far leave
+            halves = p.view(*p.shape[:2], 1 << bit, 2, -1).sum(-1)
+            which = (target[part] >> (8 - bit))[..., None, None].expand(-1, -1, 1, 2)
+            zero, one = halves.gather(2, which).squeeze(2).unbind(-1)
+            bits.append(one / (zero + one))
+        found.append(torch.stack(bits, -1))
+    q = torch.cat(found).transpose(0, 1).numpy() * P_ONE
+    return np.clip(np.rint(q), 1, P_ONE - 1).astype(np.int32), nats / math.log(2) / target.numel()
+
+
+def judge(net: FloatNetwork, held: dict[str, NDArray[np.uint8]], start: Path) -> tuple[float, float]:
+    """Mean over the kinds of held-out text, bits per byte: alone, mixed with the memory that `start` primes."""
+    weights = load_weights(start)
+    place, known = levels.MIDDLE, primed.known_ngrams(weights.tensors)
+    profile, tensors = PROFILES[place], primed.starts(weights.tensors)[(place, True)]
+    alone, mixed = [], []
+    for text in held.values():
+        opinion, bits = opinions(net, text)
+        alone.append(bits)
+        total = 0.0
+        for row in range(len(text)):
+            memory = create(profile, np.zeros(1, np.int64), text.shape[1], known)
+            memory.clock[NETWORK] = 1
+            primed.apply(memory, profile, tensors)
+            total += learn(memory, text[row], opinion[row], np.zeros(len(memory.weights)))
+        mixed.append(total / text.size)
+    return float(np.mean(alone)), float(np.mean(mixed))
+
+
+def try_core(candidate: Candidate, sources: list[Source], megabytes: float, start: Path) -> dict[str, Any]:
+    """Train a core on so much text; what it reaches."""
+    torch.manual_seed(0)
+    trainer = ByteTrainer(candidate.kind(candidate.config, 0), sources, Recipe(1.0, 16, 256, 3e-3, 0.03, 0.1, seed=3))
+    trainer.budget_bytes = int(megabytes * 1e6)
+    while trainer.seen_bytes < trainer.budget_bytes:
+        trainer.step()
+    alone, mixed = judge(trainer.net, held_out_rows(sources, ROW_BYTES, ROWS_A_SOURCE), start)
+    return {
+        "core": candidate.name,
+        "products": candidate.products(trainer.net),
+        "file_bytes": sum(v.numel() for v in trainer.net.p.values()) + trainer.net.ngram.numel(),
+        "seen_bytes": trainer.seen_bytes,
+        "alone_bpb": round(alone, 4),
+        "mixed_bpb": round(mixed, 4),
+    }
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file.")
+@click.option("--memory", required=True, type=click.Path(exists=True, path_type=Path), help="Model that primes it.")
+@click.option("--megabytes", default=2.0, help="Text that each core sees.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw a PNG too.")
+def main(data: tuple[Path, ...], output: Path, memory: Path, megabytes: float, plot: Path | None) -> None:
+    """Train every core on the same text and write what each reaches."""
+    torch.set_num_threads(1)
+    if plot:
+        pictures.check()
+    sources, rows = load_mix(list(data)), []
+    for candidate in CANDIDATES:
+        rows.append(try_core(candidate, sources, megabytes, memory))
+        click.echo(json.dumps(rows[-1]))
+        write_whole(output, json.dumps(rows, indent=1).encode() + b"\n")
+    if plot:
+        pictures.plot_cores(rows, plot)
+
+
+if __name__ == "__main__":
+    main()

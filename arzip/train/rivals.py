@@ -1,0 +1,148 @@
+"""Cores that were tried in the recurrence's place, in float only; docs/LOG.md says what they reached.
+
+As model.FloatNetwork: the same embedding, roundings and MLP, time-major tensors. Must not know data or optimisers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from arzip.network import spec
+from arzip.network.spec import NetworkConfig
+from arzip.train.model import FloatNetwork, State, linear, norm, round_to
+
+WINDOW = 128  # bytes that attention looks back
+HEADS = 4
+TAPS = 3  # of a convolution
+
+
+class MlpBlocks(FloatNetwork):
+    """A core of blocks (something that looks back, MLP); `look_back` is what differs."""
+
+    def extra_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Matrices of a block instead of the recurrence's."""
+        raise NotImplementedError
+
+    def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """a (T, B, d) and what was kept (B, n) -> output (T, B, d), what to keep."""
+        raise NotImplementedError
+
+    kept: int  # bytes' worth of activations that the state holds
+
+    def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
+        g = torch.Generator().manual_seed(seed + 1)
+        for k in range(config.blocks):
+            for name in ("gates", "gates_bias"):
+                del self.p[f"block{k}_{name}"]
+            for name, shape in self.extra_shapes().items():
+                value = (
+                    torch.randn(shape, generator=g) / math.sqrt(shape[-1]) if len(shape) == 2 else torch.zeros(shape)
+                )
+                self.p[f"block{k}_{name}"] = nn.Parameter(value)
+
+    def init_state(self, batch: int) -> State:
+        """Zeros; kept flat, so that a row is cleared as the recurrence's is."""
+        zero = torch.zeros(batch, self.kept * self.config.d)
+        return [(zero, torch.zeros(batch, 1))] * self.config.blocks
+
+    def forward(
+        self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, State]:
+        """As FloatNetwork's."""
+        byte = nn.functional.embedding(last_byte, self.p["byte"])
+        x = round_to(torch.cat([byte, ngrams], -1), spec.EMBEDDING_BITS, 127 / 64)
+        after: State = []
+        for k in range(self.config.blocks):
+            seen, kept = self.look_back(k, norm(x), state[k][0], dtype)
+            after.append((kept.detach(), state[k][1]))
+            x = x + linear(round_to(seen, spec.ACTIVATION_BITS, 127 / 32), self.p[f"block{k}_state_out"], dtype)
+            z = linear(norm(x), self.p[f"block{k}_mlp_in"], dtype)
+            u = round_to(torch.relu(z).square(), spec.HIDDEN_BITS, 127 / 16)
+            x = x + linear(u, self.p[f"block{k}_mlp_out"], dtype)
+        return linear(norm(x), self.p["out"], dtype) + self.p["out_bias"], after
+
+
+class Attention(MlpBlocks):
+    """Causal attention over the last WINDOW bytes, with a learnt bias for each distance and head."""
+
+    kept = WINDOW
+
+    def extra_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Queries, keys and values; biases by distance."""
+        return {"qkv": (3 * self.config.d, self.config.d), "distance": (HEADS * (WINDOW + 1),)}
+
+    def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """See MlpBlocks."""
+        steps, batch, d = a.shape
+        whole = torch.cat([past.view(batch, WINDOW, d).transpose(0, 1), a])
+        q, key, value = (
+            m.view(len(whole), batch, HEADS, d // HEADS).permute(1, 2, 0, 3)
+            for m in linear(whole, self.p[f"block{k}_qkv"], dtype).chunk(3, -1)
+        )
+        distance = torch.arange(steps)[:, None] + WINDOW - torch.arange(len(whole))[None]
+        bias = self.p[f"block{k}_distance"].view(HEADS, -1)[:, distance.clamp(0, WINDOW)]
+        bias = bias.masked_fill((distance < 0) | (distance > WINDOW), -1e9)
+        out = nn.functional.scaled_dot_product_attention(q[:, :, WINDOW:], key, value, bias[None].to(q.dtype))
+        return out.permute(2, 0, 1, 3).reshape(steps, batch, d), whole[-WINDOW:].transpose(0, 1).reshape(batch, -1)
+
+
+class Convolution(MlpBlocks):
+    """A gated causal convolution of TAPS taps, 4 ** block bytes apart (van den Oord et al. 2016)."""
+
+    kept = 64
+
+    def extra_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Both halves of the gate."""
+        return {"taps": (2 * self.config.d, TAPS * self.config.d)}
+
+    def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """See MlpBlocks."""
+        batch, d = a.shape[1:]
+        whole = torch.cat([past.view(batch, self.kept, d).transpose(0, 1), a])
+        apart = 4**k
+        taps = torch.cat([whole[self.kept - i * apart : len(whole) - i * apart] for i in range(TAPS)], -1)
+        c, f = linear(taps, self.p[f"block{k}_taps"], dtype).chunk(2, -1)
+        kept = whole[-self.kept :].transpose(0, 1).reshape(batch, -1)
+        return torch.tanh(c) * torch.sigmoid(f) * 2, kept
+
+
+class NibbleTree(FloatNetwork):
+    """The recurrence with a tree as output: 16 high nibbles, then the 16 low ones of that high one."""
+
+    def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
+        g = torch.Generator().manual_seed(seed + 2)
+        high = torch.randn(16, config.d, generator=g) * 0.5 / math.sqrt(config.d)
+        self.p["out"] = nn.Parameter(torch.cat([self.p["out"].detach(), high]))
+        self.p["out_bias"] = nn.Parameter(torch.zeros(256 + 16))
+
+    def forward(
+        self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, State]:
+        """As FloatNetwork's."""
+        logits, after = super().forward(last_byte, ngrams, state, dtype)
+        low = logits[..., :256].reshape(*logits.shape[:-1], 16, 16)
+        high = torch.log_softmax(logits[..., 256:], -1)
+        return (high[..., None] + torch.log_softmax(low, -1)).flatten(-2), after
+
+
+class Tied(FloatNetwork):
+    """The recurrence whose output rows are the bytes' embeddings, through one small matrix."""
+
+    def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
+        g = torch.Generator().manual_seed(seed + 2)
+        self.p["out"] = nn.Parameter(torch.randn(config.byte_d, config.d, generator=g) * 0.5 / math.sqrt(config.d))
+        self.p["out_bias"] = nn.Parameter(torch.zeros(config.byte_d))
+        self.p["tied_bias"] = nn.Parameter(torch.zeros(256))
+
+    def forward(
+        self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, State]:
+        """As FloatNetwork's."""
+        narrow, after = super().forward(last_byte, ngrams, state, dtype)
+        return narrow @ self.p["byte"].T + self.p["tied_bias"], after
