@@ -78,6 +78,6 @@ def plot_cores(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for row in rows:
             place = (row["products"] / 1e6, row[key])
             axes.annotate(row["core"], place, xytext=(4, 4), textcoords="offset points", fontsize=7)
-        axes.set(xlabel="products a byte, millions", ylabel="held-out bits per byte", title=title, xlim=(0, None))
-        axes.margins(x=0.25, y=0.1)
+        most = max(row["products"] for row in rows) / 1e6
+        axes.set(xlabel="products a byte, millions", ylabel="held-out bits per byte", title=title, xlim=(0, 1.4 * most))
     write_whole(path, png(figure, 120))
