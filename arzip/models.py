@@ -23,6 +23,7 @@ from arzip.places import user_data
 
 SUFFIX = ".safetensors"
 PACKED = SUFFIX + ".gz"
+GZIP = b"\x1f\x8b"
 DIGEST_BYTES = 4  # as in the archive header
 HEADER_LIMIT_BYTES = 1 << 24
 _HEADER_LENGTH = struct.Struct("<Q")
@@ -111,7 +112,7 @@ def read_info(path: Path) -> ModelInfo:
     """Read a weights file's header. Raises ModelError when it is no safetensors file."""
     try:
         size = path.stat().st_size
-        with gzip.open(path) if path.name.endswith(PACKED) else open(path, "rb") as file:
+        with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2).startswith(GZIP) else plain as file:
             (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
             if length > HEADER_LIMIT_BYTES:
                 raise ValueError("its header is too long")

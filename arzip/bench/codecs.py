@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from arzip.bench import external
 from arzip.bench.external import Codec
 from arzip.errors import ArzipError
+from arzip.models import name_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ _CALLED = {  # name: (module, levels, defaults)
 
 def families(*, models: Sequence[str] = (), device: str = "cpu", threads: int = 0) -> list[Family]:
     """Every codec, here or not: arzip (once for each of `models`, if there are any), then the others."""
-    ours = [(f"arzip({external.stem(model)})", model) for model in models] or [("arzip", "")]
+    ours = [(f"arzip({name_of(Path(model))})", model) for model in models] or [("arzip", "")]
     found = [Family(name, _numbers(1, 9), ("6",), _ours(name, model, device, threads)) for name, model in ours]
     for name, (module, levels, defaults) in _CALLED.items():
         missing = "" if importlib.util.find_spec(module) else "pip install 'arzip[bench]'"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arzip.errors import ArzipError
-from arzip.models import name_of
 
 RAW, RESTORED = "raw", "restored"  # the names of the files in the folder that the commands run in
 TEMPLATE_HINT = "write it as 'name=cmd {in} {out} / cmd -d {in} {out}'"
@@ -49,11 +48,6 @@ def arzip(name: str, level: str, model: str, device: str, threads: int) -> Codec
         is_arzip=True,
         model=model,
     )
-
-
-def stem(model: str) -> str:
-    """A model's name, also where it is given as a path."""
-    return name_of(Path(model))
 
 
 def zpaq(level: str, threads: int) -> Codec:

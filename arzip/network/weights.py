@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from arzip.errors import ModelError
 from arzip.memory import primed
+from arzip.models import GZIP
 from arzip.network import spec
 from arzip.network.spec import NetworkConfig
 
@@ -28,7 +29,6 @@ ORDERS = range(1, 8)
 WIDTH_STEP = 64  # d and hidden are multiples: see gemm
 WIDTH_LIMIT = 1024
 BIAS_LIMIT = 1 << 24
-GZIP = b"\x1f\x8b"
 UNPACKED_LIMIT_BYTES = 1 << 30
 
 

@@ -124,11 +124,17 @@ class FloatNetwork(nn.Module):
         x = round_to(torch.cat([byte, ngrams], -1), spec.EMBEDDING_BITS, 127 / 64)
         after: State = []
         for k in range(self.config.blocks):
-            w = {n: self.p[f"block{k}_{n}"] for n in ("gates", "gates_bias", "state_out", "mlp_in", "mlp_out")}
-            last, h0 = state[k]
-            a, f, c, o = self.mix_in(x, last, w["gates"], w["gates_bias"], dtype)
-            h: Tensor = Scan.apply(f, c, h0)  # type: ignore[no-untyped-call]
-            after.append((a[-1].detach(), h[-1].detach()))
-            x = self.mix_out(x, h, o, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
-        bias = self.p["out_bias"]
-        return linear(norm(x), self.p["out"], dtype) + bias, after
+            x, kept = self.block(k, x, state[k], dtype)
+            after.append(kept)
+        return linear(norm(x), self.p["out"], dtype) + self.p["out_bias"], after
+
+    def block(
+        self, k: int, x: Tensor, before: tuple[Tensor, Tensor], dtype: torch.dtype
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Block k on the residual stream x (T, B, d), from its state before -> x, its state after."""
+        w = {n: self.p[f"block{k}_{n}"] for n in ("gates", "gates_bias", "state_out", "mlp_in", "mlp_out")}
+        last, h0 = before
+        a, f, c, o = self.mix_in(x, last, w["gates"], w["gates_bias"], dtype)
+        h: Tensor = Scan.apply(f, c, h0)  # type: ignore[no-untyped-call]
+        x = self.mix_out(x, h, o, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
+        return x, (a[-1].detach(), h[-1].detach())

@@ -6,29 +6,29 @@ As model.FloatNetwork: the same embedding, roundings and MLP, time-major tensors
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from arzip.network import spec
 from arzip.network.spec import NetworkConfig
-from arzip.train.model import FloatNetwork, State, linear, norm, round_to
+from arzip.train.model import FloatNetwork, State, linear, norm
 
 WINDOW = 128  # bytes that attention looks back
 HEADS = 4
 TAPS = 3  # of a convolution
 
 
-class MlpBlocks(FloatNetwork):
+class MlpBlocks(FloatNetwork, ABC):
     """A core of blocks (something that looks back, MLP); `look_back` is what differs."""
 
+    @abstractmethod
     def extra_shapes(self) -> dict[str, tuple[int, ...]]:
         """Matrices of a block instead of the recurrence's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """a (T, B, d) and what was kept (B, n) -> output (T, B, d), what to keep."""
-        raise NotImplementedError
 
     kept: int  # bytes' worth of activations that the state holds
 
@@ -49,21 +49,14 @@ class MlpBlocks(FloatNetwork):
         zero = torch.zeros(batch, self.kept * self.config.d)
         return [(zero, torch.zeros(batch, 1))] * self.config.blocks
 
-    def forward(
-        self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
-    ) -> tuple[Tensor, State]:
+    def block(
+        self, k: int, x: Tensor, before: tuple[Tensor, Tensor], dtype: torch.dtype
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As FloatNetwork's."""
-        byte = nn.functional.embedding(last_byte, self.p["byte"])
-        x = round_to(torch.cat([byte, ngrams], -1), spec.EMBEDDING_BITS, 127 / 64)
-        after: State = []
-        for k in range(self.config.blocks):
-            seen, kept = self.look_back(k, norm(x), state[k][0], dtype)
-            after.append((kept.detach(), state[k][1]))
-            x = x + linear(round_to(seen, spec.ACTIVATION_BITS, 127 / 32), self.p[f"block{k}_state_out"], dtype)
-            z = linear(norm(x), self.p[f"block{k}_mlp_in"], dtype)
-            u = round_to(torch.relu(z).square(), spec.HIDDEN_BITS, 127 / 16)
-            x = x + linear(u, self.p[f"block{k}_mlp_out"], dtype)
-        return linear(norm(x), self.p["out"], dtype) + self.p["out_bias"], after
+        seen, kept = self.look_back(k, norm(x), before[0], dtype)
+        state_out, mlp_in, mlp_out = (self.p[f"block{k}_{n}"] for n in ("state_out", "mlp_in", "mlp_out"))
+        x = self.mix_out(x, seen, torch.ones(()), state_out, mlp_in, mlp_out, dtype)
+        return x, (kept.detach(), before[1])
 
 
 class Attention(MlpBlocks):
