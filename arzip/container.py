@@ -135,6 +135,7 @@ def _refuse(data: bytes) -> None:
 _FRAME_CHECKS = struct.Struct("<IH")  # crc32 of the raw bytes, crc16 of all frame bytes before it
 _METHOD_BITS = 3
 _LANES_SHIFT = 4
+_FILTER_SHIFT = 4  # of the profile byte; below it the memory's profile
 FRAME_MAX_BYTES = 3 * VARINT_MAX_BYTES + 1 + _FRAME_CHECKS.size
 
 
@@ -146,6 +147,11 @@ class Method(IntEnum):
     MEMORY = 3
     MIXED = 4
     REPEATS = 5
+
+
+def join_profile(memory: int, filter_: int) -> int:
+    """The profile byte of a frame: both 0..15."""
+    return filter_ << _FILTER_SHIFT | memory
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,16 @@ class Frame:
         if self.method is Method.STORED:
             return self.lanes == 0 and self.profile == 0 and self.coded_bytes == self.raw_bytes
         return 1 <= self.lanes <= MAX_LANES and 0 <= self.coded_bytes <= self.raw_bytes + MAX_CODED_EXCESS_BYTES
+
+    @property
+    def memory(self) -> int:
+        """Which of the memory's profiles, 0..15."""
+        return self.profile & (1 << _FILTER_SHIFT) - 1
+
+    @property
+    def filter(self) -> int:
+        """Which filter the text went through, 0..15; 0: none."""
+        return self.profile >> _FILTER_SHIFT
 
     def pack(self) -> bytes:
         assert self.within_bounds(), self

@@ -1,4 +1,5 @@
-"""One block: raw bytes -> payload and what its frame says of it, and back. Plans, takes repeats out, asks the engine.
+"""One block: raw bytes -> payload and what its frame says of it, and back. Takes repeats out, filters, plans, asks the
+engine.
 
 Must not know streams of blocks, nor how probabilities are computed.
 """
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from arzip import levels, planning, repeats
-from arzip.container import SALVAGE_HINT, Method
+from arzip import filters, levels, planning, repeats
+from arzip.container import SALVAGE_HINT, Method, join_profile
 from arzip.engine import Engine, Plan
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.framing import Block
@@ -39,16 +40,18 @@ def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tic
     with workers.hold(1):
         copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
         rest = repeats.take_out(raw, copies)
-        plan = planning.choose(engine, rest, level, workers.threads)
-        if plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]:
-            rest, copies = raw, []  # one lane sees whatever it repeats
+        kinds = filters.choose(rest)
+        text = filters.apply(rest, kinds)
+        plan = planning.choose(engine, text, level, workers.threads)
+        if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
+            text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan)):
-        payload = engine.encode(rest, plan, tick, cost)
-    tick(len(raw) - len(rest))
+        payload = engine.encode(text, plan, tick, cost)
+    tick(len(raw) - len(text))
     method = _METHODS[plan.parts]
     if copies:
         method, payload = Method.REPEATS, repeats.pack(copies) + payload
-    return Coded(raw, payload, method, plan.lanes, plan.profile or 0)
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.profile or 0, kinds))
 
 
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:
@@ -61,18 +64,20 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         tick(frame.raw_bytes)
         return block.payload
     network, memory = _PARTS[frame.method]
-    if frame.profile >= (len(PROFILES) if memory else 1):
-        raise UnsupportedError(f"block {block.number} needs profile {frame.profile}: get a newer arzip")
+    if frame.memory >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.memory}: get a newer arzip")
+    if frame.filter not in filters.KNOWN:
+        raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
     copies, start = _copies(block)
     rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.profile if memory else None)
+    plan = Plan(frame.lanes, network, frame.memory if memory else None)
     engine = open_(digest)
     with workers.hold(engine.threads_for(plan)):
-        rest = engine.decode(block.payload[start:], rest_bytes, plan, tick)
+        text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
     tick(frame.raw_bytes - rest_bytes)
-    return repeats.put_back(rest, copies)
+    return repeats.put_back(filters.undo(text, frame.filter), copies)
 
 
 def _copies(block: Block) -> tuple[list[Copy], int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from arzip import codec, levels, models
 from arzip.codec import Options
-from arzip.container import MAGIC, Header
+from arzip.container import MAGIC, Frame, Header
 from arzip.errors import (
     ArzipError,
     DamagedError,
@@ -47,6 +48,32 @@ def records(size: int) -> bytes:
     return bytes(out[:size])
 
 
+def code(size: int) -> bytes:
+    """x86 that calls a few functions and reads a few variables from many places."""
+    out, state = bytearray(), 5
+    while len(out) < size:
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        out += b"\x48\x89\xc3\x5b\x31\xc0\x55\x90"[: state >> 8 & 7]
+        out += b"\x48\x8b\x05" if state >> 12 & 1 else b"\xe8"
+        out += ((state >> 16 & 31) * 997 - len(out) - 4).to_bytes(4, "little", signed=True)
+    return bytes(out[:size])
+
+
+def arm64(size: int) -> bytes:
+    """The same for ARM64: BL, ADRP and two other words."""
+    out, state = bytearray(), 9
+    for k in range(size // 4):
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        words = (
+            0x25 << 26 | ((state >> 16 & 31) * 97 - k) % (1 << 26),
+            0xAA1303E0,
+            0xF0000000 | state >> 25,
+            0xD503201F,
+        )
+        out += words[k % 4 if k % 8 < 4 else k % 4 & 1].to_bytes(4, "little")
+    return bytes(out)
+
+
 GOOD = {
     "empty": (b"", 6),
     "one-byte": (b"a", 6),
@@ -57,6 +84,9 @@ GOOD = {
     "long-text-7": (text(70000), 7),
     "long-text-8": (text(70000), 8),
     "repeats-6": (2 * text(70000), 6),
+    "code-3": (code(20000), 3),
+    "code-6": (code(20000), 6),
+    "arm64-3": (arm64(20000), 3),
 }
 
 
@@ -92,9 +122,13 @@ def unsupported_archives() -> dict[str, bytes]:
 
     whole = compress(text(9000), 6)
     size = len(Header(b"1234").pack())
+    frame, frame_bytes = Frame.parse(whole[size:])
     return {
         "version-UnsupportedError": header(77, 1, b"1234") + whole[size:],
         "feature-UnsupportedError": header(0, 1 | 1 << 5, b"1234") + whole[size:],
+        "filter-UnsupportedError": whole[:size]
+        + replace(frame, profile=frame.profile | 9 << 4).pack()
+        + whole[size + frame_bytes :],
         "model-ModelMissingError": header(0, 1, b"\xde\xad\xbe\xef") + whole[size:],
     }
 

@@ -15,6 +15,15 @@ from arzip.cli.talk import shown
 Row = dict[str, Any]
 
 
+# by the bits of a frame's filter: arzip.filters without numpy
+_OPERANDS = ("calls", "jumps", "operands", "arm64")
+
+
+def filter_name(filter_: int) -> str:
+    """The kinds of operands that a filter converts; "" for none."""
+    return "+".join(name for bit, name in enumerate(_OPERANDS) if filter_ >> bit & 1)
+
+
 def archive_rows(name: str) -> list[Row]:
     """What the frames of one archive say, one row a member (files may be concatenated). Raises ArzipError.
 
@@ -33,6 +42,7 @@ def archive_rows(name: str) -> list[Row]:
                     {
                         "method": frame.method.name.lower(),
                         "lanes": frame.lanes,
+                        "filter": filter_name(frame.filter),
                         "raw_bytes": frame.raw_bytes,
                         "coded_bytes": frame.coded_bytes,
                         "crc32": f"{frame.raw_check:08x}",
@@ -58,6 +68,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
             sizes = [f"{block['coded_bytes']:,}", f"{block['raw_bytes']:,}"]
             rate = _rate(block["coded_bytes"], block["raw_bytes"])
             lanes = f"{block['lanes']} lanes, crc32 {block['crc32']}"
+            lanes += f", filter {block['filter']}" if block["filter"] else ""
             lines.append([*sizes, rate, f"#{number}", block["method"], "", lanes])
     print_table(lines, left=3)
 
