@@ -40,8 +40,9 @@ def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tic
     with workers.hold(1):
         copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
         rest = repeats.take_out(raw, copies)
-        kinds = filters.choose(rest)
-        text = filters.apply(rest, kinds)
+        pieces = repeats.pieces(copies, len(rest))
+        kinds = filters.choose(rest, pieces)
+        text = filters.apply(rest, kinds, pieces)
         plan = planning.choose(engine, text, level, workers.threads)
         if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
             text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
@@ -77,7 +78,8 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     with workers.hold(engine.threads_for(plan)):
         text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
     tick(frame.raw_bytes - rest_bytes)
-    return repeats.put_back(filters.undo(text, frame.filter), copies)
+    rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))
+    return repeats.put_back(rest, copies)
 
 
 def _copies(block: Block) -> tuple[list[Copy], int]:

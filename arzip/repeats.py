@@ -106,6 +106,15 @@ def put_back(rest: bytes, copies: Sequence[Copy]) -> bytes:
     return bytes(raw + rest[at:])
 
 
+def pieces(copies: Sequence[Copy], rest_bytes: int) -> list[tuple[int, int, int]]:
+    """Of what the copies leave: where each piece begins and ends in the rest, and where it stood in the block."""
+    found, at, place = [], 0, 0
+    for gap, size, _ in copies:
+        found.append((at, at + gap, place))
+        at, place = at + gap, place + gap + size
+    return [*found, (at, rest_bytes, place)]
+
+
 def pack(copies: Sequence[Copy]) -> bytes:
     """The copies as varints: how many, then three numbers each."""
     return pack_varint(len(copies)) + b"".join(pack_varint(number) for copy in copies for number in copy)
