@@ -95,8 +95,9 @@ def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-d
             memory_kernels.predict(memory, first, end, block.opinion, block.chance)
         chance = block.chance if with_memory else block.opinion
         at = code_bits(block, t, bit, first, end, chance, at)
-        for lane in range(first, end):
-            block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
+        if with_network:
+            for lane in range(first, end):
+                block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
         if with_memory:
             memory_kernels.update(memory, first, end, block.bit)
     store_bytes(block, t, first, end)
