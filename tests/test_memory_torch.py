@@ -15,7 +15,7 @@ from arzip.memory import predict as kernels
 from arzip.memory import primed, tables
 from arzip.memory.ngrams import NO_ROWS
 from arzip.memory.profiles import FAST, FULL, PROFILES
-from arzip.memory.spec import ORDER, ROW, ROW2, Memory, Profile, create
+from arzip.memory.spec import APM_STEPS, MAP_COUNT_BITS, ORDER, ROW, ROW2, SLOT_BYTES, Memory, Profile, create
 
 torch = pytest.importorskip("torch")
 
@@ -127,9 +127,24 @@ def test_torch_agrees_in_what_no_profile_uses_yet(device: str, lanes: int) -> No
     assert set(VALUES) == set(EVERYTHING.contexts)
 
 
+@pytest.mark.parametrize("lanes", [1, 24])
 @pytest.mark.parametrize("byte", [0, 97, 255])
-def test_torch_agrees_where_all_that_can_saturate_does(byte: int) -> None:
-    check(start(FAST, 24 * 40, 24, True, True), bytes([byte]) * (24 * 40), "cpu", True)
+def test_torch_agrees_where_all_that_can_saturate_does(byte: int, lanes: int) -> None:
+    memory = start(FAST, 40 * lanes, lanes, True, True)
+    memory.final_weights[:] = 1 << 24
+    final = memory.maps[memory.map_bases[1] :].reshape(-1, APM_STEPS)
+    final[:, :2], final[:, -2:] = 0, (tables.P_ONE - 1) << MAP_COUNT_BITS
+    check(memory, bytes([byte]) * (40 * lanes), "cpu", True)
+
+
+def test_torch_agrees_in_a_table_where_neighbours_look_alike() -> None:
+    rng, size, lanes = np.random.default_rng(1), 24 * 30, 24
+    memory = start(FULL, size, lanes, False, True)
+    table = memory.slots.reshape(-1, 2, SLOT_BYTES)[1:]  # slots 0 and 1 stay empty
+    table[:] = rng.integers(0, tables.PRIMED, table.shape)
+    table[:, :, 0] = rng.integers(0, 128, (len(table), 1)) * 2 + 1
+    memory.ngrams[::3, 1] = 0  # rows of no n-gram, whatever else they hold
+    check(memory, mixture(size, 2), "cpu", False)
 
 
 def test_torch_agrees_on_noise_after_a_match() -> None:

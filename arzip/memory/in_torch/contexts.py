@@ -88,7 +88,7 @@ class Seen:
 
     def in_row(self, row: Tensor) -> Tensor:
         """The place within records of a length, 0 if that is 0."""
-        return torch.where(row > 0, self.place % row.clamp(min=1), 0)
+        return self.place % row.clamp(min=1)
 
     @cached_property
     def above(self) -> Tensor:

@@ -61,9 +61,8 @@ def _row_of_network(crew: Crew, network: Tensor | None) -> Tensor:
 
 
 def _row_of_column(crew: Crew, network: Tensor | None) -> Tensor:
-    length = crew.rows[0]
-    column = (crew.starts + crew.clock[STEP]) % length.clamp(min=1) & 255
-    return column * (length > 0) * 8 + crew.clock[BIT]
+    column = (crew.starts + crew.clock[STEP]) % crew.rows[0].clamp(min=1) & 255
+    return column * 8 + crew.clock[BIT]
 
 
 def _row_of_bytes(crew: Crew, network: Tensor | None) -> Tensor:
