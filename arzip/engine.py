@@ -64,9 +64,10 @@ class CpuNetwork:
 
     def start(self, plan: Plan, memory: Memory) -> Run:
         """See Network."""
-        state = cpu.init_state(self.network, plan.lanes)
+        network = self.network if plan.network else cpu.no_network()
+        state = cpu.init_state(network, plan.lanes)
         together = self.threads_for(plan) > 1
-        return lambda block, first, end: lane_loop.run_steps(self.network, state, memory, block, first, end, together)
+        return lambda block, first, end: lane_loop.run_steps(network, state, memory, block, first, end, together)
 
 
 class Engine:
@@ -77,7 +78,6 @@ class Engine:
         self._starts = primed.starts(weights.tensors)
         self._ngrams = primed.known_ngrams(weights.tensors)
         self._network = network
-        self._no_network = CpuNetwork(None, False)
 
     def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
         """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of the -log2 p of its bits (n,)."""
@@ -110,7 +110,7 @@ class Engine:
 
     def threads_for(self, plan: Plan) -> int:
         """How many threads coding by this plan keeps busy."""
-        return self._network.threads_for(plan) if plan.network else 1
+        return self._network.threads_for(plan)
 
     def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
@@ -124,7 +124,7 @@ class Engine:
 
     def _run(self, block: Block, plan: Plan) -> Run:
         memory = self._memory(plan, block.starts[:-1], block.text.size)
-        return (self._network if plan.network else self._no_network).start(plan, memory)
+        return self._network.start(plan, memory)
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:

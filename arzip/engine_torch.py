@@ -1,23 +1,29 @@
-"""The network on a device of torch's; contexts, memory and coding in the same compiled loops as everywhere.
+"""Network and memory on a device of torch's; the coder, and with few lanes the memory, in the usual compiled loops.
 
-Exact, and slow at few lanes: each step costs a pass of launches and a copy back.
+Exact, and slow at few lanes: a step with the memory costs some 4000 launches, and each bit a copy there and back.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from arzip import coder
 from arzip import lanes as lane_loop
-from arzip.block import Block
+from arzip.block import Block, crew_lanes
 from arzip.compiled import njit
-from arzip.engine import Plan
+from arzip.engine import CpuNetwork, Plan
 from arzip.errors import UnsupportedError
-from arzip.lanes import Run
+from arzip.lanes import PROBABILITY_ONE, Run
+from arzip.memory.in_torch import predict as memory_verbs
+from arzip.memory.in_torch.state import DeviceMemory
 from arzip.memory.spec import Memory
 from arzip.network import context
 from arzip.network.torch_step import TorchStep
 from arzip.network.weights import Weights
+
+DEVICE_MEMORY_LANES = 256  # blocks of fewer lanes leave the memory to the host: launches would cost more than the work
 
 
 def require_cuda() -> None:
@@ -35,11 +41,53 @@ def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyp
             rows[lane, k] = context.table_row(contexts[lane], orders[k], row_bits)
 
 
-class TorchNetwork:
-    """See `engine.Network`."""
+class LaneNetwork:
+    """A block's lanes and the network: a call gives the weights (L, 256) of their next bytes."""
 
-    def __init__(self, weights: Weights, device: str) -> None:
-        self.weights, self.device = weights, device
+    def __init__(self, weights: Weights, device: str, lanes: int) -> None:
+        config = weights.config
+        self.step = TorchStep(weights, device, lanes)
+        self.contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
+        self.orders = np.array([*config.orders, 0], np.int64)
+        self.rows = np.empty((lanes, self.orders.size), np.int64)
+        self.row_bits = config.rows.bit_length() - 1
+
+    def __call__(self, block: Block) -> Tensor:
+        push_bytes(self.contexts, block.last, self.orders, self.row_bits, self.rows)
+        return self.step(block.last.astype(np.int64), self.rows)
+
+
+def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int, crew: int, at: int) -> int:
+    """`lanes.code_crew` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
+    first, end = crew_lanes(block.starts, t, crew)
+    if first == end:
+        return at
+    memory_verbs.turn(memory, t)
+    block.low[first:end] = 0
+    low = torch.zeros(end - first, dtype=torch.int64, device=memory.device)
+    if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
+        below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
+    for bit in range(8):
+        half, opinion = 128 >> bit, None
+        if weights is not None:
+            start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
+            p = (stop - middle << coder.PROBABILITY_BITS) // (stop - start)
+            opinion = p.clamp(1, PROBABILITY_ONE - 1)
+        block.chance[first:end] = memory_verbs.predict(memory, first, end, opinion).cpu().numpy()
+        at = lane_loop.code_bits(block, t, bit, first, end, block.chance, at)
+        bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
+        memory_verbs.update(memory, first, end, bits)
+        low += bits * half
+    lane_loop.store_bytes(block, t, first, end)
+    memory_verbs.end_byte(memory, first, end, low, t)
+    return at
+
+
+class TorchNetwork:
+    """See `engine.Network`. memory_lanes: from how many lanes on the memory, too, is the device's."""
+
+    def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
+        self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
 
     def threads_for(self, plan: Plan) -> int:
         """See `engine.Network`."""
@@ -47,20 +95,22 @@ class TorchNetwork:
 
     def start(self, plan: Plan, memory: Memory) -> Run:
         """See `engine.Network`."""
-        lanes, config = plan.lanes, self.weights.config
-        step = TorchStep(self.weights, self.device, lanes)
-        contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
-        orders = np.array([*config.orders, 0], np.int64)
-        rows = np.empty((lanes, orders.size), np.int64)
-        row_bits = config.rows.bit_length() - 1
+        on_device = plan.profile is not None and plan.lanes >= self.memory_lanes
+        if not plan.network and not on_device:
+            return CpuNetwork(None, False).start(plan, memory)
+        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.network else None
+        there = DeviceMemory(memory, self.device) if on_device else None
 
         def run(block: Block, first: int, end: int) -> int:
             at = 0
             for t in range(first, end):
-                push_bytes(contexts, block.last, orders, row_bits, rows)
-                weights = step(block.last.astype(np.int64), rows)
+                weights = network(block) if network else None
+                here = weights.cpu().numpy() if weights is not None and there is None else None
                 for crew in range(2):
-                    at = lane_loop.code_crew(weights, memory, block, t, crew, at)
+                    if there is None:
+                        at = lane_loop.code_crew(here, memory, block, t, crew, at)
+                    else:
+                        at = code_crew(weights, there, block, t, crew, at)
             return int(at)
 
         return run

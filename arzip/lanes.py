@@ -39,13 +39,42 @@ def weight_sum(weights, lane, low, size):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
+def code_bits(block, t, bit, first, end, chance, at):  # type: ignore[no-untyped-def]
+    """Code this bit of byte t of the lanes [first, end), given P(bit = 1) (L,); returns `at` moved on."""
+    decoding, recording = block.parts[2] != 0, block.bits.size > 0
+    half = 128 >> bit
+    for lane in range(first, end):
+        if decoding:
+            one = coder.decode_bit(block.registers, block.stream, chance[lane])
+        else:
+            one = np.int64(block.text[block.starts[lane] + t] >> (7 - bit)) & 1
+            coder.encode_bit(block.registers, block.stream, one, chance[lane])
+        if recording:
+            block.bits[at] = one
+            block.probabilities[at] = chance[lane]
+        at += 1
+        block.bit[lane] = one
+        block.low[lane] += one * half
+    return at
+
+
+@njit(forceinline=True, _nrt=False)
+def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
+    """What the lanes [first, end) have coded is their byte t."""
+    decoding = block.parts[2] != 0
+    for lane in range(first, end):
+        block.last[lane] = block.low[lane]
+        if decoding:
+            block.text[block.starts[lane] + t] = block.low[lane]
+
+
+@njit(forceinline=True, _nrt=False)
 def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values.
 
     at: how many bits were coded before; returns it moved on.
     """
-    with_network, with_memory, decoding = block.parts[0] != 0, block.parts[1] != 0, block.parts[2] != 0
-    recording = block.bits.size > 0
+    with_network, with_memory = block.parts[0] != 0, block.parts[1] != 0
     first, end = crew_lanes(block.starts, t, crew)
     if first == end:
         return at
@@ -65,25 +94,13 @@ def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-d
         if with_memory:
             memory_kernels.predict(memory, first, end, block.opinion, block.chance)
         chance = block.chance if with_memory else block.opinion
-        for lane in range(first, end):
-            if decoding:
-                one = coder.decode_bit(block.registers, block.stream, chance[lane])
-            else:
-                one = np.int64(block.text[block.starts[lane] + t] >> (7 - bit)) & 1
-                coder.encode_bit(block.registers, block.stream, one, chance[lane])
-            if recording:
-                block.bits[at] = one
-                block.probabilities[at] = chance[lane]
-            at += 1
-            block.bit[lane] = one
-            block.low[lane] += one * half
-            block.total[lane] = block.upper[lane] if one else block.total[lane] - block.upper[lane]
+        at = code_bits(block, t, bit, first, end, chance, at)
+        if with_network:
+            for lane in range(first, end):
+                block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
         if with_memory:
             memory_kernels.update(memory, first, end, block.bit)
-    for lane in range(first, end):
-        block.last[lane] = block.low[lane]
-        if decoding:
-            block.text[block.starts[lane] + t] = block.low[lane]
+    store_bytes(block, t, first, end)
     if with_memory:
         memory_kernels.end_byte(memory, first, end, block.low, t)
     return at

@@ -73,7 +73,7 @@ class TorchStep:
         v = z.clamp(0, spec.HIDDEN_LIMIT)
         return ((v * v + (1 << (cpu.HIDDEN_SHIFT - 1))) >> cpu.HIDDEN_SHIFT).clamp(max=127).to(torch.int8)
 
-    def __call__(self, last: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    def __call__(self, last: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
         """last (L,) bytes just seen and rows (L, tables) of the n-gram tables -> weights (L, 256) int32 > 0."""
         t = self.t
         grams = t["ngram"][torch.arange(self.config.tables, device=self.device), torch.from_numpy(rows).to(self.device)]
@@ -88,5 +88,4 @@ class TorchStep:
         logits = int_matmul(norm(x), t["out"]) + t["out_bias"]
         below = logits.max(-1, keepdim=True).values - logits
         entry = (below + (1 << (cpu.SOFTMAX_SHIFT - 1))) >> cpu.SOFTMAX_SHIFT
-        weights: NDArray[np.int32] = t["exponential"][entry.clamp(max=spec.SOFTMAX_ENTRIES - 1).long()].cpu().numpy()
-        return weights
+        return t["exponential"][entry.clamp(max=spec.SOFTMAX_ENTRIES - 1).long()]
