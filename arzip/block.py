@@ -39,6 +39,11 @@ class Block(NamedTuple):
     bits: NDArray[np.uint8]
     probabilities: NDArray[np.uint32]
 
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the block's text is not known yet."""
+        return bool(self.parts[2])
+
 
 def lane_starts(size_bytes: int, lanes: int) -> NDArray[np.int64]:
     """Where each lane starts in the block, and its end: (L + 1,)."""

@@ -47,7 +47,7 @@ class Network(Protocol):
     def start(self, plan: Plan, memory: Memory) -> Run:
         """What runs the steps of one block."""
 
-    def threads_for(self, plan: Plan) -> int:
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
         """How many threads that keeps busy."""
 
 
@@ -58,16 +58,21 @@ class CpuNetwork:
         self.together = together
         self.network = cpu.load_network(weights) if weights else cpu.no_network()
 
-    def threads_for(self, plan: Plan) -> int:
-        """See Network. One lane leaves nothing to hand over."""
-        return 2 if self.together and plan.network and plan.profile is not None and plan.lanes > 1 else 1
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
+        """See Network. A decoder's only lane leaves nothing to hand over."""
+        both = plan.network and plan.profile is not None
+        return 2 if self.together and both and (plan.lanes > 1 or not decoding) else 1
 
     def start(self, plan: Plan, memory: Memory) -> Run:
         """See Network."""
         network = self.network if plan.network else cpu.no_network()
         state = cpu.init_state(network, plan.lanes)
-        together = self.threads_for(plan) > 1
-        return lambda block, first, end: lane_loop.run_steps(network, state, memory, block, first, end, together)
+
+        def run(block: Block, first: int, end: int) -> int:
+            together = self.threads_for(plan, block.is_decoding) > 1
+            return lane_loop.run_steps(network, state, memory, block, first, end, together)
+
+        return run
 
 
 class Engine:
@@ -108,9 +113,9 @@ class Engine:
         block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
         return lane_loop.decode_block(self._run(block, plan), block, tick)
 
-    def threads_for(self, plan: Plan) -> int:
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
         """How many threads coding by this plan keeps busy."""
-        return self._network.threads_for(plan)
+        return self._network.threads_for(plan, decoding)
 
     def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""

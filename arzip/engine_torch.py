@@ -11,15 +11,17 @@ from torch import Tensor
 
 from arzip import coder
 from arzip import lanes as lane_loop
+from arzip.ahead import NOTHING
 from arzip.block import Block, crew_lanes
 from arzip.compiled import njit
 from arzip.engine import CpuNetwork, Plan
 from arzip.errors import UnsupportedError
-from arzip.lanes import PROBABILITY_ONE, Run
+from arzip.lanes import Run
 from arzip.memory.in_torch import predict as memory_verbs
 from arzip.memory.in_torch.state import DeviceMemory
 from arzip.memory.spec import Memory
 from arzip.network import context
+from arzip.network.bits import PROBABILITY_ONE
 from arzip.network.torch_step import TorchStep
 from arzip.network.weights import Weights
 
@@ -89,7 +91,7 @@ class TorchNetwork:
     def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
         self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
 
-    def threads_for(self, plan: Plan) -> int:
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
         """See `engine.Network`."""
         return 1
 
@@ -108,7 +110,7 @@ class TorchNetwork:
                 here = weights.cpu().numpy() if weights is not None and there is None else None
                 for crew in range(2):
                     if there is None:
-                        at = lane_loop.code_crew(here, memory, block, t, crew, at)
+                        at = lane_loop.code_crew(here, NOTHING, 0, memory, block, t, crew, at)
                     else:
                         at = code_crew(weights, there, block, t, crew, at)
             return int(at)

@@ -2,7 +2,7 @@
 
 The lanes are two crews, the first half and the second, that take turns: (step, crew, bit, lane) is the order of
 the bits, most significant first. So the network can predict for one crew while memory and coder work on the
-other. Must not know files, frames or checks.
+other; an encoder lets it go ahead (ahead.py). Must not know files, frames or checks.
 """
 
 from __future__ import annotations
@@ -13,29 +13,19 @@ from threading import Thread
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip import coder
+from arzip import ahead, coder
 from arzip.block import Block, chunk_steps, crew_lanes, steps_of, with_room
 from arzip.compiled import njit
 from arzip.handoff import STRIDE, claim, count, publish, wait_for
 from arzip.memory import predict as memory_kernels
 from arzip.memory.spec import NETWORK, Memory
-from arzip.network import cpu
+from arzip.network import bits, cpu
 
-PROBABILITY_ONE = 1 << coder.PROBABILITY_BITS
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each crew: steps; shares of steps
 SHARES = 3  # the network predicts for a crew in so many shares, by whichever thread is free: see `share_lanes`
 
 Tick = Callable[[int], None]
 Cost = Callable[[NDArray[np.float64]], None]
-
-
-@njit(_nrt=False)
-def weight_sum(weights, lane, low, size):  # type: ignore[no-untyped-def]
-    """Sum of weights[lane, low : low + size], which fits an int32."""
-    total = np.int32(0)
-    for symbol in range(low, low + size):
-        total = np.int32(total + weights[lane, symbol])
-    return np.int64(total)
 
 
 @njit(forceinline=True, _nrt=False)
@@ -69,12 +59,14 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
-    """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values.
+def code_crew(weights, opinions, row, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
+    """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
 
-    at: how many bits were coded before; returns it moved on.
+    opinions (steps, L, 8), or none: that of each bit; row: the step's place there. at: how many bits were coded
+    before; returns it moved on.
     """
-    with_network, with_memory = block.parts[0] != 0, block.parts[1] != 0
+    is_known, with_memory = opinions.size > 0, block.parts[1] != 0
+    with_network = block.parts[0] != 0 and not is_known
     first, end = crew_lanes(block.starts, t, crew)
     if first == end:
         return at
@@ -83,14 +75,16 @@ def code_crew(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-d
     for lane in range(first, end):
         block.low[lane] = 0
         if with_network:
-            block.total[lane] = weight_sum(weights, lane, np.int64(0), np.int64(256))
+            block.total[lane] = bits.weight_sum(weights, lane, np.int64(0), np.int64(256))
     for bit in range(8):
         half = 128 >> bit
         if with_network:
             for lane in range(first, end):
-                block.upper[lane] = weight_sum(weights, lane, block.low[lane] + half, half)
-                p = (block.upper[lane] << coder.PROBABILITY_BITS) // block.total[lane]
-                block.opinion[lane] = min(max(p, 1), PROBABILITY_ONE - 1)
+                block.upper[lane] = bits.weight_sum(weights, lane, block.low[lane] + half, half)
+                block.opinion[lane] = bits.chance(block.upper[lane], block.total[lane])
+        if is_known:
+            for lane in range(first, end):
+                block.opinion[lane] = opinions[row, lane, bit]
         if with_memory:
             memory_kernels.predict(memory, first, end, block.opinion, block.chance)
         chance = block.chance if with_memory else block.opinion
@@ -141,17 +135,23 @@ def run_network(network, state, block, first_step, end_step, counters, shares): 
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, first_step, end_step, counters, shares):  # type: ignore[no-untyped-def]
-    """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded."""
-    at = np.int64(0)
+def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares):  # type: ignore[no-untyped-def]
+    """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
+
+    opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.
+    """
+    at, is_ahead = np.int64(0), opinions.size > 0
     for t in range(first_step, end_step):
+        if is_ahead and (t - first_step) % ahead.JOB_STEPS == 0:
+            ahead.until_predicted(network, state, block, opinions, first_step, end_step, counters, t)
         for crew in range(2):
-            if block.parts[0]:
+            if block.parts[0] and not is_ahead:
                 while predict_share(network, state, block, t, crew, counters, shares):
                     pass
                 wait_for(counters, PREDICTED + crew, (t + 1) * shares)
-            at = code_crew(state.weights, memory, block, t, crew, at)
-            publish(counters, CODED + crew, t + 1)
+            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at)
+            if not is_ahead:
+                publish(counters, CODED + crew, t + 1)
     return at
 
 
@@ -159,17 +159,30 @@ def run_steps(
     network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int, together: bool
 ) -> int:
     """Code steps [first, end), on two threads if `together`; returns how many bits were coded."""
+    if together and not block.is_decoding:
+        return run_ahead(network, state, memory, block, first, end)
     shares = SHARES if together else 1
     counters = np.zeros(6 * STRIDE, np.int64)
     counters[: CLAIMED * STRIDE] = first
     counters[CLAIMED * STRIDE :] = first * shares
-    if not together:
-        return int(run_coder(network, state, memory, block, first, end, counters, shares))
     helper = Thread(target=run_network, args=(network, state, block, first, end, counters, shares))
+    if together:
+        helper.start()
+    bits = run_coder(network, state, memory, block, ahead.NOTHING, first, end, counters, shares)
+    if together:
+        helper.join()
+    return int(bits)
+
+
+def run_ahead(network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int) -> int:
+    """Encode steps [first, end) on two threads, the network ahead; returns how many bits were coded."""
+    lanes = block.last.size
+    opinions, counters = np.empty((end - first, lanes, 8), np.int32), ahead.counters_for(lanes)
+    helper = Thread(target=ahead.run_network, args=(network, state, block, opinions, first, end, counters))
     helper.start()
-    bits = int(run_coder(network, state, memory, block, first, end, counters, shares))
+    bits = run_coder(network, state, memory, block, opinions, first, end, counters, 1)
     helper.join()
-    return bits
+    return int(bits)
 
 
 def begin(memory: Memory, with_network: bool) -> None:

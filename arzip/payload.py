@@ -46,7 +46,7 @@ def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tic
         plan = planning.choose(engine, text, level, workers.threads)
         if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
             text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
-    with workers.hold(engine.threads_for(plan)):
+    with workers.hold(engine.threads_for(plan, decoding=False)):
         payload = engine.encode(text, plan, tick, cost)
     tick(len(raw) - len(text))
     method = _METHODS[plan.parts]
@@ -75,7 +75,7 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     plan = Plan(frame.lanes, network, frame.memory if memory else None)
     engine = open_(digest)
-    with workers.hold(engine.threads_for(plan)):
+    with workers.hold(engine.threads_for(plan, decoding=True)):
         text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
     tick(frame.raw_bytes - rest_bytes)
     rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))

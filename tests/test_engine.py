@@ -39,7 +39,9 @@ def same_both_ways(weights: Weights, network: Network, plan: Plan, size: int) ->
 @pytest.mark.parametrize("size", [1, 31, 5000])
 def test_two_threads_make_the_stream_of_one(weights: Weights, plan: Plan, size: int) -> None:
     network = CpuNetwork(weights, together=True)
-    assert network.threads_for(plan) == (2 if plan.network and plan.profile is not None and plan.lanes > 1 else 1)
+    both = plan.network and plan.profile is not None
+    assert network.threads_for(plan, decoding=True) == (2 if both and plan.lanes > 1 else 1)
+    assert network.threads_for(plan, decoding=False) == (2 if both else 1)
     same_both_ways(weights, network, Plan(min(plan.lanes, size), plan.network, plan.profile), size)
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from arzip import ahead, coder, lanes, levels, models
 from arzip import block as blocks
-from arzip import coder, lanes, levels, models
 from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.memory.spec import create
@@ -456,6 +456,6 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     block = blocks.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        at = lanes.code_crew(weights, memory, block, t, 0, at)
+        at = lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at)
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS
