@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT = 6
-FAST, FULL, MIDDLE = range(3)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
+FAST, FULL, MIDDLE, LARGE = range(4)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
@@ -41,8 +41,8 @@ LEVELS = (
     Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano"),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7),
     Level(32 << 20, 0.05, 12, FULL, FULL),
-    Level(32 << 20, USELESS, 2, FULL, FULL, 8192),
-    Level(64 << 20, USELESS, 1, FULL, FULL, 8192, "base"),
+    Level(32 << 20, USELESS, 2, LARGE, LARGE, 8192),
+    Level(64 << 20, USELESS, 1, LARGE, LARGE, 8192, "base"),
 )
 
 

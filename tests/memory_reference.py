@@ -52,6 +52,9 @@ class Lane:
         self.classes = [0] * 6
         self.seen: dict[int, tuple[int, int]] = {}
         self.match = [[0, 0, 0, 0] for _ in range(matches)]  # pointer, length, record of misses, expected + 1
+        self.fields: list[list[int]] = [[], []]  # where those of the line before and of this one start
+        self.field, self.field_start, self.field_text, self.line_word, self.key = 0, start, 0, 0, 0
+        self.followers: dict[bytes, bytes] = {}
 
 
 class Reference:
@@ -71,6 +74,8 @@ class Reference:
         self.limits, self.entries = memory.limits.tolist(), memory.recent.shape[1]
         self.recent: list[dict[int, int]] = [{} for _ in profile.matches]
         self.votes = [0] * memory.votes.size
+        self.runs: list[dict[int, tuple[int, int, int]]] = [{} for _ in profile.runs]  # index -> check, count, byte
+        self.run_entries = memory.run_table.shape[1]
         self.row = self.row2 = self.bit = 0
         self.lanes = [Lane(int(s), len(profile.matches)) for s in memory.starts]
 
@@ -93,6 +98,11 @@ class Reference:
         over = self.text[line_above] if line_above < lane.line else 10
         classes = sum(k << (3 * i) for i, k in enumerate(lane.classes))
         quarter = place & 3
+        over_field = 0
+        if lane.field < len(lane.fields[0]) and lane.fields[0][lane.field]:
+            over_field = self.text[lane.fields[0][lane.field] + place - lane.field_start] + 1
+        after, after2 = (int.from_bytes(lane.followers.get(lane.past[16 - n :], b""), "big") for n in (1, 2))
+        last = lane.match[-1] if lane.match else [0] * 4
         values = {n: number & ((1 << 8 * n) - 1) for n in range(9)} | {
             9: mix(number & WRAP, (number >> 64) & 0xFFFFFFFF),
             10: word + (0 if word else c[1]),
@@ -129,6 +139,20 @@ class Reference:
             46: lane.match[0][3] << 8 | min(lane.match[0][1], 31) if lane.match else 0,
             47: quarter << 8 | c[4],
             48: quarter << 16 | c[1] << 8 | c[2],
+            49: mix(lane.field_text, lane.field),
+            50: over_field << 16 | c[1] << 8 | min(place - lane.field_start, 255),
+            51: mix(lane.key, lane.field_text),
+            52: mix(lane.key, c[1] << 8 | c[2]),
+            53: c[1] << 24 | after,
+            54: (c[1] << 8 | c[2]) << 24 | after2,
+            55: mix(word, lane.line_word),
+            56: mix(mix(lane.line_word, lane.field), over_field),
+            57: mix(lane.field_text, over_field),
+            58: ((2 * c[2] - c[4]) % 256 << 4 | c[1] >> 4) << 1 | place & 1,
+            59: ((2 * c[4] - c[8]) % 256 << 8 | c[1]) << 2 | quarter,
+            60: mix(c[1] << 8 | c[2], over << 9 | over_field),
+            61: (after2 % 256) << 16 | (after % 256) << 8 | c[1],
+            62: mix(last[3] << 8 | min(last[1], 15), c[1]),
         }
         return [mix(values[kind], kind + 1) for kind in self.profile.contexts]
 
@@ -144,6 +168,13 @@ class Reference:
                 if order > 2 or (order == 2 and past >= rows):
                     past = mix(past, order) % rows
                 lane.direct.append(self.map_bases[d] + 256 * past)
+            lane.run = []  # index, check, count, expected
+            for kind, table in zip(self.profile.runs, self.runs, strict=True):
+                h = lane.hash[self.profile.contexts.index(kind)]
+                index, check = (h >> 20) % self.run_entries, h >> 44 & 0xFFFF
+                there, count, byte = table.get(index, (0, 0, 0))
+                known = there == check and bool(count or byte)
+                lane.run.append((index, check, count, byte) if known else (index, check, 0, None))
         self.find(first, end)
 
     def find(self, first: int, end: int) -> None:
@@ -195,7 +226,9 @@ class Reference:
         return lane.partial % (1 << depth) | 1 << depth
 
     def expectation(self, lane: Lane, k: int) -> int | None:
-        byte = lane.match[k][3] - 1
+        return self.expected_bit(lane, lane.match[k][3] - 1)
+
+    def expected_bit(self, lane: Lane, byte: int) -> int | None:
         if byte < 0 or (byte | 256) >> (8 - self.bit) != lane.partial:
             return None
         return byte >> (7 - self.bit) & 1
@@ -222,6 +255,13 @@ class Reference:
             at = self.map_bases[len(p.direct)] + 128 * k + 8 * bucket(length) + (record & 3) + 4 * bool(record & 0xFC)
             lane.consulted.append((at, self.maps[at], 1 - bit))
             opinions.append((self.maps[at] >> 26, 1 if bit else -1))
+        for r, (_, _, count, byte) in enumerate(lane.run):
+            bit = None if byte is None else self.expected_bit(lane, byte)
+            at = self.map_bases[len(p.direct) + 1] + 256 * r + 8 * min(count, 31) + self.bit
+            lane.consulted.append(None if bit is None else (at, self.maps[at], 1 - bit))
+            opinions.append(None if bit is None else (self.maps[at] >> 26, 1 if bit else -1))
+        if p.joints:
+            self.join(lane, network, opinions)
         x: list[int] = []
         for opinion in opinions:
             x += (
@@ -233,6 +273,33 @@ class Reference:
         if self.network:
             x += [self.stretch[network >> 10], ((network >> 10) - 2048) >> 1]
         lane.inputs = x + [0] * (len(self.weights[0]) - len(x))
+
+    def join(self, lane: Lane, network: int, opinions: list[tuple[int, int] | None]) -> None:
+        p = self.profile
+        direct = len(p.contexts) + len(p.direct)
+        second = network >> 10 if self.network else lane.consulted[direct - 1][1] >> 26
+        step = (self.stretch[second] + 2048) >> 7
+        places: list[tuple[int, int] | None] = []  # within the map, whether it is about the bit being 0
+        for kind in p.joints:
+            c = p.contexts.index(kind)
+            history = lane.consulted[c][0] - 256 * c
+            places.append((32 * history + step, 0) if history else None)
+        starts = [self.map_bases[len(p.direct)] + 128 * k for k in range(len(p.matches))]
+        starts += [self.map_bases[len(p.direct) + 1] + 256 * r for r in range(len(p.runs))]
+        for start, consulted in zip(starts, lane.consulted[direct : direct + len(starts)], strict=True):
+            if consulted is None:
+                places.append(None)
+            else:
+                at, _, flip = consulted
+                places.append((32 * (at - start) + (31 - step if flip else step), flip))
+        for j, place in enumerate(places):
+            if place is None:
+                lane.consulted.append(None)
+                opinions.append(None)
+            else:
+                at = self.map_bases[len(p.direct) + 2] + 8192 * j + place[0]
+                lane.consulted.append((at, self.maps[at], place[1]))
+                opinions.append((self.maps[at] >> 26, -1 if place[1] else 1))
 
     def select(self, lane: Lane, network: int) -> None:
         bit, c = self.bit, [0, *reversed(lane.past)]
@@ -249,6 +316,8 @@ class Reference:
             (self.stretch[network >> 10] + 2048) >> 7 if self.network else 0,
             (place % self.row % 256 if self.row else 0) * 8 + bit,
             bit << 8 | c[1] >> 5 << 5 | c[2] >> 5 << 2 | (c[3] >> 6),
+            lane.match[0][3] if lane.match else 0,
+            c[3],
         )
         lane.chosen = [self.bases[s] + rows[kind] for s, kind in enumerate(self.profile.selectors)]
 
@@ -266,8 +335,13 @@ class Reference:
         mean, shares = 2 * self.squash[lane.logit + 3200], 2
         past = int.from_bytes(lane.past[-3:], "big")
         for f, kind in enumerate(self.profile.finals):
-            context = (lane.partial, lane.past[-1] << 8 | lane.partial, mix(past, lane.partial) & 0xFFFF)[kind]
-            at = self.map_bases[len(self.profile.direct) + 1 + f] + 25 * context + step
+            context = (
+                lane.partial,
+                lane.past[-1] << 8 | lane.partial,
+                mix(past, lane.partial) & 0xFFFF,
+                lane.match[0][3] << 8 | lane.partial,
+            )[kind]
+            at = self.map_bases[len(self.profile.direct) + 3 + f] + 25 * context + step
             low, high = self.maps[at], self.maps[at + 1]
             p = (low >> 16) * (256 - share) + (high >> 16) * share >> 8
             near = share >= 128
@@ -350,6 +424,13 @@ class Reference:
                 if key is not None and (lane.start + lane.step) % self.strides[k] == 0:
                     places[key] = max(places.get(key, 0), lane.start + lane.step)
             table.update(places)
+        for r, table in enumerate(self.runs):
+            entries: dict[int, tuple[int, int, int]] = {}
+            for lane, byte in zip(lanes, values[first:end], strict=True):
+                index, check, count, expected = lane.run[r]
+                count = min(count + 1, 255) if expected == byte else 1
+                entries[index] = max(entries.get(index, (0, 0, 0)), (check, count, byte))
+            table.update(entries)
         self.begin(first, end)
 
     def push(self, lane: Lane, byte: int) -> None:
@@ -361,6 +442,10 @@ class Reference:
             lane.words[0] = mix(lane.words[0], lower + 1)
         elif lane.words[0]:
             lane.words = [0, *lane.words[:2]]
+        for n in (1, 2):
+            before = lane.past[15 - n : 15]
+            lane.followers[before] = (lane.followers.get(before, b"") + bytes([byte]))[-3:]
+        self.push_field(lane, byte, place)
         if byte == 10:
             lane.line1, lane.line = lane.line, place + 1
         if place == lane.line or byte == 10:
@@ -370,6 +455,20 @@ class Reference:
         if before and distance == gap and 1 < distance < len(self.votes):
             self.votes[distance] += 1
         lane.seen[byte] = (place + 1, distance)
+
+    def push_field(self, lane: Lane, byte: int, place: int) -> None:
+        if byte in b"=:>":
+            lane.key = lane.words[1]
+        if byte not in b'\n\t ,;|"=:<>()[]':
+            lane.field_text = mix(lane.field_text, byte + 1)
+            return
+        if byte == 10:
+            lane.fields, lane.field, lane.line_word = [lane.fields[1], [0] * 64], 0, 0
+        else:
+            lane.fields[1] = lane.fields[1] or [0] * 64
+            lane.field, lane.line_word = min(lane.field + 1, 63), lane.line_word or lane.field_text
+        lane.fields[1][lane.field] = lane.field_start = place + 1
+        lane.field_text = 0
 
     def choose_rows(self) -> None:
         scores = sorted(((-v * (8 + min(d, 64)), d) for d, v in enumerate(self.votes) if d > 1 and v))

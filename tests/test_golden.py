@@ -48,6 +48,18 @@ def records(size: int) -> bytes:
     return bytes(out[:size])
 
 
+def log(size: int) -> bytes:
+    """Lines of fields: a time, a name, keys and their values, now and then a field more."""
+    out, state, time = bytearray(), 3, 1700000000
+    while len(out) < size:
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        time += state >> 26
+        name = b"alpha beta gamma delta".split()[state >> 12 & 3]
+        out += b"%d\t[%s] id=%d, size=%d" % (time, name, state >> 16 & 7, (state >> 10) % 3000)
+        out += b' note="late"\n' if state >> 20 & 7 == 0 else b"\n"
+    return bytes(out[:size])
+
+
 def code(size: int) -> bytes:
     """x86 that calls a few functions and reads a few variables from many places."""
     out, state = bytearray(), 5
@@ -84,8 +96,11 @@ GOOD = {
     "long-text-7": (text(70000), 7),
     "long-text-8": (text(70000), 8),
     "repeats-6": (2 * text(70000), 6),
+    "log-8": (log(70000), 8),
+    "log-9": (log(20000), 9),
     "code-3": (code(20000), 3),
     "code-6": (code(20000), 6),
+    "code-9": (code(20000), 9),
     "arm64-3": (arm64(20000), 3),
 }
 

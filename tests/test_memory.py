@@ -21,15 +21,19 @@ from arzip.memory.profiles import FAST, FULL, PROFILES
 from arzip.memory.spec import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
 from arzip.network.weights import dump_weights, parse_weights
 
-KINDS = (*range(15), *range(20, 49))
+KINDS = (*range(15), *range(20, 63))
 EVERYTHING = Profile(
     contexts=KINDS,
     direct=(1, 2, 3),
     matches=(4, 6, 16),
-    selectors=tuple(range(9)),
+    selectors=tuple(range(11)),
+    finals=(0, 1, 2, 3),
+    runs=(1, 3, 10, 36),
+    joints=(0, 2, 46),
     slots_bits=12,
     direct_bits=17,
     match_bits=7,
+    run_bits=9,
 )
 
 
@@ -278,7 +282,7 @@ def test_a_model_without_primed_state_starts_empty() -> None:
 def test_a_model_older_than_a_profile_starts_that_one_empty() -> None:
     tensors = {name: t for name, t in primed_model()[1].items() if not name.startswith("memory.2.")}
     primed.check_tensors(tensors)
-    assert {place for place, _ in primed.starts(tensors)} == {0, 1}
+    assert {place for place, _ in primed.starts(tensors)} == {0, 1, 3}
 
 
 @pytest.mark.parametrize("damage", ["missing", "unknown", "shape", "dtype", "count", "weight", "final"])

@@ -38,8 +38,8 @@ CASES = [  # lanes, steps, with the network, primed and with n-grams
     (24, 40, False, False),
     (24, 40, True, True),
 ]
-STATE = ("slots", "maps", "weights", "final_weights", "match", "recent", "votes", "text")
-STATE_OF_LANES = ("lane", "hashes", "slot", "direct", "last_seen")
+STATE = ("slots", "maps", "weights", "final_weights", "match", "recent", "votes", "text", "run_table")
+STATE_OF_LANES = ("lane", "hashes", "slot", "direct", "last_seen", "followers", "fields", "run")
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def assert_same_state(memory: Memory, other: DeviceMemory) -> None:
     for name in STATE + STATE_OF_LANES:
         here, there = getattr(memory, name), other.shared[name].cpu().numpy()
         there = there[:-1] if name in ("maps", "recent") else there
-        assert np.array_equal(here, there.reshape(here.shape).view(here.dtype)), name
+        assert np.array_equal(here, there.reshape(here.shape).astype(here.dtype)), name
 
 
 def check(memory: Memory, text: bytes, device: str, network: bool) -> Memory:

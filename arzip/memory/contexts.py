@@ -1,4 +1,4 @@
-"""What a lane has seen -> the hashes of its contexts, and the shared search for a record length.
+"""What a lane has seen (past.py) -> the hashes of its contexts.
 
 Architecture invariant: a hash depends only on the lane's own bytes, its place in the block and the record
 length, so that lanes share what they learn wherever their contexts are equal.
@@ -12,15 +12,21 @@ from numba import uint64
 from arzip.compiled import njit
 from arzip.memory.spec import (
     CLASSES,
+    EXPECTED,
+    FIELD,
+    FIELD_HASH,
+    FIELD_START,
     FIRST,
+    KEY,
+    LENGTH,
     LINE,
     LINE1,
+    LINE_WORD,
     OLDER,
     RECENT,
     ROW,
     ROW2,
     STEP,
-    VOTES,
     WORD,
     WORD1,
     WORD2,
@@ -36,78 +42,6 @@ def mix(a, b):  # type: ignore[no-untyped-def]
     h = (uint64(a) + uint64(GOLDEN)) * uint64(SPREAD)
     h = (h ^ (h >> uint64(29)) ^ uint64(b)) * uint64(GOLDEN)
     return h ^ (h >> uint64(32))
-
-
-@njit(forceinline=True, _nrt=False)
-def byte_class(byte):  # type: ignore[no-untyped-def]
-    """A coarse class of a byte, 0..7: what kind of text it belongs to."""
-    if 97 <= byte <= 122:
-        return 1
-    if 65 <= byte <= 90:
-        return 2
-    if 48 <= byte <= 57:
-        return 3
-    if byte == 32 or byte == 9:
-        return 4
-    if byte == 10 or byte == 13:
-        return 5
-    if byte >= 128:
-        return 6
-    if byte < 32:
-        return 7
-    return 0
-
-
-@njit(forceinline=True, _nrt=False)
-def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
-    """Update a lane's fields with the byte it has just seen, at its place `clock[STEP]`."""
-    place = memory.starts[lane] + memory.clock[STEP]
-    memory.lane[lane, OLDER] = (memory.lane[lane, OLDER] << 8) | ((memory.lane[lane, RECENT] >> 56) & 255)
-    memory.lane[lane, RECENT] = (memory.lane[lane, RECENT] << 8) | byte
-    memory.lane[lane, CLASSES] = ((memory.lane[lane, CLASSES] << 3) | byte_class(byte)) & 0o777777
-    lower = byte + 32 if 65 <= byte <= 90 else byte
-    if 97 <= lower <= 122 or byte >= 128:
-        memory.lane[lane, WORD] = np.int64(mix(memory.lane[lane, WORD], lower + 1))
-    elif memory.lane[lane, WORD] != 0:
-        memory.lane[lane, WORD2] = memory.lane[lane, WORD1]
-        memory.lane[lane, WORD1] = memory.lane[lane, WORD]
-        memory.lane[lane, WORD] = 0
-    if byte == 10:
-        memory.lane[lane, LINE1] = memory.lane[lane, LINE]
-        memory.lane[lane, LINE] = place + 1
-    if place == memory.lane[lane, LINE] or byte == 10:
-        memory.lane[lane, FIRST] = byte
-    # the distance to the last occurrence, twice the same: a vote for a record of that length
-    distance = place + 1 - memory.last_seen[lane, byte, 0]
-    if memory.last_seen[lane, byte, 0] > 0 and distance == memory.last_seen[lane, byte, 1] and 1 < distance < VOTES:
-        memory.votes[distance] += 1
-    memory.last_seen[lane, byte, 0] = place + 1
-    memory.last_seen[lane, byte, 1] = distance
-
-
-@njit(forceinline=True, _nrt=False)
-def choose_rows(memory):  # type: ignore[no-untyped-def]
-    """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
-    if memory.clock[STEP] & 255 != 0:
-        return
-    best = 0
-    first = 0
-    second = 0
-    best2 = 0
-    for d in range(2, VOTES):
-        votes = memory.votes[d]
-        if votes:
-            score = votes * (8 + min(d, 64))
-            if score > best:
-                second, best2 = first, best
-                first, best = d, score
-            elif score > best2:
-                second, best2 = d, score
-            memory.votes[d] = votes - (votes >> 2)
-    if best > 600:
-        memory.clock[ROW] = first
-    if best2 > 600:
-        memory.clock[ROW2] = second
 
 
 @njit(forceinline=True, _nrt=False)
@@ -134,6 +68,15 @@ def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
     line_column = min(place - memory.lane[lane, LINE], 255)
     line_above = memory.lane[lane, LINE1] + place - memory.lane[lane, LINE]
     over = np.int64(text[line_above]) if line_above < memory.lane[lane, LINE] else 10
+    follow1, follow2 = np.int64(0), np.int64(0)
+    if memory.followers.shape[1]:
+        follow1 = np.int64(memory.followers[lane, c1])
+        follow2 = np.int64(memory.followers[lane, 256 + (c2 << 8 | c1)])
+    field = memory.lane[lane, FIELD]
+    offset = place - memory.lane[lane, FIELD_START]
+    over_field = np.int64(0)  # what stands there in the same field of the line before, plus 1
+    if memory.fields.shape[2] and memory.fields[lane, 0, field]:
+        over_field = np.int64(text[memory.fields[lane, 0, field] + offset]) + 1
     for k in range(memory.kinds.size):
         kind = memory.kinds[k]
         h = uint64(0)
@@ -208,9 +151,38 @@ def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
         elif kind == 45:
             h = mix(memory.lane[lane, CLASSES] & 0o7777, c1)
         elif kind == 46:
-            h = uint64(memory.match[lane, 0, 3] << 8 | min(memory.match[lane, 0, 1], 31))
+            h = uint64(memory.match[lane, 0, EXPECTED] << 8 | min(memory.match[lane, 0, LENGTH], 31))
         elif kind == 47:
             h = uint64(place & 3) << uint64(8) | uint64(c4)
         elif kind == 48:
             h = uint64(((place & 3) << 8 | c1) << 8 | c2)
+        elif kind == 49:
+            h = mix(memory.lane[lane, FIELD_HASH], field)
+        elif kind == 50:
+            h = uint64((over_field << 8 | c1) << 8 | min(offset, 255))
+        elif kind == 51:
+            h = mix(memory.lane[lane, KEY], memory.lane[lane, FIELD_HASH])
+        elif kind == 52:
+            h = mix(memory.lane[lane, KEY], c1 << 8 | c2)
+        elif kind == 53:
+            h = uint64(c1 << 24 | follow1)
+        elif kind == 54:
+            h = uint64((c1 << 8 | c2) << 24 | follow2)
+        elif kind == 55:
+            h = mix(memory.lane[lane, WORD], memory.lane[lane, LINE_WORD])
+        elif kind == 56:
+            h = mix(mix(memory.lane[lane, LINE_WORD], field), over_field)
+        elif kind == 57:
+            h = mix(memory.lane[lane, FIELD_HASH], over_field)
+        elif kind == 58:
+            h = uint64((((2 * c2 - c4) & 255) << 4 | c1 >> 4) << 1 | place & 1)
+        elif kind == 59:
+            h = uint64((((2 * c4 - np.int64(recent >> uint64(56))) & 255) << 8 | c1) << 2 | place & 3)
+        elif kind == 60:
+            h = mix(c1 << 8 | c2, over << 9 | over_field)
+        elif kind == 61:
+            h = uint64(((follow2 & 255) << 8 | follow1 & 255) << 8 | c1)
+        elif kind == 62:
+            last = memory.shortest.size - 1
+            h = mix(memory.match[lane, last, EXPECTED] << 8 | min(memory.match[lane, last, LENGTH], 15), c1)
         memory.hashes[lane, k] = mix(h, kind + 1)

@@ -10,7 +10,7 @@ from numba import uint64
 
 from arzip.compiled import njit, prefetch
 from arzip.memory import contexts
-from arzip.memory.spec import APM_STEPS, MAP_COUNT_BITS, PARTIAL, RECENT
+from arzip.memory.spec import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.memory.tables import P_ONE
 
 
@@ -24,7 +24,9 @@ def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
         context = (memory.lane[lane, RECENT] & 255) << 8 | partial
     elif kind == 2:
         context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
-    return memory.map_bases[memory.orders.size + 1 + f] + context * APM_STEPS + step
+    elif kind == 3:
+        context = memory.match[lane, 0, EXPECTED] << 8 | partial
+    return memory.map_bases[memory.orders.size + 3 + f] + context * APM_STEPS + step
 
 
 @njit(forceinline=True, _nrt=False)
@@ -40,7 +42,7 @@ def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
 @njit(forceinline=True, _nrt=False)
 def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
     """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
-    first = memory.kinds.size + memory.orders.size + memory.shortest.size
+    first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
     for f in range(memory.finals.size):
         at = final_entry(memory, lane, f, position >> 8)
@@ -51,7 +53,7 @@ def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
 @njit(forceinline=True, _nrt=False)
 def refine(memory, lane):  # type: ignore[no-untyped-def]
     """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
-    first = memory.kinds.size + memory.orders.size + memory.shortest.size
+    first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
     weight = position & 255
     mean = 2 * memory.output[lane, 1]
@@ -74,6 +76,8 @@ def refine(memory, lane):  # type: ignore[no-untyped-def]
         total //= uint64(5)
     elif shares == 7:
         total //= uint64(7)
+    elif shares == 9:
+        total //= uint64(9)
     else:
         total //= uint64(shares)
     return min(max(np.int64(total), 12), P_ONE - 12)

@@ -10,11 +10,11 @@ import numpy as np
 from numba import uint64
 
 from arzip.compiled import njit
-from arzip.memory import mixer
+from arzip.memory import maps, mixer
+from arzip.memory.maps import COUNT_MASK
 from arzip.memory.spec import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
 from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
 
-COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 RATE = 6  # field of the clock: the mixers' learning rate at this step
 
 
@@ -47,24 +47,10 @@ def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
-    """Move the entry of map m that a lane consulted towards target, 0 or P_ONE - 1; unsettled unless alone."""
-    at = uint64(memory.entry[lane, m])
-    word = memory.old[lane, m]
-    n = word & COUNT_MASK
-    change = (((target - (word >> MAP_COUNT_BITS)) * memory.reciprocal[uint64(n)]) >> 16) << MAP_COUNT_BITS
-    if alone:
-        memory.maps[at] = word + change + np.int64(n < memory.limits[m])
-    else:
-        memory.maps[at] += change + 1
-
-
-@njit(forceinline=True, _nrt=False)
 def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights."""
     contexts = memory.kinds.size
     direct = contexts + memory.orders.size
-    matches = direct + memory.shortest.size
     entries = memory.limits.size
     sets = memory.selectors.size
     bit = memory.clock[BIT]
@@ -76,17 +62,15 @@ def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
         rate = memory.clock[RATE] * memory.lane[lane, HASTE] >> 4
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
         for c in range(contexts):
-            teach(memory, lane, c, target, alone)
+            maps.teach(memory, lane, c, target, alone)
             slot = memory.slot[lane, c]
             following = np.int64(memory.history[uint64(memory.entry[lane, c] - c * HISTORIES), uint64(y)])
             memory.slots[uint64(slot + node)] = following if alone and slot else 0
         for m in range(contexts, direct):
-            teach(memory, lane, m, target, alone)
-        for m in range(direct, matches):
+            maps.teach(memory, lane, m, target, alone)
+        for m in range(direct, entries):
             if memory.entry[lane, m] >= 0:
-                teach(memory, lane, m, (y ^ memory.flip[lane, m]) * (P_ONE - 1), alone)
-        for m in range(matches, entries):
-            teach(memory, lane, m, target, alone)
+                maps.teach(memory, lane, m, (y ^ memory.flip[lane, m]) * (P_ONE - 1), alone)
         for s in range(sets):
             error = (y << 22) - np.int64(memory.squash[uint64(memory.mixed[lane, s] + OUTPUT_LIMIT)])
             error = (error * rate) >> mixer.GRADIENT_BITS

@@ -9,13 +9,14 @@ import numpy as np
 from numba import uint64
 
 from arzip.compiled import njit
-from arzip.memory import match, mixer
+from arzip.memory import joint, maps, match, mixer, runs
 from arzip.memory.spec import (
     BIT,
     CLASSES,
     EXPECTED,
     LENGTH,
     MAP_COUNT_BITS,
+    MATCH_BUCKETS,
     MATCH_RECORDS,
     NETWORK,
     ORDER,
@@ -54,35 +55,21 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         known += 1 if history and c < 7 else 0
     memory.lane[lane, ORDER] = known
     for d in range(d_count):
-        i = c_count + d
-        at = memory.direct[lane, d] + partial
-        word = memory.maps[uint64(at)]
-        entry[lane, i] = at
-        old[lane, i] = word
-        p = word >> (MAP_COUNT_BITS + 10)
-        x[lane, 2 * i] = memory.stretch[uint64(p)]
-        x[lane, 2 * i + 1] = (p - 2048) >> 1
+        maps.consult(memory, lane, c_count + d, memory.direct[lane, d] + partial, 0)
     for k in range(k_count):
         i = c_count + d_count + k
         expected = memory.match[lane, k, EXPECTED] + 255  # the byte with a leading one, if there is one
         if expected >= 256 and expected >> (8 - bit) == partial:
-            flip = 1 - ((expected >> (7 - bit)) & 1)
             bucket = match.length_bucket(memory.match[lane, k, LENGTH])
-            at = memory.map_bases[d_count] + (k * 16 + bucket) * MATCH_RECORDS
+            at = memory.map_bases[d_count] + (k * MATCH_BUCKETS + bucket) * MATCH_RECORDS
             at += match.record_bucket(memory.match[lane, k, RECORD])
-            word = memory.maps[uint64(at)]
-            p = word >> (MAP_COUNT_BITS + 10)
-            entry[lane, i] = at
-            old[lane, i] = word
-            memory.flip[lane, i] = flip
-            logit = memory.stretch[uint64(p)]
-            x[lane, 2 * i] = -logit if flip else logit
-            x[lane, 2 * i + 1] = (2048 - p if flip else p - 2048) >> 1
+            maps.consult(memory, lane, i, at, 1 - ((expected >> (7 - bit)) & 1))
         else:
-            entry[lane, i] = -1
-            x[lane, 2 * i] = 0
-            x[lane, 2 * i + 1] = 0
-    i = 2 * (c_count + d_count + k_count)
+            maps.abstain(memory, lane, i)
+    i = c_count + d_count + k_count
+    runs.consult(memory, lane, i)
+    joint.consult(memory, lane, network, i + memory.runs.size)
+    i = 2 * (memory.limits.size - memory.finals.size)
     x[lane, i] = 256
     if memory.clock[NETWORK]:
         p = network >> 10
@@ -129,6 +116,10 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
                 | ((memory.lane[lane, RECENT] >> 13) & 7) << 2
                 | ((memory.lane[lane, RECENT] >> 22) & 3)
             )
+        elif kind == 9:
+            row = memory.match[lane, 0, EXPECTED]
+        elif kind == 10:
+            row = (memory.lane[lane, RECENT] >> 16) & 255
         memory.chosen[lane, s] = memory.bases[s] + row
     memory.chosen[lane, last] = partial
 

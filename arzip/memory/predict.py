@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.compiled import njit, prefetch
-from arzip.memory import contexts, finals, learn, match, opinions, slots
+from arzip.memory import contexts, finals, learn, match, opinions, past, runs, slots
 from arzip.memory.spec import BIT, PARTIAL, RECENT, SLOT_BYTES, STEP
 
 
@@ -77,12 +77,13 @@ def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
     for lane in range(uint64(first), uint64(end)):
         memory.text[memory.starts[lane] + step] = values[lane]
     for lane in range(uint64(first), uint64(end)):
-        contexts.push_byte(memory, lane, values[lane])
+        past.push_byte(memory, lane, values[lane])
     memory.clock[STEP] = step + 1
-    contexts.choose_rows(memory)
+    past.choose_rows(memory)
     for lane in range(uint64(first), uint64(end)):
         match.follow(memory, lane, values[lane])
     match.enter(memory, first, end)
+    runs.enter(memory, first, end, values)
     ready_byte(memory, first, end)
 
 
@@ -102,6 +103,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
             if (8 * order + 8 > 16 and index >= entries) or order > 2:
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
+        runs.find(memory, lane)
         fetch(memory, lane)
     for lane in range(uint64(first), uint64(end)):
         slots.find(memory, lane)

@@ -18,9 +18,11 @@ from arzip.memory.spec import (
     APM_STEPS,
     FINAL_CONTEXTS,
     FINAL_ROWS,
+    JOINT_ENTRIES,
     MAP_COUNT_BITS,
     MATCH_BUCKETS,
     MATCH_RECORDS,
+    RUN_RECORDS,
     SELECTOR_ROWS,
     WEIGHT_BITS,
     Memory,
@@ -43,12 +45,12 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def map_parts(memory: Memory) -> tuple[slice, slice, slice]:
-    """Where the primed entries stand in a memory's maps: histories, match maps, order-0 final map."""
+    """Where the primed entries stand in a memory's maps: histories; match, run and joint maps; order-0 final map."""
     direct = memory.orders.size
-    matches, final = int(memory.map_bases[direct]), int(memory.map_bases[direct + 1])
+    matches, final = int(memory.map_bases[direct]), int(memory.map_bases[direct + 3])
     return (
         slice(0, memory.kinds.size * HISTORIES),
-        slice(matches, matches + memory.shortest.size * MATCH_BUCKETS * MATCH_RECORDS),
+        slice(matches, final),
         slice(final, final + FINAL_CONTEXTS[0] * APM_STEPS),
     )
 
@@ -56,10 +58,12 @@ def map_parts(memory: Memory) -> tuple[slice, slice, slice]:
 def layout(profile: Profile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and dtype of a profile's tensors."""
     assert profile.finals[0] == 0
-    histories, matches = len(profile.contexts) * HISTORIES, len(profile.matches) * MATCH_BUCKETS * MATCH_RECORDS
+    histories, models, runs = len(profile.contexts) * HISTORIES, len(profile.matches), len(profile.runs)
+    joints = (len(profile.joints) + models + runs) * JOINT_ENTRIES if profile.joints else 0
+    expecting = models * MATCH_BUCKETS * MATCH_RECORDS + runs * RUN_RECORDS
     rows = sum(SELECTOR_ROWS[kind] for kind in profile.selectors)
     return {
-        "maps": ((histories + matches + FINAL_CONTEXTS[0] * APM_STEPS,), np.dtype(np.uint32)),
+        "maps": ((histories + expecting + joints + FINAL_CONTEXTS[0] * APM_STEPS,), np.dtype(np.uint32)),
         "weights": ((rows, input_count(profile)), np.dtype(np.int16)),
         "final": ((FINAL_ROWS, len(profile.selectors)), np.dtype(np.int32)),
     }

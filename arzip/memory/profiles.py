@@ -25,5 +25,17 @@ FULL = Profile(
     selectors=(0, 1, 2, 3, 4, 5, 8),
     slots_bits=24,
 )
+LARGE = Profile(
+    contexts=(*FULL.contexts, *range(49, 63)),
+    direct=(1, 2),
+    matches=(6, 12, 20),
+    selectors=(0, 1, 2, 3, 4, 5, 8, 9, 10),
+    finals=(0, 1, 2, 3),
+    runs=(1, 2, 3, 4, 6, 10, 11, 12, 14, 22),
+    joints=(2, 3, 4, 6, 9, 10),
+    slots_bits=24,
+    rate=60,
+    final_rate=250,
+)
 
-PROFILES = (FAST, FULL, MIDDLE)  # a frame names its profile by its place here: only ever append
+PROFILES = (FAST, FULL, MIDDLE, LARGE)  # a frame names its profile by its place here: only ever append

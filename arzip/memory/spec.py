@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.memory import ngrams, tables
+from arzip.memory.tables import HISTORIES
 
 SLOT_BYTES = 16  # a check byte and the histories of the 15 nodes of a nibble
 MAP_COUNT_BITS = 16  # a map entry, int64: probability in Q22 above its count
@@ -28,7 +29,15 @@ HISTORY_START = 8  # count that a map entry of a bit history starts with
 
 # Fields of a lane, int64.
 PARTIAL, RECENT, OLDER, WORD, WORD1, WORD2, LINE, LINE1, ORDER, FIRST, CLASSES, HASTE = range(12)
-LANE_FIELDS = 16
+FIELD, FIELD_START, FIELD_HASH, KEY, LINE_WORD = range(12, 17)
+LANE_FIELDS = 24
+FIELDS = 64  # of a line; what follows counts as the last one
+FOLLOWERS = (1 << 8) + (1 << 16)  # contexts of one byte and of two whose last followers are kept
+RUN, RUN_EXPECTED, RUN_COUNT = range(3)
+RUN_FIELDS = 3
+RUN_RECORDS = 256  # entries of a run's map: 32 counts of 8 bits
+JOINT_STEPS = 32  # of the second opinion's logit, each half a unit
+JOINT_ENTRIES = HISTORIES * JOINT_STEPS
 POINTER, LENGTH, RECORD, EXPECTED = range(4)
 MATCH_FIELDS = 4
 STEP, BIT, ROW, ROW2, NETWORK = range(5)  # fields of the clock
@@ -41,6 +50,9 @@ class Profile:
     contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
     that are indexed without histories. matches: shortest length of each match model. selectors: kinds
     (opinions.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
+    runs: kinds, all among `contexts`, whose last follower is remembered too (runs.py). joints: kinds, all among
+    `contexts`, whose history is looked up beside a second opinion too (joint.py); if there are any, so is what
+    matches and runs expect. run_bits: most entries of a run's table, log2.
     rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start; primed_extra:
     the same for a memory that starts primed. limit,
     direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).
@@ -63,10 +75,13 @@ class Profile:
     final_rate: int = 300
     start: int = 24
     primed_extra: int = 240
+    runs: tuple[int, ...] = ()
+    joints: tuple[int, ...] = ()
+    run_bits: int = 20
 
 
 class Memory(NamedTuple):
-    """All state of a block's memory; L lanes, C contexts, D direct contexts, K match models, N inputs."""
+    """All state of a block's memory; L lanes, C contexts, D direct contexts, K match models, R runs, N inputs."""
 
     clock: NDArray[np.int64]
     text: NDArray[np.uint8]  # the block, as far as it is known; zeros beyond
@@ -102,22 +117,33 @@ class Memory(NamedTuple):
     stretch: NDArray[np.int32]
     reciprocal: NDArray[np.int64]
     rates: NDArray[np.int64]
-    map_bases: NDArray[np.int64]  # direct, match, final maps
+    map_bases: NDArray[np.int64]  # of each direct map, the match, run and joint maps, each final map
     votes: NDArray[np.int64]
     last_seen: NDArray[np.int64]  # (L, 256, 2)
+    followers: NDArray[np.int32]  # (L, FOLLOWERS) the last three bytes that followed, or (L, 0)
+    fields: NDArray[np.int64]  # (L, 2, FIELDS) where fields of the line before and of this one start, or (L, 2, 0)
+    runs: NDArray[np.int64]  # (R,) places in `kinds`
+    run: NDArray[np.int64]  # (L, R, RUN_FIELDS)
+    run_table: NDArray[np.uint32]  # (R, entries) hash -> check, count, byte
+    joints: NDArray[np.int64]  # (J,) places in `kinds`
+    expected_joints: NDArray[np.int64]  # (K + R,) or (0,) places among the maps that expect a byte
     counted: NDArray[np.int64]  # (C,) whether the primed n-grams are about this kind
     ngrams: NDArray[np.uint8]  # (rows, 4), or none
 
 
-SELECTOR_ROWS = (264, 256, 256, 256, 64, 512, 32, 2048, 2048)
+SELECTOR_ROWS = (264, 256, 256, 256, 64, 512, 32, 2048, 2048, 257, 256)
 FINAL_ROWS = 256
-FINAL_CONTEXTS = (256, 1 << 16, 1 << 16)
+FINAL_CONTEXTS = (256, 1 << 16, 1 << 16, 257 << 8)
 VOTES = 4096
+FIELD_KINDS = (49, 50, 51, 52, 55, 56, 57, 60)  # contexts that need `fields`, KEY or LINE_WORD
+FOLLOWER_KINDS = (53, 54, 61)
 
 
 def input_count(profile: Profile) -> int:
     """Inputs of the mixer: two a map, a constant, two of the network's opinion, padded."""
-    entries = len(profile.contexts) + len(profile.direct) + len(profile.matches)
+    expecting = len(profile.matches) + len(profile.runs)
+    entries = len(profile.contexts) + len(profile.direct) + expecting + len(profile.joints)
+    entries += expecting if profile.joints else 0
     return -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
 
 
@@ -129,20 +155,25 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
     direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
     match_bits = min(profile.match_bits, max(8, size.bit_length()))
     stride = 1 << max(0, (size - 1).bit_length() - match_bits)
-    entries = contexts + direct + models
-    match_base = contexts * tables.HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
-    final_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
+    runs, joints = len(profile.runs), len(profile.joints)
+    expected_joints = models + runs if joints else 0
+    entries = contexts + direct + models + runs + joints + expected_joints
+    run_bits = min(profile.run_bits, max(10, (2 * size).bit_length()))
+    match_base = contexts * HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
+    run_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
+    joint_base = run_base + runs * RUN_RECORDS
+    final_base = joint_base + (joints + expected_joints) * JOINT_ENTRIES
     finals = [FINAL_CONTEXTS[k] for k in profile.finals]
     bases = final_base + np.cumsum([0, *(n * APM_STEPS for n in finals)])[:-1]
     maps = np.empty(final_base + sum(finals) * APM_STEPS, np.int64)
-    maps[contexts * tables.HISTORIES : final_base] = ENTRY_START
+    maps[contexts * HISTORIES : joint_base] = ENTRY_START
+    step = tables.squash_table()[tables.OUTPUT_LIMIT + 128 * np.arange(-16, 16) + 64].astype(np.int64)
+    maps[joint_base:final_base].reshape(-1, JOINT_STEPS)[:] = step << MAP_COUNT_BITS | 4
     p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
-    maps[: contexts * tables.HISTORIES].reshape(-1, tables.HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
+    maps[: contexts * HISTORIES].reshape(-1, HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
     maps[final_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6
-    direct_bases = contexts * tables.HISTORIES + np.cumsum(
-        [0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct]
-    )
+    direct_bases = contexts * HISTORIES + np.cumsum([0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
     inputs = input_count(profile)
     crowd = isqrt(65536 * max(1, lanes // 4))  # what some lanes teach at once, each from little text, is added up
     sets = len(profile.selectors)
@@ -150,8 +181,12 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
     weights = np.zeros((sum(rows), inputs), np.int32)
     weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * profile.start // (16 * entries)
     lane = np.zeros((lanes, LANE_FIELDS), np.int64)
-    lane[:, LINE] = lane[:, LINE1] = starts
-    limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * models
+    lane[:, LINE] = lane[:, LINE1] = lane[:, FIELD_START] = starts
+    limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * (models + runs)
+    limits += [profile.limit] * (joints + expected_joints)
+    fields = FIELDS * any(kind in FIELD_KINDS for kind in profile.contexts)
+    followers = FOLLOWERS * any(kind in FOLLOWER_KINDS for kind in profile.contexts)
+    places = {kind: place for place, kind in enumerate(profile.contexts)}
     return Memory(
         clock=np.zeros(8, np.int64),
         text=np.zeros(size + 8, np.uint8),
@@ -193,9 +228,16 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
             ],
             np.int64,
         ),
-        map_bases=np.array([*direct_bases[:direct], match_base, *bases], np.int64),
+        map_bases=np.array([*direct_bases[:direct], match_base, run_base, joint_base, *bases], np.int64),
         votes=np.zeros(VOTES, np.int64),
         last_seen=np.zeros((lanes, 256, 2), np.int64),
+        followers=np.zeros((lanes, followers), np.int32),
+        fields=np.zeros((lanes, 2, fields), np.int64),
+        runs=np.array([places[kind] for kind in profile.runs], np.int64),
+        run=np.zeros((lanes, runs, RUN_FIELDS), np.int64),
+        run_table=np.zeros((runs, 1 << run_bits), np.uint32),
+        joints=np.array([places[kind] for kind in profile.joints], np.int64),
+        expected_joints=np.arange(expected_joints),
         counted=np.array([kind in ngrams.KINDS and len(known) > 0 for kind in profile.contexts], np.int64),
         ngrams=known,
     )

@@ -16,7 +16,7 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.compiled import njit
-from arzip.memory import contexts, ngrams, primed
+from arzip.memory import contexts, ngrams, past, primed
 from arzip.memory.spec import PARTIAL, STEP, Memory, Profile, create
 from arzip.network.weights import Weights
 from arzip.train.data import Source, Windows
@@ -76,7 +76,7 @@ def count_window(memory, text, window, shorter, keys, parents, seen, last, hits,
                 if hits[at] < HITS and counts[at, symbol] < 65535:
                     hits[at] += 1
                     counts[at, symbol] += 1
-        contexts.push_byte(memory, 0, byte)
+        past.push_byte(memory, 0, byte)
 
 
 @njit()

@@ -12,14 +12,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip import coder
+from arzip import filters
 from arzip.compiled import njit
 from arzip.memory import predict as kernels
 from arzip.memory import primed
 from arzip.memory.profiles import PROFILES
 from arzip.memory.spec import MAP_COUNT_BITS, NETWORK, Memory, Profile, create
 from arzip.memory.tables import P_ONE
-from arzip.network import cpu
+from arzip.network import bits, cpu
 from arzip.network.weights import Weights
 from arzip.train.data import Source, Windows
 from arzip.train.revise import Tensors, on_model, revise
@@ -44,8 +44,14 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> list[NDArray[np.u
             start = int(rng.integers(max(source.train[0, 1] - size, 1)))
         end = min(start + size, source.data.size)
         if end - start >= SMALLEST // 2 and not Windows.is_held_out(source, start, end):
-            found.append(np.array(source.data[start:end]))
+            found.append(filtered(source.data[start:end]))
     return found
+
+
+def filtered(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A document as the memory gets to see it."""
+    raw = text.tobytes()
+    return np.frombuffer(filters.apply(raw, filters.choose(raw)), np.uint8)
 
 
 @njit()
@@ -58,20 +64,7 @@ def opine(network, state, texts, sizes, opinions):  # type: ignore[no-untyped-de
             lanes -= 1
         cpu.step(network, state, last, 0, lanes)
         for lane in range(lanes):
-            low, high = 0, 256
-            total = np.int64(0)
-            for i in range(256):
-                total += state.weights[lane, i]
-            for bit in range(8):
-                middle = (low + high) >> 1
-                upper = np.int64(0)
-                for i in range(middle, high):
-                    upper += state.weights[lane, i]
-                opinions[lane, t, bit] = min(max((upper << coder.PROBABILITY_BITS) // total, 1), P_ONE - 1)
-                if texts[lane, t] >> (7 - bit) & 1:
-                    low, total = middle, upper
-                else:
-                    high, total = middle, total - upper
+            bits.chances(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
             last[lane] = texts[lane, t]
 
 
@@ -95,7 +88,7 @@ def ask(weights: Weights, documents: list[NDArray[np.uint8]]) -> list[NDArray[np
 @njit()
 def learn(memory, text, opinions, used):  # type: ignore[no-untyped-def]
     """Code a document in one lane; count which weight rows are used. Returns its cost in bits."""
-    opinion, out, bits, value = np.zeros((4, 1), np.int64)
+    opinion, out, bit_now, value = np.zeros((4, 1), np.int64)
     kernels.begin(memory, 0, 1)
     total = 0.0
     for t in range(text.size):
@@ -105,9 +98,9 @@ def learn(memory, text, opinions, used):  # type: ignore[no-untyped-def]
             kernels.predict(memory, 0, 1, opinion, out)
             for s in range(memory.chosen.shape[1] - 1):
                 used[memory.chosen[0, s]] += 1
-            bits[0] = text[t] >> (7 - bit) & 1
-            total -= np.log2((out[0] if bits[0] else P_ONE - out[0]) / P_ONE)
-            kernels.update(memory, 0, 1, bits)
+            bit_now[0] = text[t] >> (7 - bit) & 1
+            total -= np.log2((out[0] if bit_now[0] else P_ONE - out[0]) / P_ONE)
+            kernels.update(memory, 0, 1, bit_now)
         value[0] = text[t]
         kernels.end_byte(memory, 0, 1, value, t)
     return total
@@ -190,7 +183,7 @@ def prime(weights: Weights, sources: list[Source], size_bytes: int, seed: int) -
     return tensors
 
 
-@on_model(3.0, 5, "Of the documents that are drawn.")
+@on_model(6.0, 5, "Of the documents that are drawn.")
 def main(
     data: tuple[Path, ...], model: Path, output: Path | None, megabytes: float, seed: int, more: tuple[str, ...]
 ) -> None:

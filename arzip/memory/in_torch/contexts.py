@@ -1,4 +1,4 @@
-"""See arzip/memory/contexts.py: what a lane has seen -> the hashes of its contexts; the search for a record length."""
+"""See arzip/memory/contexts.py: what a lane has seen -> the hashes of its contexts."""
 
 from __future__ import annotations
 
@@ -13,56 +13,22 @@ from arzip.memory.in_torch.wrap import mix
 from arzip.memory.spec import (
     CLASSES,
     EXPECTED,
+    FIELD,
+    FIELD_HASH,
+    FIELD_START,
     FIRST,
+    KEY,
     LENGTH,
     LINE,
     LINE1,
+    LINE_WORD,
     OLDER,
     RECENT,
     STEP,
-    VOTES,
     WORD,
     WORD1,
     WORD2,
 )
-
-
-def push_byte(crew: Crew, byte: Tensor) -> None:
-    """Update the lanes' fields with the bytes (L,) they have just seen, at their places `clock[STEP]`."""
-    place = crew.starts + crew.clock[STEP]
-    lane = crew.lane
-    lane[:, OLDER] = lane[:, OLDER] << 8 | (lane[:, RECENT] >> 56 & 255)
-    lane[:, RECENT] = lane[:, RECENT] << 8 | byte
-    lane[:, CLASSES] = (lane[:, CLASSES] << 3 | crew.class_of_byte[byte]) & 0o777777
-    lower = byte + 32 * ((byte >= 65) & (byte <= 90))
-    inside = (lower >= 97) & (lower <= 122) | (byte >= 128)
-    ends = ~inside & (lane[:, WORD] != 0)
-    lane[:, WORD2] = torch.where(ends, lane[:, WORD1], lane[:, WORD2])
-    lane[:, WORD1] = torch.where(ends, lane[:, WORD], lane[:, WORD1])
-    lane[:, WORD] = torch.where(inside, mix(lane[:, WORD], lower + 1), 0)
-    newline = byte == 10
-    lane[:, LINE1] = torch.where(newline, lane[:, LINE], lane[:, LINE1])
-    lane[:, LINE] = torch.where(newline, place + 1, lane[:, LINE])
-    lane[:, FIRST] = torch.where(newline | (place == lane[:, LINE]), byte, lane[:, FIRST])
-    # the distance to the last occurrence, twice the same: a vote for a record of that length
-    at = byte[:, None, None].expand(-1, 1, 2)
-    seen = crew.last_seen.gather(1, at)[:, 0]
-    distance = place + 1 - seen[:, 0]
-    vote = (seen[:, 0] > 0) & (distance == seen[:, 1]) & (distance > 1) & (distance < VOTES)
-    crew.votes.index_add_(0, distance * vote, vote.long())
-    crew.last_seen.scatter_(1, at, torch.stack([place + 1, distance], 1)[:, None])
-
-
-def choose_rows(crew: Crew) -> None:
-    """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
-    if crew.clock[STEP] & 255:
-        return
-    d = torch.arange(VOTES, device=crew.votes.device)
-    score = crew.votes * (d.clamp(max=64) + 8)
-    best = (score * VOTES + (VOTES - 1 - d)).topk(2).values  # of equal scores the shorter length
-    chosen = VOTES - 1 - best % VOTES
-    crew.rows.copy_(torch.where(best // VOTES > 600, chosen, crew.rows))
-    crew.votes.sub_(crew.votes >> 2)
 
 
 class Seen:
@@ -121,6 +87,24 @@ class Seen:
         return self.read(line_above, line_above < self.field(LINE), 10)
 
     @cached_property
+    def over_field(self) -> Tensor:
+        before = self.crew.fields[:, 0].gather(1, self.field(FIELD)[:, None])[:, 0]
+        place = before + self.place - self.field(FIELD_START)
+        return self.read(place, before > 0, -1) + 1
+
+    def followers(self, context: Tensor) -> Tensor:
+        """The bytes that followed one of FOLLOWERS contexts."""
+        return self.crew.followers.gather(1, context[:, None])[:, 0].long()
+
+    @cached_property
+    def follow1(self) -> Tensor:
+        return self.followers(self.c1)
+
+    @cached_property
+    def follow2(self) -> Tensor:
+        return self.followers(256 + (self.c2 << 8 | self.c1))
+
+    @cached_property
     def word(self) -> Tensor:
         return torch.where(self.field(WORD) == 0, self.c1, self.field(WORD))
 
@@ -163,6 +147,20 @@ VALUES: dict[int, Callable[[Seen], Tensor]] = {
     46: lambda s: s.crew.match[:, 0, EXPECTED] << 8 | s.crew.match[:, 0, LENGTH].clamp(max=31),
     47: lambda s: (s.place & 3) << 8 | s.c4,
     48: lambda s: ((s.place & 3) << 8 | s.c1) << 8 | s.c2,
+    49: lambda s: mix(s.field(FIELD_HASH), s.field(FIELD)),
+    50: lambda s: (s.over_field << 8 | s.c1) << 8 | (s.place - s.field(FIELD_START)).clamp(max=255),
+    51: lambda s: mix(s.field(KEY), s.field(FIELD_HASH)),
+    52: lambda s: mix(s.field(KEY), s.c1 << 8 | s.c2),
+    53: lambda s: s.c1 << 24 | s.follow1,
+    54: lambda s: (s.c1 << 8 | s.c2) << 24 | s.follow2,
+    55: lambda s: mix(s.field(WORD), s.field(LINE_WORD)),
+    56: lambda s: mix(mix(s.field(LINE_WORD), s.field(FIELD)), s.over_field),
+    57: lambda s: mix(s.field(FIELD_HASH), s.over_field),
+    58: lambda s: (((2 * s.c2 - s.c4) & 255) << 4 | s.c1 >> 4) << 1 | s.place & 1,
+    59: lambda s: (((2 * s.c4 - (s.recent >> 56)) & 255) << 8 | s.c1) << 2 | s.place & 3,
+    60: lambda s: mix(s.c1 << 8 | s.c2, s.over << 9 | s.over_field),
+    61: lambda s: ((s.follow2 & 255) << 8 | s.follow1 & 255) << 8 | s.c1,
+    62: lambda s: mix(s.crew.match[:, -1, EXPECTED] << 8 | s.crew.match[:, -1, LENGTH].clamp(max=15), s.c1),
 }
 for _bytes in range(1, 8):
     VALUES[_bytes] = lambda s, mask=(1 << 8 * _bytes) - 1: s.recent & mask  # type: ignore[misc]

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from arzip.memory.in_torch.state import Crew
 from arzip.memory.in_torch.wrap import mix
-from arzip.memory.spec import APM_STEPS, MAP_COUNT_BITS, PARTIAL, RECENT
+from arzip.memory.spec import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.memory.tables import P_ONE
 
 CONTEXTS: dict[int, Callable[[Crew], Tensor]] = {
     0: lambda crew: crew.lane[:, PARTIAL],
     1: lambda crew: (crew.lane[:, RECENT] & 255) << 8 | crew.lane[:, PARTIAL],
     2: lambda crew: mix(crew.lane[:, RECENT] & 0xFFFFFF, crew.lane[:, PARTIAL]) & 0xFFFF,
+    3: lambda crew: crew.match[:, 0, EXPECTED] << 8 | crew.lane[:, PARTIAL],
 }
 
 

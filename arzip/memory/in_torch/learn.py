@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from arzip.memory.in_torch.state import Crew
-from arzip.memory.learn import COUNT_MASK, RATE
+from arzip.memory.learn import RATE
+from arzip.memory.maps import COUNT_MASK
 from arzip.memory.mixer import GRADIENT_BITS
 from arzip.memory.spec import CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP, WEIGHT_LIMIT
 from arzip.memory.tables import OUTPUT_LIMIT, P_ONE

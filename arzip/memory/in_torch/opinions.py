@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from arzip.memory.in_torch import joint
 from arzip.memory.in_torch.state import Crew
 from arzip.memory.spec import (
     BIT,
@@ -18,6 +19,8 @@ from arzip.memory.spec import (
     PARTIAL,
     RECENT,
     RECORD,
+    RUN_COUNT,
+    RUN_EXPECTED,
     STEP,
 )
 from arzip.memory.tables import OUTPUT_LIMIT
@@ -29,17 +32,25 @@ def gather(crew: Crew, network: Tensor | None) -> None:
     crew.nodes = crew.slot + (partial & (1 << bit % 4) - 1 | 1 << bit % 4)
     history = crew.slots[crew.nodes].long()
     crew.seen = history > 0
-    expected = crew.match[..., EXPECTED] + 255  # the byte with a leading one, if there is one
-    crew.expects = (expected >= 256) & (expected >> 8 - bit == partial)
-    crew.likely = expected >> 7 - bit & 1
+    expected = torch.cat([crew.match[..., EXPECTED], crew.run[..., RUN_EXPECTED]], 1) + 255
+    expects = (expected >= 256) & (expected >> 8 - bit == partial)  # a byte with a leading one, if there is one
+    likely, models = expected >> 7 - bit & 1, len(crew.shortest)
+    crew.expects, crew.likely = expects[:, :models], likely[:, :models]
     crew.buckets = crew.bucket_of_length[crew.match[..., LENGTH]]
-    at = crew.match_bases + crew.buckets * MATCH_RECORDS + crew.bucket_of_record[crew.match[..., RECORD] & 255]
-    at = torch.where(crew.expects, at, crew.maps.shape[0] - 1)
-    crew.entry = torch.cat([history + crew.history_bases, crew.direct + partial, at], 1)
-    crew.old = crew.maps[crew.entry]
+    match = crew.buckets * MATCH_RECORDS + crew.bucket_of_record[crew.match[..., RECORD] & 255]
+    run = crew.run[..., RUN_COUNT].clamp(max=31) * 8 + bit
+    at = torch.cat([history + crew.history_bases, crew.direct + partial], 1)
+    expecting = torch.cat([match, run], 1) + crew.expecting_bases
+    expecting = torch.where(expects, expecting, crew.maps.shape[0] - 1)
     # 1: an opinion on the bit being 1, -1: on its being 0, 0: none
-    direct = torch.ones_like(crew.direct)
-    sign = torch.cat([crew.seen.long(), direct, (2 * crew.likely - 1) * crew.expects], 1)
+    sides = (2 * likely - 1) * expects
+    sign = torch.cat([crew.seen.long(), torch.ones_like(crew.direct), sides], 1)
+    crew.entry = torch.cat([at, expecting], 1)
+    if crew.joints.shape[0]:
+        places, known = joint.entries(crew, at, expecting, 1 - likely, network)
+        crew.entry = torch.cat([crew.entry, places], 1)
+        sign = torch.cat([sign, known[:, : crew.joints.shape[0]].long(), sides], 1)
+    crew.old = crew.maps[crew.entry]
     crew.flip = (sign < 0).long()
     p = crew.old >> MAP_COUNT_BITS + 10
     maps = sign.shape[1]
@@ -80,6 +91,8 @@ ROWS: dict[int, Callable[[Crew, Tensor | None], Tensor]] = {
     6: _row_of_network,
     7: _row_of_column,
     8: _row_of_bytes,
+    9: lambda crew, _: crew.match[:, 0, EXPECTED],
+    10: lambda crew, _: crew.lane[:, RECENT] >> 16 & 255,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from arzip.memory.in_torch import contexts, finals, learn, match, opinions, slots
+from arzip.memory.in_torch import contexts, finals, learn, match, opinions, past, runs, slots
 from arzip.memory.in_torch.state import Crew, DeviceMemory
 from arzip.memory.in_torch.wrap import mix
 from arzip.memory.spec import BIT, NETWORK, PARTIAL, RECENT, STEP
@@ -46,13 +46,14 @@ def end_byte(memory: DeviceMemory, first: int, end: int, values: Tensor, step: i
     crew = memory.crew(first, end)
     crew.clock[STEP] = step
     crew.text[crew.starts + step] = values.to(crew.text.dtype)
-    contexts.push_byte(crew, values)
+    past.push_byte(crew, values)
     crew.clock[STEP] = step + 1
-    contexts.choose_rows(crew)
+    past.choose_rows(crew)
     own = match.own_text(crew)
     keys = match.text_keys(crew, own)
     match.follow(crew, values, own, keys)
     match.enter(crew, keys)
+    runs.enter(crew, values)
     ready_byte(crew)
 
 
@@ -69,4 +70,5 @@ def ready_byte(crew: Crew) -> None:
             hashed = mix(row, order) & rows - 1
             row = hashed if order > 2 else hashed.where(row >= rows, row)
         crew.direct[:, d] = crew.map_bases[d] + (row << 8)
+    runs.find(crew)
     slots.find(crew)

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arzip.memory import contexts, match, ngrams
-from arzip.memory.spec import MATCH_BUCKETS, MATCH_RECORDS, ROW, ROW2, SLOT_BYTES, Memory
+from arzip.memory import match, ngrams, past
+from arzip.memory.spec import MATCH_BUCKETS, MATCH_RECORDS, ROW, ROW2, RUN_RECORDS, SLOT_BYTES, Memory
 from arzip.memory.tables import HISTORIES
 
-OF_LANES = ("starts", "lane", "hashes", "slot", "direct", "match", "inputs", "last_seen")
+OF_LANES = ("starts", "lane", "hashes", "slot", "direct", "match", "inputs", "last_seen", "followers", "fields", "run")
 ON_HOST = ("clock", "kinds", "orders", "shortest", "strides", "selectors", "finals", "counted", "rates", "map_bases")
 
 
@@ -60,13 +60,14 @@ class DeviceMemory:
             maps=np.append(memory.maps, 0),
             recent=np.append(memory.recent, 0),
             hashes=memory.hashes.view(np.int64),
+            run_table=memory.run_table.astype(np.int64),
         )
         self.shared: dict[str, Any] = {
             name: array.tolist() if name in ON_HOST else self.tensor(array) for name, array in spare._asdict().items()
         }
         self.shared["rows"] = self.tensor(memory.clock[[ROW, ROW2]])
         self.shared |= {name: self.tensor(array) for name, array in derive(memory).items()}
-        self.shared["inputs"][:, 2 * (memory.kinds.size + memory.orders.size + memory.shortest.size)] = 256
+        self.shared["inputs"][:, 2 * (memory.limits.size - memory.finals.size)] = 256
         self.crews: dict[tuple[int, int], Crew] = {}
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
@@ -90,8 +91,12 @@ def derive(memory: Memory) -> dict[str, NDArray[Any]]:
         "stride_masks": memory.strides - 1,
         "set_bases": memory.bases[:-1],
         "history_bases": HISTORIES * np.arange(contexts_),
-        "match_bases": memory.map_bases[direct] + MATCH_BUCKETS * MATCH_RECORDS * np.arange(models),
-        "final_bases": memory.map_bases[direct + 1 :],
+        "expecting_bases": np.append(
+            memory.map_bases[direct] + MATCH_BUCKETS * MATCH_RECORDS * np.arange(models),
+            memory.map_bases[direct + 1] + RUN_RECORDS * np.arange(memory.runs.size),
+        ),
+        "final_bases": memory.map_bases[direct + 3 :],
+        "run_rows": np.arange(memory.runs.size),
         "recent_bases": memory.recent.shape[1] * np.arange(models),
         "shares": np.where(memory.finals > 0, 2, 1),
         "known_kinds": kinds,
@@ -102,7 +107,8 @@ def derive(memory: Memory) -> dict[str, NDArray[Any]]:
         "class_shifts": 3 * np.arange(6),
         "haste_of_letters": np.array([20, 20, 20, 20, 20, 16, 8]),
         "haste_of_binary": np.array([20, 24, 24, 32, 32, 32, 32]),
-        "class_of_byte": table(contexts.byte_class, 256),
+        "class_of_byte": table(past.byte_class, 256),
+        "is_separator": table(past.is_separator, 256),
         "bucket_of_length": table(match.length_bucket, match.LONGEST + 1),
         "bucket_of_record": table(match.record_bucket, 1 << 8),
         "misses_of_record": table(int.bit_count, 1 << 16),
