@@ -9,29 +9,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from arzip import processor
 from arzip.block import active_lanes
 from arzip.compiled import njit
 from arzip.handoff import STRIDE, claim, publish, read, wait_for
 from arzip.network import bits, cpu
 
 JOB_STEPS = 64
-JOB_LANES = 6  # a whole tile of the network's products
+JOB_LANES = 12 if processor.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
 CLAIMED, DONE = 0, 1  # counters: jobs; from 1 on, of each group of lanes, its jobs
 NOTHING = np.zeros((0, 0, 8), np.int32)
 
 
 def counters_for(lanes: int) -> NDArray[np.int64]:
     """Counters of the jobs of one stretch."""
-    return np.zeros((DONE + -(-lanes // JOB_LANES)) * STRIDE, np.int64)
+    return np.zeros((DONE + -(-lanes // group_lanes(lanes))) * STRIDE, np.int64)
+
+
+@njit()
+def group_lanes(lanes):  # type: ignore[no-untyped-def]
+    """How many lanes a job has: of a few lanes half, so that there is one for each thread."""
+    return min(JOB_LANES, (lanes + 1) // 2)
 
 
 @njit()
 def predict_job(network, state, block, opinions, first_step, start, end, group):  # type: ignore[no-untyped-def]
     """The network's opinions of steps [start, end), of a group of lanes -> opinions (steps, L, 8)."""
-    first = group * JOB_LANES
+    width = group_lanes(block.last.size)
+    first = group * width
     seen = np.zeros(block.last.size, np.uint8)
     for t in range(start, end):
-        last = min(first + JOB_LANES, active_lanes(block.starts, t))
+        last = min(first + width, active_lanes(block.starts, t))
         if first >= last:
             return
         for lane in range(first, last):
@@ -66,11 +74,11 @@ def run_network(network, state, block, opinions, first_step, end_step, counters)
 
 
 @njit()
-def until_predicted(network, state, block, opinions, first_step, end_step, counters, t):  # type: ignore[no-untyped-def]
-    """Return once the opinions of step t's stretch are there; do jobs meanwhile."""
+def until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped):  # type: ignore[no-untyped-def]
+    """Return once the opinions of step t's stretch are there; do jobs meanwhile. helped: `run_network` does some."""
     groups, stretch = counters.size // STRIDE - DONE, (t - first_step) // JOB_STEPS
     for group in range(groups):
-        while groups > 1 and read(counters, DONE + group) <= stretch:
+        while (groups > 1 or not helped) and read(counters, DONE + group) <= stretch:
             if not predict_next(network, state, block, opinions, first_step, end_step, counters):
                 break
         wait_for(counters, DONE + group, stretch + 1)

@@ -20,10 +20,12 @@ from numba.core import event
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from arzip import processor
+
 
 def _package_stamp() -> str:
-    """A digest of all source files of the package."""
-    digest = hashlib.blake2b(digest_size=16)
+    """A digest of all source files of the package, and of what numba doesn't know of the processor."""
+    digest = hashlib.blake2b(bytes([processor.HAS_AMX]), digest_size=16)
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

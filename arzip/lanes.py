@@ -8,12 +8,13 @@ other; an encoder lets it go ahead (ahead.py). Must not know files, frames or ch
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip import ahead, coder
+from arzip import ahead, coder, processor
 from arzip.block import Block, chunk_steps, crew_lanes, steps_of, with_room
 from arzip.compiled import njit
 from arzip.handoff import STRIDE, claim, count, publish, wait_for
@@ -22,7 +23,7 @@ from arzip.memory.spec import NETWORK, Memory
 from arzip.network import bits, cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each crew: steps; shares of steps
-SHARES = 3  # the network predicts for a crew in so many shares, by whichever thread is free: see `share_lanes`
+SHARES = 1 if processor.HAS_AMX else 3  # the network predicts for a crew in so many shares: see `share_lanes`
 
 Tick = Callable[[int], None]
 Cost = Callable[[NDArray[np.float64]], None]
@@ -135,7 +136,7 @@ def run_network(network, state, block, first_step, end_step, counters, shares): 
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares):  # type: ignore[no-untyped-def]
+def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped):  # type: ignore[no-untyped-def]
     """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
 
     opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.
@@ -143,7 +144,7 @@ def run_coder(network, state, memory, block, opinions, first_step, end_step, cou
     at, is_ahead = np.int64(0), opinions.size > 0
     for t in range(first_step, end_step):
         if is_ahead and (t - first_step) % ahead.JOB_STEPS == 0:
-            ahead.until_predicted(network, state, block, opinions, first_step, end_step, counters, t)
+            ahead.until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped)
         for crew in range(2):
             if block.parts[0] and not is_ahead:
                 while predict_share(network, state, block, t, crew, counters, shares):
@@ -158,30 +159,27 @@ def run_coder(network, state, memory, block, opinions, first_step, end_step, cou
 def run_steps(
     network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int, together: bool
 ) -> int:
-    """Code steps [first, end), on two threads if `together`; returns how many bits were coded."""
-    if together and not block.is_decoding:
-        return run_ahead(network, state, memory, block, first, end)
-    shares = SHARES if together else 1
-    counters = np.zeros(6 * STRIDE, np.int64)
-    counters[: CLAIMED * STRIDE] = first
-    counters[CLAIMED * STRIDE :] = first * shares
-    helper = Thread(target=run_network, args=(network, state, block, first, end, counters, shares))
+    """Code steps [first, end), on two threads if `together`; returns how many bits were coded.
+
+    An encoder's network goes ahead, on one thread as well: so its weights stay in the caches for a while.
+    """
+    lanes = block.last.size
+    if block.parts[0] and not block.is_decoding:
+        opinions, counters = np.empty((end - first, lanes, 8), np.int32), ahead.counters_for(lanes)
+        shares = 1
+        help_ = partial(ahead.run_network, network, state, block, opinions, first, end, counters)
+    else:
+        shares = SHARES if together else 1
+        opinions, counters = ahead.NOTHING, np.zeros(6 * STRIDE, np.int64)
+        counters[: CLAIMED * STRIDE] = first
+        counters[CLAIMED * STRIDE :] = first * shares
+        help_ = partial(run_network, network, state, block, first, end, counters, shares)
+    helper = Thread(target=help_)
     if together:
         helper.start()
-    bits = run_coder(network, state, memory, block, ahead.NOTHING, first, end, counters, shares)
+    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together)
     if together:
         helper.join()
-    return int(bits)
-
-
-def run_ahead(network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int) -> int:
-    """Encode steps [first, end) on two threads, the network ahead; returns how many bits were coded."""
-    lanes = block.last.size
-    opinions, counters = np.empty((end - first, lanes, 8), np.int32), ahead.counters_for(lanes)
-    helper = Thread(target=ahead.run_network, args=(network, state, block, opinions, first, end, counters))
-    helper.start()
-    bits = run_coder(network, state, memory, block, opinions, first, end, counters, 1)
-    helper.join()
     return int(bits)
 
 

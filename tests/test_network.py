@@ -20,19 +20,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from arzip import ahead, coder, lanes, levels, models
+from arzip import ahead, coder, lanes, levels, models, processor
 from arzip import block as blocks
 from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.memory.spec import create
-from arzip.network import context, cpu, gemm
+from arzip.network import context, cpu, gemm, packing
 from arzip.network.spec import NetworkConfig
 from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
 
-needs_vnni = pytest.mark.skipif(
-    not gemm.HAS_VNNI, reason="this processor has no AVX-512 VNNI: only gemm_plain runs here"
-)
-MODES = [gemm.STORE, gemm.ADD, gemm.ADD_TWICE]
+needs_vnni = pytest.mark.skipif(not processor.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
+needs_avx2 = pytest.mark.skipif(not processor.HAS_AVX2, reason="this processor has no AVX2")
+needs_amx = pytest.mark.skipif(not processor.HAS_AMX, reason="no AMX tiles here: the processor or the system has none")
+PRODUCTS = [
+    "gemm_plain",
+    pytest.param("gemm_avx2", marks=needs_avx2),
+    pytest.param("gemm_vnni", marks=needs_vnni),
+    pytest.param("gemm_amx", marks=needs_amx),
+    pytest.param("gemm_tiles", marks=needs_amx),
+]
 MODELS = {
     "lively": (tiny.lively(), tiny.SHAPE),
     "other shape": (tiny.lively(tiny.OTHER_SHAPE, seed=2), tiny.OTHER_SHAPE),
@@ -116,7 +122,7 @@ def test_extreme_models_saturate_what_can_saturate() -> None:
         cpu.step(network, state, row, 0, 4)
     assert np.abs(state.h).max() == 4 << 18
     assert set(np.unique(state.u)) >= {255}
-    assert np.abs(state.y.astype(int) - gemm.OFFSET).max() <= 127
+    assert np.abs(state.y.astype(int) - packing.OFFSET).max() <= 127
     assert state.weights.min() == 1
 
 
@@ -143,7 +149,7 @@ def test_norm_agrees_with_the_specification_where_roots_are_whole() -> None:
         x += [0] * (16 - len(x))
         assert math.isqrt(16 * sum(value * value for value in x) // 16 + 16) == root
         cpu.norm(np.array(x, np.int32), out)
-        assert [int(value) - gemm.OFFSET for value in out] == reference.norm(x)
+        assert [int(value) - packing.OFFSET for value in out] == reference.norm(x)
 
 
 @given(st.lists(st.integers(-(1 << 26), 1 << 26), min_size=1, max_size=64), st.integers(0, 26))
@@ -151,7 +157,7 @@ def test_norm_agrees_with_the_specification_at_every_size(x: list[int], shift: i
     x = [value >> shift for value in x]
     out = np.empty(len(x), np.uint8)
     cpu.norm(np.array(x, np.int32), out)
-    assert [int(value) - gemm.OFFSET for value in out] == reference.norm(x)
+    assert [int(value) - packing.OFFSET for value in out] == reference.norm(x)
 
 
 @given(st.integers(0, 1 << 28))
@@ -169,20 +175,17 @@ def test_integer_square_root_is_exact_at_the_edges(n: int) -> None:
 # ------------------------------------------------------------------------------------------------------------ products
 
 
-def product(
-    a: NDArray[np.uint8], w: NDArray[np.int8], bias: NDArray[np.int32], c: NDArray[np.int32], mode: int
-) -> NDArray[np.int64]:
-    sums = (a.astype(np.int64) - gemm.OFFSET) @ w.astype(np.int64).T + bias
-    return sums if mode == gemm.STORE else c + mode * sums
+def product(a: NDArray[np.uint8], w: NDArray[np.int8], bias: NDArray[np.int32] | int) -> NDArray[np.int64]:
+    sums: NDArray[np.int64] = (a.astype(np.int64) - packing.OFFSET) @ w.astype(np.int64).T + bias
+    return sums
 
 
 @pytest.mark.parametrize("how", ["random", "extreme", "all 127", "opposite"])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 12, 13, 31])
-@pytest.mark.parametrize("name", ["gemm_plain", pytest.param("gemm_vnni", marks=needs_vnni)])
-def test_product_is_that_of_whole_numbers(name: str, rows: int, mode: int, how: str) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 12, 13, 16, 17, 31, 32])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_product_is_that_of_whole_numbers(name: str, rows: int, how: str) -> None:
     source = np.random.default_rng(rows)
-    for n, k in ((64, 4), (128, 68), (192, 1024)):
+    for n, k in ((64, 64), (128, 192), (192, 1024)):
         a = source.integers(1, 256, (rows, k), dtype=np.uint8)
         w = source.integers(-127, 128, (n, k), dtype=np.int8)
         if how != "random":
@@ -190,22 +193,39 @@ def test_product_is_that_of_whole_numbers(name: str, rows: int, mode: int, how: 
             sign = source.choice(np.array([-127, 127], np.int8), w.shape)
             w = sign if how == "extreme" else np.full_like(w, 127 if how == "all 127" else -127)
         bias = source.integers(-(1 << 24), 1 << 24, n, dtype=np.int32)
-        c = source.integers(-(1 << 24), 1 << 24, (rows, n), dtype=np.int32)
-        expected = product(a, w, bias, c, mode)
-        getattr(gemm, name)(a, gemm.pack_weights(w), gemm.start_values(w, bias), c, mode)
-        assert np.array_equal(c, expected)
+        c = np.full((rows, n), 7, np.int32)
+        getattr(gemm, name)(a, packing.pack_weights(w), packing.start_values(w, bias), c)
+        assert np.array_equal(c, product(a, w, bias))
 
 
-@pytest.mark.parametrize("name", ["gemm_plain", pytest.param("gemm_vnni", marks=needs_vnni)])
+@pytest.mark.parametrize("name", PRODUCTS)
 def test_product_reads_and_writes_only_its_own_part_of_wider_arrays(name: str) -> None:
     source = np.random.default_rng(0)
     wide_a, w = source.integers(1, 256, (9, 100), dtype=np.uint8), source.integers(-127, 128, (64, 64), dtype=np.int8)
     wide_c = np.full((9, 200), 7, np.int32)
-    getattr(gemm, name)(wide_a[:7, :64], gemm.pack_weights(w), gemm.start_values(w), wide_c[:7, 64:128], gemm.STORE)
-    zero = np.zeros(64, np.int32)
-    assert np.array_equal(wide_c[:7, 64:128], product(wide_a[:7, :64], w, zero, zero, gemm.STORE))
+    getattr(gemm, name)(wide_a[:7, :64], packing.pack_weights(w), packing.start_values(w), wide_c[:7, 64:128])
+    assert np.array_equal(wide_c[:7, 64:128], product(wide_a[:7, :64], w, 0))
     wide_c[:7, 64:128] = 7
     assert (wide_c == 7).all()
+
+
+@pytest.mark.parametrize("offset", [1, 16, 60])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_product_does_not_need_its_arrays_at_cache_lines(name: str, offset: int) -> None:
+    source = np.random.default_rng(offset)
+    a, w = source.integers(1, 256, (7, 64), dtype=np.uint8), source.integers(-127, 128, (64, 64), dtype=np.int8)
+    moved = packing.aligned((64 * 64 + 64,), np.int8)[offset:][: 64 * 64].reshape(4, 16, 64)
+    moved[...] = packing.pack_weights(w)
+    c = np.zeros((7, 64), np.int32)
+    getattr(gemm, name)(a, moved, packing.start_values(w), c)
+    assert np.array_equal(c, product(a, w, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_aligned_arrays_start_at_cache_lines(dtype: type) -> None:
+    for shape in ((1,), (3, 5), (2, 3, 64)):
+        array = packing.aligned(shape, dtype, 7)
+        assert array.shape == shape and array.ctypes.data % packing.CACHE_LINE == 0 and (array == 7).all()
 
 
 # --------------------------------------------------------------------------------------------------------------- lanes

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.compiled import njit, prefetch
-from arzip.network import context, gemm, spec
+from arzip.network import context, spec
+from arzip.network.gemm import gemm
+from arzip.network.packing import LINE, OFFSET, aligned, pack_weights, stack, start_values
 from arzip.network.weights import Weights
 
 HALF_EMBEDDING = spec.RESIDUAL_BITS - spec.EMBEDDING_BITS
@@ -26,7 +28,7 @@ SOFTMAX_SHIFT = spec.RESIDUAL_BITS - spec.SOFTMAX_STEP_BITS
 
 
 class Network(NamedTuple):
-    """Weights as the loops want them. Matrices are packed (see gemm), blocks stacked on the first axis."""
+    """Weights as the loops want them. Matrices are packed (see packing), blocks stacked on the first axis."""
 
     orders: NDArray[np.int64]  # byte orders of the n-gram tables; 0: the word table
     row_bits: int
@@ -53,7 +55,7 @@ class State(NamedTuple):
     pair: NDArray[np.uint8]  # (blocks, L, 2 d): this step's normed input, then the previous step's
     h: NDArray[np.int32]  # (blocks, L, d) in Q18
     x: NDArray[np.int32]  # (L, d) residual stream in Q12
-    z: NDArray[np.int32]  # (L, 3 d)
+    z: NDArray[np.int32]  # (L, 3 d): sums of the gates; and (L, d) of what joins the residual stream
     y: NDArray[np.uint8]  # (L, d)
     hidden: NDArray[np.int32]  # (L, hidden)
     u: NDArray[np.uint8]  # (L, hidden)
@@ -68,8 +70,8 @@ def load_network(weights: Weights) -> Network:
     def packed(name: str) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
         matrices = [t[f"block{k}.{name}"] for k in range(config.blocks)]
         biases = [t.get(f"block{k}.{name}_bias") for k in range(config.blocks)]
-        starts = [gemm.start_values(m, b) for m, b in zip(matrices, biases, strict=True)]
-        return np.stack([gemm.pack_weights(m) for m in matrices]), np.stack(starts)
+        starts = [start_values(m, b) for m, b in zip(matrices, biases, strict=True)]
+        return stack([pack_weights(m) for m in matrices]), stack(starts)
 
     return Network(
         np.array([*config.orders, 0], np.int64),
@@ -80,8 +82,8 @@ def load_network(weights: Weights) -> Network:
         *packed("state_out"),
         *packed("mlp_in"),
         *packed("mlp_out"),
-        gemm.pack_weights(t["out"]),
-        gemm.start_values(t["out"], t["out_bias"]),
+        pack_weights(t["out"]),
+        start_values(t["out"], t["out_bias"]),
         t["sigmoid"],
         t["exponential"],
     )
@@ -89,8 +91,8 @@ def load_network(weights: Weights) -> Network:
 
 def no_network() -> Network:
     """A network of no blocks, for those who don't ask it."""
-    packed, start = np.zeros((0, 0, 0, gemm.LINE), np.int8), np.zeros((0, 0), np.int32)
-    byte, ngram, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, 0), np.int8), np.zeros((0, 0, gemm.LINE), np.int8)
+    packed, start = np.zeros((0, 0, 0, LINE), np.int8), np.zeros((0, 0), np.int32)
+    byte, ngram, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, 0), np.int8), np.zeros((0, 0, LINE), np.int8)
     orders, table = np.zeros(0, np.int64), np.zeros(0, np.int32)
     matrices = (packed, start, packed, start, packed, start, packed, start)
     return Network(orders, 16, byte, ngram, *matrices, out, table, table, table)
@@ -102,15 +104,15 @@ def init_state(network: Network, lanes: int) -> State:
     hidden = network.mlp_in_start.shape[1]
     return State(
         np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64),
-        np.full((blocks, lanes, 2 * d), gemm.OFFSET, np.uint8),
-        np.zeros((blocks, lanes, d), np.int32),
-        np.zeros((lanes, d), np.int32),
-        np.zeros((lanes, 3 * d), np.int32),
-        np.zeros((lanes, d), np.uint8),
-        np.zeros((lanes, hidden), np.int32),
-        np.zeros((lanes, hidden), np.uint8),
-        np.zeros((lanes, 256), np.int32),
-        np.zeros((lanes, 256), np.int32),
+        aligned((blocks, lanes, 2 * d), np.uint8, OFFSET),
+        aligned((blocks, lanes, d), np.int32),
+        aligned((lanes, d), np.int32),
+        aligned((lanes, 3 * d), np.int32),
+        aligned((lanes, d), np.uint8),
+        aligned((lanes, hidden), np.int32),
+        aligned((lanes, hidden), np.uint8),
+        aligned((lanes, 256), np.int32),
+        aligned((lanes, 256), np.int32),
     )
 
 
@@ -135,7 +137,7 @@ def norm(x, out):  # type: ignore[no-untyped-def]
     inverse = np.int32(min((np.int64(1) << 39) // root, np.int64(0x7FFFFFFF)))
     for i in range(x.size):
         a = np.int32((np.int64(x[i]) * np.int64(inverse) + (np.int64(1) << 31)) >> 32)
-        out[i] = np.uint8(min(max(a, np.int32(-127)), np.int32(127)) + np.int32(gemm.OFFSET))
+        out[i] = np.uint8(min(max(a, np.int32(-127)), np.int32(127)) + np.int32(OFFSET))
 
 
 @njit()
@@ -188,7 +190,14 @@ def recur(sigmoid, z, h, y):  # type: ignore[no-untyped-def]
     for i in range(d):
         out = np.int64(h[i]) * np.int64(o[i])
         v = np.int32((out + (np.int64(1) << (STATE_SHIFT - 1))) >> STATE_SHIFT)
-        y[i] = np.uint8(min(max(v, np.int32(-127)), np.int32(127)) + np.int32(gemm.OFFSET))
+        y[i] = np.uint8(min(max(v, np.int32(-127)), np.int32(127)) + np.int32(OFFSET))
+
+
+@njit()
+def add_to(x, z, times):  # type: ignore[no-untyped-def]
+    """x (d,) += times z (d or more,), of one lane's residual stream."""
+    for i in range(x.size):
+        x[i] += np.int32(times * z[i])
 
 
 @njit()
@@ -197,7 +206,7 @@ def squared_relu(z, u):  # type: ignore[no-untyped-def]
     for i in range(z.size):
         v = min(max(z[i], np.int32(0)), np.int32(spec.HIDDEN_LIMIT))
         square = np.int32(np.int32(v * v) + np.int32(1 << (HIDDEN_SHIFT - 1))) >> HIDDEN_SHIFT
-        u[i] = np.uint8(min(np.int32(square), np.int32(127)) + np.int32(gemm.OFFSET))
+        u[i] = np.uint8(min(np.int32(square), np.int32(127)) + np.int32(OFFSET))
 
 
 @njit()
@@ -233,18 +242,21 @@ def step(network, state, text, first, end):  # type: ignore[no-untyped-def]
             for i in range(d):
                 pair[lane, d + i] = pair[lane, i]
             norm(x[lane], pair[lane, :d])
-        gemm.gemm(pair[first:end], network.gates[k], network.gates_start[k], state.z[first:end], gemm.STORE)
+        gemm(pair[first:end], network.gates[k], network.gates_start[k], state.z[first:end])
         for lane in range(first, end):
             recur(network.sigmoid, state.z[lane], state.h[k, lane], state.y[lane])
-        gemm.gemm(state.y[first:end], network.state_out[k], network.state_start[k], x[first:end], gemm.ADD)
+        gemm(state.y[first:end], network.state_out[k], network.state_start[k], state.z[first:end])
         for lane in range(first, end):
+            add_to(x[lane], state.z[lane], np.int32(1))
             norm(x[lane], state.y[lane])
-        gemm.gemm(state.y[first:end], network.mlp_in[k], network.mlp_in_start[k], state.hidden[first:end], gemm.STORE)
+        gemm(state.y[first:end], network.mlp_in[k], network.mlp_in_start[k], state.hidden[first:end])
         for lane in range(first, end):
             squared_relu(state.hidden[lane], state.u[lane])
-        gemm.gemm(state.u[first:end], network.mlp_out[k], network.mlp_out_start[k], x[first:end], gemm.ADD_TWICE)
+        gemm(state.u[first:end], network.mlp_out[k], network.mlp_out_start[k], state.z[first:end])
+        for lane in range(first, end):
+            add_to(x[lane], state.z[lane], np.int32(2))
     for lane in range(first, end):
         norm(x[lane], state.y[lane])
-    gemm.gemm(state.y[first:end], network.out, network.out_start, state.logits[first:end], gemm.STORE)
+    gemm(state.y[first:end], network.out, network.out_start, state.logits[first:end])
     for lane in range(first, end):
         softmax(network.exponential, state.logits[lane], state.weights[lane])
