@@ -24,3 +24,4 @@ _native = not getattr(config, "CPU_NAME", None)  # numba was told to compile for
 HAS_VNNI = _native and bool(_features.get("avx512vnni"))
 HAS_AVX2 = _native and bool(_features.get("avx2"))
 HAS_AMX = HAS_VNNI and bool(_features.get("amx-int8")) and _lends_tiles()
+binding.initialize_native_asmparser()  # kernels may hold lines of assembly

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -20,8 +20,6 @@ from arzip.network.packing import LANES, LINE, LINES
 ROWS = 16  # of a tile, at most: lanes of activations, lines of weights
 SUMS, WEIGHTS, ACTIVATIONS = range(LINES), (LINES, LINES + 1), LINES + 2  # the tiles by number: 7 of 8
 assert len(SUMS) == 4  # one alone would wait for each product of its own before the next
-
-binding.initialize_native_asmparser()
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from arzip.compiled import njit
-from arzip.network.packing import GROUP, LANES, LINE
+from arzip.network.packing import GROUP, LANES, LINE, LINES
 
 # Tiles of rows x lines that keep the processor's vector registers full: 24 of 32, and 12 of 16.
-VNNI_ROWS, VNNI_LINES = (6, 3, 1), 4  # the smaller tiles are for the lanes that are left
+VNNI_ROWS, VNNI_LINES = (6, 3, 1), LINES  # the smaller tiles are for the lanes that are left
 AVX2_ROWS, AVX2_LINES = (3, 2, 1), 1
-
-binding.initialize_native_asmparser()  # the tiles' multiplications are lines of assembly
 
 I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 SUMS = ir.VectorType(I32, LANES)
