@@ -23,6 +23,7 @@ from arzip.memory.spec import NETWORK, Memory
 from arzip.network import bits, cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each crew: steps; shares of steps
+ALONE, SEVERAL = None, 0  # None is a type of its own: what is called with it is compiled once more, for one lane only
 SHARES = 1 if processor.HAS_AMX else 3  # the network predicts for a crew in so many shares: see `share_lanes`
 
 Tick = Callable[[int], None]
@@ -60,16 +61,16 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def code_crew(weights, opinions, row, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
+def code_crew(weights, opinions, row, memory, block, t, crew, at, alone):  # type: ignore[no-untyped-def]
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
 
     opinions (steps, L, 8), or none: that of each bit; row: the step's place there. at: how many bits were coded
-    before; returns it moved on.
+    before; returns it moved on. alone: see `ALONE`.
     """
     is_known, with_memory = opinions.size > 0, block.parts[1] != 0
     with_network = block.parts[0] != 0 and not is_known
-    first, end = crew_lanes(block.starts, t, crew)
-    if first == end:
+    first, end = (0, 1) if alone is None else crew_lanes(block.starts, t, crew)
+    if first == end or (alone is None and crew == 1):
         return at
     if with_memory:
         memory_kernels.turn(memory, t)
@@ -87,17 +88,17 @@ def code_crew(weights, opinions, row, memory, block, t, crew, at):  # type: igno
             for lane in range(first, end):
                 block.opinion[lane] = opinions[row, lane, bit]
         if with_memory:
-            memory_kernels.predict(memory, first, end, block.opinion, block.chance)
+            memory_kernels.predict(memory, first, end, block.opinion, block.chance, alone is None)
         chance = block.chance if with_memory else block.opinion
         at = code_bits(block, t, bit, first, end, chance, at)
         if with_network:
             for lane in range(first, end):
                 block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
         if with_memory:
-            memory_kernels.update(memory, first, end, block.bit)
+            memory_kernels.update(memory, first, end, block.bit, alone is None)
     store_bytes(block, t, first, end)
     if with_memory:
-        memory_kernels.end_byte(memory, first, end, block.low, t)
+        memory_kernels.end_byte(memory, first, end, block.low, t, alone is None)
     return at
 
 
@@ -136,10 +137,11 @@ def run_network(network, state, block, first_step, end_step, counters, shares): 
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped):  # type: ignore[no-untyped-def]
+def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone):  # type: ignore[no-untyped-def]
     """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
 
     opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.
+    alone: see `ALONE`.
     """
     at, is_ahead = np.int64(0), opinions.size > 0
     for t in range(first_step, end_step):
@@ -150,7 +152,7 @@ def run_coder(network, state, memory, block, opinions, first_step, end_step, cou
                 while predict_share(network, state, block, t, crew, counters, shares):
                     pass
                 wait_for(counters, PREDICTED + crew, (t + 1) * shares)
-            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at)
+            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at, alone)
             if not is_ahead:
                 publish(counters, CODED + crew, t + 1)
     return at
@@ -177,7 +179,8 @@ def run_steps(
     helper = Thread(target=help_)
     if together:
         helper.start()
-    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together)
+    alone = ALONE if lanes == 1 else SEVERAL
+    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together, alone)
     if together:
         helper.join()
     return int(bits)

@@ -59,9 +59,15 @@ def lane_starts(size: int, lanes: int) -> NDArray[np.int64]:
     return np.arange(lanes, dtype=np.int64) * (size // lanes)
 
 
-def chances(memory: Memory, text: bytes, steps: int, opinions: NDArray[np.int64], crews: int = 1) -> NDArray[np.int64]:
-    """P (steps, 8, L) that the kernels give the bits of each lane; opinions of the same shape."""
+def chances(
+    memory: Memory, text: bytes, steps: int, opinions: NDArray[np.int64], crews: int = 1, merged: bool = False
+) -> NDArray[np.int64]:
+    """P (steps, 8, L) that the kernels give the bits of each lane; opinions of the same shape.
+
+    merged: one lane takes the way of several.
+    """
     lanes = memory.starts.size
+    alone = lanes == 1 and not merged
     out = np.zeros((steps, 8, lanes), np.int64)
     edges = [lanes * k // crews for k in range(crews + 1)]
     for first, end in pairwise(edges):
@@ -71,9 +77,9 @@ def chances(memory: Memory, text: bytes, steps: int, opinions: NDArray[np.int64]
         for first, end in pairwise(edges):
             kernels.turn(memory, t)
             for bit in range(8):
-                kernels.predict(memory, first, end, opinions[t, bit], out[t, bit])
-                kernels.update(memory, first, end, values >> (7 - bit) & 1)
-            kernels.end_byte(memory, first, end, values, t)
+                kernels.predict(memory, first, end, opinions[t, bit], out[t, bit], alone)
+                kernels.update(memory, first, end, values >> (7 - bit) & 1, alone)
+            kernels.end_byte(memory, first, end, values, t, alone)
     return out
 
 
@@ -170,6 +176,17 @@ def test_order_of_lanes_does_not_matter(profile: Profile) -> None:
     assert np.array_equal(one.slots, other.slots)
     assert np.array_equal(one.maps, other.maps)
     assert np.array_equal(one.weights, other.weights)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_lone_lane_has_nothing_to_merge(profile: Profile) -> None:
+    text, small = lively(2000, 2), replace(profile, slots_bits=12)
+    one, other = (create(small, lane_starts(len(text), 1), len(text), random_ngrams(1)) for _ in range(2))
+    opinions = np.random.default_rng(5).integers(1, tables.P_ONE, (len(text), 8, 1))
+    alone, merged = (chances(m, text, len(text), opinions, merged=way) for m, way in ((one, False), (other, True)))
+    assert np.array_equal(alone, merged)
+    for name, here, there in zip(one._fields, one, other, strict=True):
+        assert np.array_equal(here, there), name
 
 
 def test_same_input_gives_same_state() -> None:

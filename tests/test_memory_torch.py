@@ -96,12 +96,12 @@ def check(memory: Memory, text: bytes, device: str, network: bool) -> Memory:
             verbs.turn(other, t)
             for bit in range(8):
                 opinion, bits = rng.integers(1, tables.P_ONE, lanes), values >> (7 - bit) & 1
-                kernels.predict(memory, first, end, opinion, chance)
+                kernels.predict(memory, first, end, opinion, chance, lanes == 1)
                 got = verbs.predict(other, first, end, there(opinion[first:end]) if network else None)
                 assert got.tolist() == chance[first:end].tolist(), (t, crew, bit)
-                kernels.update(memory, first, end, bits)
+                kernels.update(memory, first, end, bits, lanes == 1)
                 verbs.update(other, first, end, there(bits[first:end]))
-            kernels.end_byte(memory, first, end, values, t)
+            kernels.end_byte(memory, first, end, values, t, lanes == 1)
             verbs.end_byte(other, first, end, there(values[first:end]), t)
     assert_same_state(memory, other)
     return memory

@@ -47,14 +47,13 @@ def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
-    """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights."""
+def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
+    """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights; settled at once if alone."""
     contexts = memory.kinds.size
     direct = contexts + memory.orders.size
     entries = memory.limits.size
     sets = memory.selectors.size
     bit = memory.clock[BIT]
-    alone = end - first == 1
     for lane in range(uint64(first), uint64(end)):
         y = bits[lane]
         target = y * (P_ONE - 1)
@@ -86,8 +85,6 @@ def collect(memory, first, end, bits):  # type: ignore[no-untyped-def]
 def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]
-    if end - first == 1:
-        return  # `collect` has done it at once
     for lane in range(uint64(first), uint64(end)):
         for s in range(memory.selectors.size):
             mixer.clamp(memory.weights, memory.chosen[lane, s])

@@ -87,10 +87,12 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def enter(memory, first, end):  # type: ignore[no-untyped-def]
+def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
     """Remember where each lane's last bytes stand; called after every lane has looked."""
     for k in range(memory.shortest.size):
         for merge in range(2):
+            if alone and not merge:
+                continue
             for lane in range(first, end):
                 start = memory.starts[lane]
                 place = start + memory.clock[STEP]

@@ -1,5 +1,7 @@
 """The memory's three verbs, for all lanes of a block at once: `predict` a bit, `update`, `end_byte`.
 
+`alone` says that the block has one lane, whose changes need not be merged with others'; a constant, best.
+
 Architecture invariant: `predict` only reads shared state; `update` and `end_byte` merge what lanes write by sums,
 maxima, or by clearing, and bring sums into range afterwards, so no order of lanes can be told from the result.
 """
@@ -23,10 +25,10 @@ def turn(memory, step):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def predict(memory, first, end, network, out):  # type: ignore[no-untyped-def]
+def predict(memory, first, end, network, out, alone):  # type: ignore[no-untyped-def]
     """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
     for lane in range(uint64(first), uint64(end)):
-        if end - first == 1:
+        if alone:
             finals.fetch_finals(memory, lane)
         opinions.gather(memory, lane, network[lane])
         opinions.select(memory, lane, network[lane])
@@ -49,10 +51,11 @@ def fetch(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def update(memory, first, end, bits):  # type: ignore[no-untyped-def]
+def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
     """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted, and move on to the next."""
-    learn.collect(memory, first, end, bits)
-    learn.settle(memory, first, end, bits)
+    learn.collect(memory, first, end, bits, alone)
+    if not alone:
+        learn.settle(memory, first, end, bits)
     for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
     memory.clock[BIT] += 1
@@ -71,7 +74,7 @@ def begin(memory, first, end):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
+def end_byte(memory, first, end, values, step, alone):  # type: ignore[no-untyped-def]
     """Move on to the next byte; values (L,) int64 are the bytes just coded."""
     memory.clock[STEP] = step
     for lane in range(uint64(first), uint64(end)):
@@ -82,7 +85,7 @@ def end_byte(memory, first, end, values, step):  # type: ignore[no-untyped-def]
     past.choose_rows(memory)
     for lane in range(uint64(first), uint64(end)):
         match.follow(memory, lane, values[lane])
-    match.enter(memory, first, end)
+    match.enter(memory, first, end, alone)
     runs.enter(memory, first, end, values)
     ready_byte(memory, first, end)
 

@@ -95,14 +95,14 @@ def learn(memory, text, opinions, used):  # type: ignore[no-untyped-def]
         kernels.turn(memory, t)
         for bit in range(8):
             opinion[0] = opinions[t, bit]
-            kernels.predict(memory, 0, 1, opinion, out)
+            kernels.predict(memory, 0, 1, opinion, out, True)
             for s in range(memory.chosen.shape[1] - 1):
                 used[memory.chosen[0, s]] += 1
             bit_now[0] = text[t] >> (7 - bit) & 1
             total -= np.log2((out[0] if bit_now[0] else P_ONE - out[0]) / P_ONE)
-            kernels.update(memory, 0, 1, bit_now)
+            kernels.update(memory, 0, 1, bit_now, True)
         value[0] = text[t]
-        kernels.end_byte(memory, 0, 1, value, t)
+        kernels.end_byte(memory, 0, 1, value, t, True)
     return total
 
 
