@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.compiled import njit
+from arzip.compiled import njit, prefetch
 from arzip.memory.tables import PRIMED, PRIMED_CLASSES
 
 ROW_BYTES = 4
@@ -43,6 +43,12 @@ def row_of(h, rows):  # type: ignore[no-untyped-def]
 def check_of(h):  # type: ignore[no-untyped-def]
     """The check byte of a hash."""
     return np.int64((h >> uint64(48)) & uint64(255))
+
+
+@njit(forceinline=True, _nrt=False)
+def fetch(rows, h):  # type: ignore[no-untyped-def]
+    """Have the processor fetch what `fill` will look at; there must be rows."""
+    prefetch(rows, row_of(h, rows.shape[0]) * ROW_BYTES)
 
 
 @njit(forceinline=True, _nrt=False)

@@ -40,6 +40,8 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
                 if slots[other + 1] < slots[at + 1]:
                     at = other
                 check |= TAKE
+                if memory.counted[c]:
+                    ngrams.fetch(memory.ngrams, h)
         memory.slot[lane, c] = at
         memory.check[lane, c] = check
 
