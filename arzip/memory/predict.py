@@ -39,10 +39,9 @@ def predict(memory, first, end, network, out, alone):  # type: ignore[no-untyped
 
 
 @njit(forceinline=True, _nrt=False)
-def fetch(memory, lane):  # type: ignore[no-untyped-def]
+def fetch(memory, lane, partial):  # type: ignore[no-untyped-def]
     """Have the processor fetch the slots that `slots.find` will look at: one after the other it would wait for each."""
     mask = uint64(memory.slots.size // SLOT_BYTES - 1)
-    partial = memory.lane[lane, PARTIAL]
     for c in range(memory.kinds.size):
         h = memory.hashes[lane, c]
         if partial > 1:
@@ -59,9 +58,13 @@ def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
     for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
     memory.clock[BIT] += 1
+    if alone and memory.clock[BIT] == 3:  # no other lane's work will hide the wait
+        for half in range(2):
+            fetch(memory, first, memory.lane[first, PARTIAL] * 2 + half)
     if memory.clock[BIT] == 4:
-        for lane in range(uint64(first), uint64(end)):
-            fetch(memory, lane)
+        if not alone:
+            for lane in range(uint64(first), uint64(end)):
+                fetch(memory, lane, memory.lane[lane, PARTIAL])
         for lane in range(uint64(first), uint64(end)):
             slots.find(memory, lane)
         slots.claim(memory, first, end)
@@ -107,7 +110,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         runs.find(memory, lane)
-        fetch(memory, lane)
+        fetch(memory, lane, 1)
     for lane in range(uint64(first), uint64(end)):
         slots.find(memory, lane)
     slots.claim(memory, first, end)
