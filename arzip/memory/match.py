@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import njit, prefetch
 from arzip.memory.contexts import SPREAD
 from arzip.memory.spec import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
 
@@ -44,6 +44,16 @@ def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
+def fetch(memory, lane, step):  # type: ignore[no-untyped-def]
+    """Find where the table of recent places names the lane's last bytes before a step, and have that fetched."""
+    start, size = memory.starts[lane], memory.recent.shape[1]
+    for k in range(memory.shortest.size):
+        key = text_key(memory, start + step, start, memory.shortest[k], size)
+        memory.key[lane, k] = key
+        prefetch(memory.recent, k * size + max(key, 0))
+
+
+@njit(forceinline=True, _nrt=False)
 def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Move each match past `byte`; where there is none, look for one. `clock[STEP]` counts `byte` already."""
     start = memory.starts[lane]
@@ -57,7 +67,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
             memory.match[lane, k, RECORD] = ((memory.match[lane, k, RECORD] << 1) | (0 if hit else 1)) & 0xFFFF
             pointer += 1
         if memory.match[lane, k, LENGTH] < memory.shortest[k]:
-            key = text_key(memory, place, start, memory.shortest[k], memory.recent.shape[1])
+            key = memory.key[lane, k]
             found = memory.recent[k, key] if key >= 0 else 0
             if found > 0 and found != pointer:
                 length = 0
@@ -94,11 +104,10 @@ def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
             if alone and not merge:
                 continue
             for lane in range(first, end):
-                start = memory.starts[lane]
-                place = start + memory.clock[STEP]
+                place = memory.starts[lane] + memory.clock[STEP]
                 if place & (memory.strides[k] - 1):
                     continue
-                key = text_key(memory, place, start, memory.shortest[k], memory.recent.shape[1])
+                key = memory.key[lane, k]
                 if key >= 0:
                     memory.recent[k, key] = max(memory.recent[k, key], place) if merge else 0
 

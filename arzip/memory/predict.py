@@ -73,6 +73,7 @@ def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
 @njit(forceinline=True, _nrt=False)
 def begin(memory, first, end):  # type: ignore[no-untyped-def]
     """Prepare the first byte of every lane. Call once, before the first `predict`."""
+    enter_byte(memory, first, end)
     ready_byte(memory, first, end)
 
 
@@ -82,25 +83,34 @@ def end_byte(memory, first, end, values, step, alone):  # type: ignore[no-untype
     memory.clock[STEP] = step
     for lane in range(uint64(first), uint64(end)):
         memory.text[memory.starts[lane] + step] = values[lane]
+        match.fetch(memory, lane, step + 1)
     for lane in range(uint64(first), uint64(end)):
         past.push_byte(memory, lane, values[lane])
     memory.clock[STEP] = step + 1
     past.choose_rows(memory)
     for lane in range(uint64(first), uint64(end)):
         match.follow(memory, lane, values[lane])
+    enter_byte(memory, first, end)
     match.enter(memory, first, end, alone)
     runs.enter(memory, first, end, values)
     ready_byte(memory, first, end)
 
 
 @njit(forceinline=True, _nrt=False)
-def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
-    """Contexts, direct entries and slots for the byte that comes."""
+def enter_byte(memory, first, end):  # type: ignore[no-untyped-def]
+    """Contexts of the byte that comes; what they name is fetched while there is other work to do."""
     memory.clock[BIT] = 0
     for lane in range(uint64(first), uint64(end)):
         memory.lane[lane, PARTIAL] = 1
         learn.judge_haste(memory, lane)
         contexts.hash_contexts(memory, lane)
+        fetch(memory, lane, 1)
+
+
+@njit(forceinline=True, _nrt=False)
+def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
+    """Direct entries, runs and slots for the byte that comes."""
+    for lane in range(uint64(first), uint64(end)):
         for d in range(memory.orders.size):
             order = memory.orders[d]
             entries = memory.map_bases[d + 1] - memory.map_bases[d]
@@ -110,7 +120,6 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
                 index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         runs.find(memory, lane)
-        fetch(memory, lane, 1)
     for lane in range(uint64(first), uint64(end)):
         slots.find(memory, lane)
     slots.claim(memory, first, end)

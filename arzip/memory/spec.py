@@ -96,6 +96,7 @@ class Memory(NamedTuple):
     finals: NDArray[np.int64]  # (F,)
     direct: NDArray[np.int64]  # (L, D) map entry of the context
     match: NDArray[np.int64]  # (L, K, MATCH_FIELDS)
+    key: NDArray[np.int64]  # (L, K) where `recent` holds a lane's last bytes; -1: it has too few
     shortest: NDArray[np.int64]  # (K,)
     recent: NDArray[np.int64]  # (K, entries) hash -> position
     strides: NDArray[np.int64]  # (K,) every which position is entered
@@ -201,6 +202,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
         finals=np.array(profile.finals, np.int64),
         direct=np.zeros((lanes, direct), np.int64),
         match=np.zeros((lanes, models, MATCH_FIELDS), np.int64),
+        key=np.zeros((lanes, models), np.int64),
         shortest=np.array(profile.matches, np.int64),
         recent=np.zeros((models, 1 << match_bits), np.int64),
         strides=np.array([stride if n >= LONG_MATCH else 1 for n in profile.matches], np.int64),
