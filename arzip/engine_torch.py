@@ -110,7 +110,7 @@ class TorchNetwork:
                 here = weights.cpu().numpy() if weights is not None and there is None else None
                 for crew in range(2):
                     if there is None:
-                        at = lane_loop.code_crew(here, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL)
+                        at = lane_loop.code_crew(here, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL, None)
                     else:
                         at = code_crew(weights, there, block, t, crew, at)
             return int(at)

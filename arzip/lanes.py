@@ -19,6 +19,7 @@ from arzip.block import Block, chunk_steps, crew_lanes, steps_of, with_room
 from arzip.compiled import njit
 from arzip.handoff import STRIDE, claim, count, publish, wait_for
 from arzip.memory import predict as memory_kernels
+from arzip.memory import shapes
 from arzip.memory.spec import NETWORK, Memory
 from arzip.network import bits, cpu
 
@@ -61,12 +62,14 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def code_crew(weights, opinions, row, memory, block, t, crew, at, alone):  # type: ignore[no-untyped-def]
+def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts):  # type: ignore[no-untyped-def]
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
 
     opinions (steps, L, 8), or none: that of each bit; row: the step's place there. at: how many bits were coded
-    before; returns it moved on. alone: see `ALONE`.
+    before; returns it moved on. alone: see `ALONE`; counts: of the memory (shapes.py), or None.
     """
+    if counts is not None:
+        memory = shapes.known(memory, counts)
     is_known, with_memory = opinions.size > 0, block.parts[1] != 0
     with_network = block.parts[0] != 0 and not is_known
     first, end = (0, 1) if alone is None else crew_lanes(block.starts, t, crew)
@@ -137,11 +140,11 @@ def run_network(network, state, block, first_step, end_step, counters, shares): 
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone):  # type: ignore[no-untyped-def]
+def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone, counts):  # type: ignore[no-untyped-def]
     """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
 
     opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.
-    alone: see `ALONE`.
+    alone, counts: as of `code_crew`.
     """
     at, is_ahead = np.int64(0), opinions.size > 0
     for t in range(first_step, end_step):
@@ -152,7 +155,7 @@ def run_coder(network, state, memory, block, opinions, first_step, end_step, cou
                 while predict_share(network, state, block, t, crew, counters, shares):
                     pass
                 wait_for(counters, PREDICTED + crew, (t + 1) * shares)
-            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at, alone)
+            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at, alone, counts)
             if not is_ahead:
                 publish(counters, CODED + crew, t + 1)
     return at
@@ -179,8 +182,8 @@ def run_steps(
     helper = Thread(target=help_)
     if together:
         helper.start()
-    alone = ALONE if lanes == 1 else SEVERAL
-    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together, alone)
+    alone, counts = ALONE if lanes == 1 else SEVERAL, shapes.counts_of(memory)
+    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together, alone, counts)
     if together:
         helper.join()
     return int(bits)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from arzip.errors import ModelError
-from arzip.memory import contexts, primed, tables
+from arzip.memory import contexts, primed, shapes, tables
 from arzip.memory import predict as kernels
 from arzip.memory.ngrams import NO_ROWS
 from arzip.memory.profiles import FAST, FULL, PROFILES
@@ -187,6 +187,19 @@ def test_a_lone_lane_has_nothing_to_merge(profile: Profile) -> None:
     assert np.array_equal(alone, merged)
     for name, here, there in zip(one._fields, one, other, strict=True):
         assert np.array_equal(here, there), name
+
+
+@pytest.mark.parametrize("profile", [*PROFILES, EVERYTHING])
+def test_shapes_that_are_compiled_in_are_those_of_the_arrays(profile: Profile) -> None:
+    memory = create(profile, lane_starts(999, 3), 999)
+    counts = shapes.counts_of(memory)
+    assert counts is not None
+    for name, shape in shapes.SHAPES.items():
+        for count, size in zip(shape, getattr(memory, name).shape, strict=True):
+            if isinstance(count, str):
+                assert len(getattr(counts, count)) * shapes.UNITS.get(count, 1) == size, name
+            else:
+                assert count in (None, size), name
 
 
 def test_same_input_gives_same_state() -> None:

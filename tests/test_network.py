@@ -476,6 +476,6 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     block = blocks.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        at = lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE)
+        at = lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE, None)
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS

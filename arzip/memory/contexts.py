@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined, njit
 from arzip.memory.spec import (
     CLASSES,
     EXPECTED,
@@ -44,7 +44,7 @@ def mix(a, b):  # type: ignore[no-untyped-def]
     return h ^ (h >> uint64(32))
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
     """Fill `hashes[lane]`: one uint64 for each context kind of the profile, the kind mixed in."""
     start = memory.starts[lane]

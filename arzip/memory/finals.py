@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit, prefetch
+from arzip.compiled import inlined, prefetch
 from arzip.memory import contexts
 from arzip.memory.spec import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.memory.tables import P_ONE
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
     """Index of final map f's entry of this step in the lane's context."""
     partial = memory.lane[lane, PARTIAL]
@@ -29,7 +29,7 @@ def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
     return memory.map_bases[memory.orders.size + 3 + f] + context * APM_STEPS + step
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
     """Have the processor fetch what `refine` may look at: these maps are too large for its caches."""
     for f in range(memory.finals.size):
@@ -39,7 +39,7 @@ def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
                 prefetch(memory.maps, at + line)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
     """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
     first = memory.limits.size - memory.finals.size
@@ -50,7 +50,7 @@ def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
         prefetch(memory.maps, at)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def refine(memory, lane):  # type: ignore[no-untyped-def]
     """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
     first = memory.limits.size - memory.finals.size

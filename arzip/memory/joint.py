@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory import maps
 from arzip.memory.spec import (
     JOINT_ENTRIES,
@@ -24,7 +24,7 @@ from arzip.memory.tables import HISTORIES
 assert MATCH_BUCKETS * MATCH_RECORDS <= RUN_RECORDS == HISTORIES
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def second_opinion(memory, lane, network):  # type: ignore[no-untyped-def]
     """The step, 0 .. JOINT_STEPS - 1, of the second opinion's logit."""
     p = network >> 10
@@ -33,7 +33,7 @@ def second_opinion(memory, lane, network):  # type: ignore[no-untyped-def]
     return (memory.stretch[uint64(p)] + 2048) >> 7
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def consult(memory, lane, network, first):  # type: ignore[no-untyped-def]
     """The joint maps' opinions on the bit that comes, as maps `first` and up, once their sources were asked."""
     if memory.joints.size == 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory import maps, mixer
 from arzip.memory.maps import COUNT_MASK
 from arzip.memory.spec import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
@@ -18,7 +18,7 @@ from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT, P_ONE
 RATE = 6  # field of the clock: the mixers' learning rate at this step
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def pace(memory):  # type: ignore[no-untyped-def]
     """Set the mixers' learning rate for the step that the clock shows."""
     rate = memory.rates[0]
@@ -28,7 +28,7 @@ def pace(memory):  # type: ignore[no-untyped-def]
     memory.clock[RATE] = rate
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
     """Set a lane's share, in 1 / 16, of the mixers' learning rate: by the classes of its last 6 bytes (contexts.py)."""
     classes = memory.lane[lane, CLASSES]
@@ -46,7 +46,7 @@ def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
     memory.lane[lane, HASTE] = haste
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
     """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights; settled at once if alone."""
     contexts = memory.kinds.size
@@ -81,7 +81,7 @@ def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
             memory.final_weights[row, s] += (memory.mixed[lane, s] * error + (1 << 13)) >> 14
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]

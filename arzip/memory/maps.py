@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory.spec import MAP_COUNT_BITS
 from arzip.memory.tables import P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def consult(memory, lane, i, at, flip):  # type: ignore[no-untyped-def]
     """Map i's opinion is that of the entry at `at`; flip 1: its bit is the bit being 0."""
     word = memory.maps[uint64(at)]
@@ -27,7 +27,7 @@ def consult(memory, lane, i, at, flip):  # type: ignore[no-untyped-def]
     memory.inputs[lane, 2 * i + 1] = (2048 - p if flip else p - 2048) >> 1
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def abstain(memory, lane, i):  # type: ignore[no-untyped-def]
     """Map i has no opinion, and nothing to learn."""
     memory.entry[lane, i] = -1
@@ -35,7 +35,7 @@ def abstain(memory, lane, i):  # type: ignore[no-untyped-def]
     memory.inputs[lane, 2 * i + 1] = 0
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
     """Move the entry of map m that a lane consulted towards target, 0 or P_ONE - 1; unsettled unless alone."""
     at = uint64(memory.entry[lane, m])

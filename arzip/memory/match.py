@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit, prefetch
+from arzip.compiled import inlined, njit, prefetch
 from arzip.memory.contexts import SPREAD
 from arzip.memory.spec import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
 
@@ -31,7 +31,7 @@ def length_bucket(length):  # type: ignore[no-untyped-def]
     return bucket
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
     """Index of the last n bytes before `place` in a table of `size` entries, or -1 at the start of a lane."""
     if place - start < n:
@@ -43,7 +43,7 @@ def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
     return np.int64((h >> uint64(20)) & uint64(size - 1))
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def fetch(memory, lane, step):  # type: ignore[no-untyped-def]
     """Find where the table of recent places names the lane's last bytes before a step, and have that fetched."""
     start, size = memory.starts[lane], memory.recent.shape[1]
@@ -53,7 +53,7 @@ def fetch(memory, lane, step):  # type: ignore[no-untyped-def]
         prefetch(memory.recent, k * size + max(key, 0))
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Move each match past `byte`; where there is none, look for one. `clock[STEP]` counts `byte` already."""
     start = memory.starts[lane]
@@ -96,7 +96,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
         memory.match[lane, k, EXPECTED] = np.int64(text[pointer]) + 1 if pointer > 0 else 0
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
     """Remember where each lane's last bytes stand; called after every lane has looked."""
     for k in range(memory.shortest.size):

@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory.spec import INPUT_ALIGN, WEIGHT_LIMIT
 from arzip.memory.tables import LOGIT_LIMIT, OUTPUT_LIMIT
 
@@ -116,25 +116,25 @@ _train: Any = intrinsic(_train_rows)
 _clamp: Any = intrinsic(_clamp_rows)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
     """Sum of products of weights[row] and inputs[lane], a logit in Q8."""
     return (np.int64(_dot(weights, row, inputs, lane)) + 32) >> 6
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def train(weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
     """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19. last: bring it into range."""
     _train(weights, row, inputs, lane, np.int32(error), last)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def clamp(weights, row):  # type: ignore[no-untyped-def]
     """Bring weights[row] back into range, after all lanes' gradients."""
     _clamp(weights, row)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def clip(x, limit):  # type: ignore[no-untyped-def]
     """x within +-limit."""
     return min(max(x, -limit), limit)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.compiled import njit, prefetch
+from arzip.compiled import inlined, prefetch
 from arzip.memory.tables import PRIMED, PRIMED_CLASSES
 
 ROW_BYTES = 4
@@ -33,25 +33,25 @@ _LEVELS = np.array(LEVEL_COUNTS, np.int64)
 _CLASSES = class_table()
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def row_of(h, rows):  # type: ignore[no-untyped-def]
     """The first of the two neighbouring rows (r and r ^ 1) where a context of this hash may stand."""
     return np.int64((h >> uint64(24)) & uint64(rows - 1))
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def check_of(h):  # type: ignore[no-untyped-def]
     """The check byte of a hash."""
     return np.int64((h >> uint64(48)) & uint64(255))
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def fetch(rows, h):  # type: ignore[no-untyped-def]
     """Have the processor fetch what `fill` will look at; there must be rows."""
     prefetch(rows, row_of(h, rows.shape[0]) * ROW_BYTES)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def fill(rows, h, slots, at):  # type: ignore[no-untyped-def]
     """Bring a cleared slot at byte `at` to what the table knows of the context with hash h."""
     row = row_of(h, rows.shape[0])

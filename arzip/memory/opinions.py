@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory import joint, maps, match, mixer, runs
 from arzip.memory.spec import (
     BIT,
@@ -29,7 +29,7 @@ from arzip.memory.spec import (
 from arzip.memory.tables import HISTORIES, OUTPUT_LIMIT
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def gather(memory, lane, network):  # type: ignore[no-untyped-def]
     """Consult every map and turn its opinion into two inputs of the mixer; count the contexts seen before."""
     c_count = memory.kinds.size
@@ -77,7 +77,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         x[lane, i + 2] = (p - 2048) >> 1
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def select(memory, lane, network):  # type: ignore[no-untyped-def]
     """Choose a row of each weight set by the set's small context."""
     bit = memory.clock[BIT]
@@ -124,7 +124,7 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
     memory.chosen[lane, last] = partial
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def blend(memory, lane):  # type: ignore[no-untyped-def]
     """The mixers: first-layer logits, then the final mixer's logit and probability."""
     total = np.int64(0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.compiled import njit
+from arzip.compiled import inlined, njit
 from arzip.memory.contexts import mix
 from arzip.memory.spec import (
     CLASSES,
@@ -73,7 +73,7 @@ def is_separator(byte):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Remember that `byte`, the newest of RECENT, has followed the byte and the two bytes before it."""
     before = (memory.lane[lane, RECENT] >> 8) & 0xFFFF
@@ -81,7 +81,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
         memory.followers[lane, at] = (memory.followers[lane, at] << 8 | byte) & 0xFFFFFF
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def push_field(memory, lane, byte, place):  # type: ignore[no-untyped-def]
     """Follow the fields of a line: number, text so far; the last name before one of =:> and the line's first field."""
     if byte == 58 or byte == 61 or byte == 62:
@@ -104,7 +104,7 @@ def push_field(memory, lane, byte, place):  # type: ignore[no-untyped-def]
     memory.fields[lane, 1, field] = place + 1
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
     """Update a lane's fields with the byte it has just seen, at its place `clock[STEP]`."""
     place = memory.starts[lane] + memory.clock[STEP]
@@ -135,7 +135,7 @@ def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
     memory.last_seen[lane, byte, 1] = distance
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def choose_rows(memory):  # type: ignore[no-untyped-def]
     """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
     if memory.clock[STEP] & 255 != 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit, prefetch
+from arzip.compiled import inlined, njit, prefetch
 from arzip.memory import contexts, finals, learn, match, opinions, past, runs, slots
 from arzip.memory.spec import BIT, PARTIAL, RECENT, SLOT_BYTES, STEP
 
@@ -38,7 +38,7 @@ def predict(memory, first, end, network, out, alone):  # type: ignore[no-untyped
         out[lane] = finals.refine(memory, lane)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def fetch(memory, lane, partial):  # type: ignore[no-untyped-def]
     """Have the processor fetch the slots that `slots.find` will look at: one after the other it would wait for each."""
     mask = uint64(memory.slots.size // SLOT_BYTES - 1)
@@ -70,7 +70,7 @@ def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
         slots.claim(memory, first, end)
 
 
-@njit(forceinline=True, _nrt=False)
+@njit(_nrt=False)
 def begin(memory, first, end):  # type: ignore[no-untyped-def]
     """Prepare the first byte of every lane. Call once, before the first `predict`."""
     enter_byte(memory, first, end)
@@ -96,7 +96,7 @@ def end_byte(memory, first, end, values, step, alone):  # type: ignore[no-untype
     ready_byte(memory, first, end)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def enter_byte(memory, first, end):  # type: ignore[no-untyped-def]
     """Contexts of the byte that comes; what they name is fetched while there is other work to do."""
     memory.clock[BIT] = 0
@@ -107,7 +107,7 @@ def enter_byte(memory, first, end):  # type: ignore[no-untyped-def]
         fetch(memory, lane, 1)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
     """Direct entries, runs and slots for the byte that comes."""
     for lane in range(uint64(first), uint64(end)):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory import maps
 from arzip.memory.spec import BIT, PARTIAL, RUN, RUN_COUNT, RUN_EXPECTED, RUN_RECORDS
 
 LONGEST = 255  # an entry: 16 bits of check, a count of 8, a byte
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def find(memory, lane):  # type: ignore[no-untyped-def]
     """Look up what each run's context expects next; `hashes` are those of the byte that comes."""
     for r in range(memory.runs.size):
@@ -30,7 +30,7 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
         memory.run[lane, r, RUN_COUNT] = (entry >> 8) & 255 if known else 0
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def consult(memory, lane, first):  # type: ignore[no-untyped-def]
     """The runs' opinions on the bit that comes, as those of maps `first` and up."""
     bit = memory.clock[BIT]
@@ -45,7 +45,7 @@ def consult(memory, lane, first):  # type: ignore[no-untyped-def]
             maps.abstain(memory, lane, first + r)
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def enter(memory, first, end, values):  # type: ignore[no-untyped-def]
     """Remember the bytes (L,) that came, for every lane of a crew."""
     for r in range(memory.runs.size):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.compiled import njit
+from arzip.compiled import inlined
 from arzip.memory import ngrams
 from arzip.memory.contexts import mix
 from arzip.memory.spec import PARTIAL, SLOT_BYTES
@@ -17,7 +17,7 @@ from arzip.memory.spec import PARTIAL, SLOT_BYTES
 TAKE = 256  # flag beside the check byte: the slot is to be taken over
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def find(memory, lane):  # type: ignore[no-untyped-def]
     """Choose each context's slot for the nibble that comes: a hit, or the less informed of two neighbours."""
     slots = memory.slots
@@ -46,7 +46,7 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
         memory.check[lane, c] = check
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def claim(memory, first, end):  # type: ignore[no-untyped-def]
     """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0.
 
