@@ -18,16 +18,13 @@ from arzip.memory.spec import (
     APM_STEPS,
     FINAL_CONTEXTS,
     FINAL_ROWS,
-    JOINT_ENTRIES,
     MAP_COUNT_BITS,
-    MATCH_BUCKETS,
-    MATCH_RECORDS,
-    RUN_RECORDS,
     SELECTOR_ROWS,
     WEIGHT_BITS,
     Memory,
     Profile,
     input_count,
+    map_sizes,
 )
 from arzip.memory.tables import HISTORIES, P_BITS
 
@@ -58,12 +55,9 @@ def map_parts(memory: Memory) -> tuple[slice, slice, slice]:
 def layout(profile: Profile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and dtype of a profile's tensors."""
     assert profile.finals[0] == 0
-    histories, models, runs = len(profile.contexts) * HISTORIES, len(profile.matches), len(profile.runs)
-    joints = (len(profile.joints) + models + runs) * JOINT_ENTRIES if profile.joints else 0
-    expecting = models * MATCH_BUCKETS * MATCH_RECORDS + runs * RUN_RECORDS
     rows = sum(SELECTOR_ROWS[kind] for kind in profile.selectors)
     return {
-        "maps": ((histories + expecting + joints + FINAL_CONTEXTS[0] * APM_STEPS,), np.dtype(np.uint32)),
+        "maps": ((sum(map_sizes(profile)) + FINAL_CONTEXTS[0] * APM_STEPS,), np.dtype(np.uint32)),
         "weights": ((rows, input_count(profile)), np.dtype(np.int16)),
         "final": ((FINAL_ROWS, len(profile.selectors)), np.dtype(np.int32)),
     }

@@ -140,12 +140,30 @@ FIELD_KINDS = (49, 50, 51, 52, 55, 56, 57, 60)  # contexts that need `fields`, K
 FOLLOWER_KINDS = (53, 54, 61)
 
 
+def joint_count(profile: Profile) -> int:
+    """Joint maps: the profile's own and, if there are any, one for each match and run."""
+    return len(profile.joints) + len(profile.matches) + len(profile.runs) if profile.joints else 0
+
+
+def entry_count(profile: Profile) -> int:
+    """Map entries that a lane consults for a bit, final maps not counted."""
+    maps = len(profile.contexts) + len(profile.direct) + len(profile.matches) + len(profile.runs)
+    return maps + joint_count(profile)
+
+
 def input_count(profile: Profile) -> int:
     """Inputs of the mixer: two a map, a constant, two of the network's opinion, padded."""
-    expecting = len(profile.matches) + len(profile.runs)
-    entries = len(profile.contexts) + len(profile.direct) + expecting + len(profile.joints)
-    entries += expecting if profile.joints else 0
-    return -(-(2 * entries + 3) // INPUT_ALIGN) * INPUT_ALIGN
+    return -(-(2 * entry_count(profile) + 3) // INPUT_ALIGN) * INPUT_ALIGN
+
+
+def map_sizes(profile: Profile) -> tuple[int, int, int, int]:
+    """Entries of all histories' maps, match, run and joint maps. So they stand, the direct maps behind the first."""
+    return (
+        len(profile.contexts) * HISTORIES,
+        len(profile.matches) * MATCH_BUCKETS * MATCH_RECORDS,
+        len(profile.runs) * RUN_RECORDS,
+        joint_count(profile) * JOINT_ENTRIES,
+    )
 
 
 def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArray[np.uint8] = ngrams.NO_ROWS) -> Memory:
@@ -157,24 +175,21 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
     match_bits = min(profile.match_bits, max(8, size.bit_length()))
     stride = 1 << max(0, (size - 1).bit_length() - match_bits)
     runs, joints = len(profile.runs), len(profile.joints)
-    expected_joints = models + runs if joints else 0
-    entries = contexts + direct + models + runs + joints + expected_joints
+    expected_joints, entries = joint_count(profile) - joints, entry_count(profile)
     run_bits = min(profile.run_bits, max(10, (2 * size).bit_length()))
-    match_base = contexts * HISTORIES + sum(1 << min(8 + 8 * n, direct_bits) for n in profile.direct)
-    run_base = match_base + models * MATCH_BUCKETS * MATCH_RECORDS
-    joint_base = run_base + runs * RUN_RECORDS
-    final_base = joint_base + (joints + expected_joints) * JOINT_ENTRIES
+    history_size, *sizes = map_sizes(profile)
+    direct_bases = np.cumsum([history_size] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
+    match_base, run_base, joint_base, final_base = (int(base) for base in np.cumsum([direct_bases[-1], *sizes]))
     finals = [FINAL_CONTEXTS[k] for k in profile.finals]
     bases = final_base + np.cumsum([0, *(n * APM_STEPS for n in finals)])[:-1]
     maps = np.empty(final_base + sum(finals) * APM_STEPS, np.int64)
-    maps[contexts * HISTORIES : joint_base] = ENTRY_START
+    maps[history_size:joint_base] = ENTRY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 128 * np.arange(-16, 16) + 64].astype(np.int64)
     maps[joint_base:final_base].reshape(-1, JOINT_STEPS)[:] = step << MAP_COUNT_BITS | 4
     p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
-    maps[: contexts * HISTORIES].reshape(-1, HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
+    maps[:history_size].reshape(-1, HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
     maps[final_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6
-    direct_bases = contexts * HISTORIES + np.cumsum([0] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
     inputs = input_count(profile)
     crowd = isqrt(65536 * max(1, lanes // 4))  # what some lanes teach at once, each from little text, is added up
     sets = len(profile.selectors)
