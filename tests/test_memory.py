@@ -193,6 +193,9 @@ def test_a_lone_lane_has_nothing_to_merge(profile: Profile) -> None:
 def test_shapes_that_are_compiled_in_are_those_of_the_arrays(profile: Profile) -> None:
     memory = create(profile, lane_starts(999, 3), 999)
     counts = shapes.counts_of(memory)
+    if len(profile.contexts) > shapes.MOST_CONTEXTS:
+        assert counts is None
+        return
     assert counts is not None
     for name, shape in shapes.SHAPES.items():
         for count, size in zip(shape, getattr(memory, name).shape, strict=True):

@@ -15,6 +15,7 @@ from numba.np.arrayobj import make_array
 
 from arzip.memory.spec import INPUT_ALIGN, MATCH_FIELDS, RUN_FIELDS, Memory
 
+MOST_CONTEXTS = 16  # larger profiles gain less, and the first use of each would take its time to compile
 Count = tuple[int, ...]  # of so many elements, whatever they are
 
 
@@ -66,8 +67,8 @@ UNITS = {"lines": INPUT_ALIGN}
 
 
 def counts_of(memory: Memory) -> Counts | None:
-    """What `known` is to know of the memory; None: there are no contexts, the network is on its own."""
-    if memory.kinds.size == 0:
+    """What `known` is to know of the memory; None: that isn't worth its own compilation, or there are no contexts."""
+    if not 0 < memory.kinds.size <= MOST_CONTEXTS:
         return None
     found = {}
     for name, shape in SHAPES.items():
