@@ -43,6 +43,12 @@ def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyp
             rows[lane, k] = context.table_row(contexts[lane], orders[k], row_bits)
 
 
+@njit()
+def code_on_host(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
+    """`lanes.code_crew` after the network's step, for Python to call."""
+    return lane_loop.code_crew(weights, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL, None)
+
+
 class LaneNetwork:
     """A block's lanes and the network: a call gives the weights (L, 256) of their next bytes."""
 
@@ -110,7 +116,7 @@ class TorchNetwork:
                 here = weights.cpu().numpy() if weights is not None and there is None else None
                 for crew in range(2):
                     if there is None:
-                        at = lane_loop.code_crew(here, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL, None)
+                        at = code_on_host(here, memory, block, t, crew, at)
                     else:
                         at = code_crew(weights, there, block, t, crew, at)
             return int(at)

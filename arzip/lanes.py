@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from arzip import ahead, coder, processor
 from arzip.block import Block, chunk_steps, crew_lanes, steps_of, with_room
-from arzip.compiled import njit
+from arzip.compiled import inlined, njit
 from arzip.handoff import STRIDE, claim, count, publish, wait_for
 from arzip.memory import predict as memory_kernels
 from arzip.memory import shapes
@@ -61,7 +61,7 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
             block.text[block.starts[lane] + t] = block.low[lane]
 
 
-@njit(forceinline=True, _nrt=False)
+@inlined
 def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts):  # type: ignore[no-untyped-def]
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
 

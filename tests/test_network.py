@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 
 from arzip import ahead, coder, lanes, levels, models, processor
 from arzip import block as blocks
+from arzip.compiled import njit
 from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.memory.spec import create
@@ -467,6 +468,11 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
         assert name in refuse(save(tensors | {name: wrong}, metadata))
 
 
+@njit()
+def code_byte(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
+    return lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE, None)
+
+
 def test_probability_of_a_bit_is_never_certain() -> None:
     """Weights as far apart as the format has them still leave the coder at least one part in 2**22."""
     raw = bytes(range(256))
@@ -476,6 +482,6 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     block = blocks.with_room(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        at = lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE, None)
+        at = code_byte(weights, memory, block, t, at)
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS

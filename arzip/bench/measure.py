@@ -22,10 +22,13 @@ from arzip.bench.inputs import Item
 from arzip.bench.records import Row
 from arzip.bench.samples import samples
 from arzip.bench.worker import Job, Outcome
+from arzip.levels import LARGE_BYTES
 
 WORKER = [sys.executable, "-m", "arzip.bench.worker"]
 RUNS, BUDGET_SECONDS = 7, 0.3
-WARM_UP_BYTES, WITH_ALL = 48_000, "-8"  # a size and a level at which all parts of arzip have work
+TWO_LANES = 65_000
+WARM_UP_BYTES = 48_000, TWO_LANES  # the first is for one lane
+WITH_ALL = "-8"  # a level at which two lanes have the memory of large blocks
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,18 @@ def cells(items: Sequence[Item], codecs: Sequence[Codec]) -> list[tuple[Item, Co
     return [(item, codec) for item in items for codec in codecs]
 
 
-def warm_up(codecs: Sequence[Codec], scratch: Path) -> None:
-    """Have arzip compile its loops, which the first run after an installation does; nothing for other codecs."""
+def warm_up(codecs: Sequence[Codec], largest_bytes: int, scratch: Path) -> None:
+    """Have arzip compile its loops, which first runs after an installation do; nothing for other codecs.
+
+    largest_bytes: of the files to come.
+    """
     ours = [codec for codec in codecs if codec.is_arzip]
-    levels = (tuple(WITH_ALL if word == f"-{c.level}" else word for word in c.compress) for c in ours)
-    for command in dict.fromkeys([*levels, *(codec.compress for codec in ours)]):
+    runs = [(codec.compress, size) for codec in ours for size in WARM_UP_BYTES]
+    if largest_bytes > LARGE_BYTES:
+        runs += [(tuple(WITH_ALL if word == f"-{c.level}" else word for word in c.compress), TWO_LANES) for c in ours]
+    for command, size in dict.fromkeys(runs):
         with _folder(scratch) as folder:
-            (folder / RAW).write_bytes(next(samples())[1][:WARM_UP_BYTES])
+            (folder / RAW).write_bytes(next(samples())[1][:size])
             _work(_job(ours[0], folder, Plan(runs=1), command, compresses=True))
 
 

@@ -123,7 +123,7 @@ def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch
     cells = measure.cells(items, chosen)
     with live.progress(bar, len(cells), result) as step:
         step("arzip gets ready", None)
-        measure.warm_up(chosen, scratch)
+        measure.warm_up(chosen, max((item.size_bytes for item in items), default=0), scratch)
         for item, codec in cells:
             name = f"{codec.name} {codec.level} on {shown(item.name)}"
             step(name, None)

@@ -100,9 +100,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
 def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
     """Remember where each lane's last bytes stand; called after every lane has looked."""
     for k in range(memory.shortest.size):
-        for merge in range(2):
-            if alone and not merge:
-                continue
+        for merge in range(1 if alone else 0, 2):
             for lane in range(first, end):
                 place = memory.starts[lane] + memory.clock[STEP]
                 if place & (memory.strides[k] - 1):

@@ -13,14 +13,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from arzip.memory.spec import INPUT_ALIGN, MATCH_FIELDS, RUN_FIELDS, Memory
+from arzip.memory.spec import MATCH_FIELDS, RUN_FIELDS, Memory
 
 MOST_CONTEXTS = 16  # larger profiles gain less, and the first use of each would take its time to compile
 Count = tuple[int, ...]  # of so many elements, whatever they are
 
 
 class Counts(NamedTuple):
-    """How many of each a profile has; lines: vectors of the mixer's inputs."""
+    """How many of each a profile has."""
 
     contexts: Count
     direct: Count
@@ -31,7 +31,7 @@ class Counts(NamedTuple):
     selectors: Count
     finals: Count
     entries: Count
-    lines: Count
+    inputs: Count
 
 
 # For each array that has them: its shape, a count's name or a number; None: what depends on the block.
@@ -60,10 +60,9 @@ SHAPES: dict[str, tuple[str | int | None, ...]] = {
     "old": (None, "entries"),
     "flip": (None, "entries"),
     "limits": ("entries",),
-    "inputs": (None, "lines"),
-    "weights": (None, "lines"),
+    "inputs": (None, "inputs"),
+    "weights": (None, "inputs"),
 }
-UNITS = {"lines": INPUT_ALIGN}
 
 
 def counts_of(memory: Memory) -> Counts | None:
@@ -74,7 +73,7 @@ def counts_of(memory: Memory) -> Counts | None:
     for name, shape in SHAPES.items():
         for count, size in zip(shape, getattr(memory, name).shape, strict=True):
             if isinstance(count, str):
-                found[count] = (0,) * (size // UNITS.get(count, 1))
+                found[count] = (0,) * size
     return Counts(**found)
 
 
@@ -89,7 +88,7 @@ def _known(typingctx, memory, counts):  # type: ignore[no-untyped-def]
             sizes = cgutils.unpack_tuple(builder, view.shape)
             for axis, count in enumerate(shape):
                 if isinstance(count, str):
-                    count = len(counts.types[given.index(count)]) * UNITS.get(count, 1)
+                    count = len(counts.types[given.index(count)])
                 if count is not None:
                     sizes[axis] = ir.Constant(ir.IntType(64), count)
             view.shape = cgutils.pack_array(builder, sizes)
