@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from arzip import process
-from arzip.cli import main
+from arzip.cli import main, process
 
 
 def run() -> None:

@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from arzip import framing, levels, models, payload
-from arzip.compiled import announced as announced  # for those who drive the codec
-from arzip.container import Header
-from arzip.engine import Engine, open_engine
+from arzip import block_codec as payload
+from arzip import levels
+from arzip.block_codec import Coded
+from arzip.coding.lockstep import Cost
+from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
-from arzip.framing import Block, Event, Member, Sink
-from arzip.lanes import Cost
-from arzip.parallel import Workers
-from arzip.payload import Coded
-from arzip.salvage import salvage as find_blocks
+from arzip.format import stream as framing
+from arzip.format.records import Header
+from arzip.format.salvage import salvage as find_blocks
+from arzip.format.stream import Block, Event, Member, Sink
+from arzip.jit.compile import announced as announced  # for those who drive the codec
+from arzip.system.workers import Workers
+from arzip.weights import registry as models
 
 Progress = Callable[[int, int], None]
 

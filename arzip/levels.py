@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT = 6
-FAST, FULL, MIDDLE, LARGE = range(4)  # memories, by their places in arzip.memory.profiles; no numpy for `--help`
+FAST, FULL, MIDDLE, LARGE = range(4)  # memories, by their places in arzip.context_mixing.profile; no numpy for `--help`
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arzip import coder, levels, models, planning
+from arzip import levels
+from arzip import planner as planning
 from arzip.bench.samples import samples
-from arzip.container import Method
-from arzip.engine import Engine, Plan, open_engine
-from arzip.framing import Writer, list_members
+from arzip.coding import range_coder as coder
+from arzip.engine.engine import Engine, Plan, open_engine
+from arzip.format.records import Method
+from arzip.format.stream import Writer, list_members
 from arzip.network import gemm
+from arzip.weights import registry as models
 
 Benchmark = Callable[..., Any]
 LANES, K, N = 24, 512, 512

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from arzip.bench import records, table
+from arzip.bench import results as records
+from arzip.bench import table
 from arzip.errors import ArzipError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights file of a tiny random network that expects small letters."""
     import tiny
 
-    from arzip.network.weights import dump_weights
+    from arzip.weights.file import dump_weights
 
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
     path.write_bytes(dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny"}))

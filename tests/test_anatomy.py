@@ -11,8 +11,11 @@ import pytest
 import tiny
 from helpers import words
 
-from arzip import anatomy, cli, levels, models, planning
-from arzip.engine import CpuNetwork, Engine, Plan
+from arzip import cli, levels
+from arzip import planner as planning
+from arzip.analysis import cost_breakdown as anatomy
+from arzip.engine.engine import CpuNetwork, Engine, Plan
+from arzip.weights import registry as models
 
 MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 
@@ -35,7 +38,7 @@ def test_costs_are_those_of_the_shipped_model() -> None:
         path = models.find(levels.level(9).model)
     except models.ModelMissingError:
         pytest.skip("the model is not at hand")
-    from arzip.engine import open_engine
+    from arzip.engine.engine import open_engine
 
     engine = open_engine(path, "cpu")
     bits = engine.cost_bits(MIXED, planning.choose(engine, MIXED, levels.level(9)))

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from arzip import cli
-from arzip.bench import codecs, external, inputs, plot, records, table, worker
-from arzip.bench.records import Result, Row, Speed
+from arzip.bench import codecs, external, inputs, plot, table, worker
+from arzip.bench import results as records
+from arzip.bench.results import Result, Row, Speed
 from arzip.bench.samples import samples
 from arzip.errors import ArzipError
 

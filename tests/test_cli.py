@@ -20,7 +20,7 @@ import stub_codec
 import arzip
 from arzip import cli
 from arzip.cli.args import expand_levels
-from arzip.framing import Writer
+from arzip.format.stream import Writer
 
 TESTS = Path(__file__).parent
 RUN_STUBBED = f"""

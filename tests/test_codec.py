@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from helpers import Drip, check_roundtrip, compress, count_blocks, decompress, english, words
 
-from arzip import codec, levels, models
+from arzip import codec, levels
 from arzip.codec import Options
-from arzip.container import Method
+from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
 from arzip.errors import ArzipError, DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
-from arzip.framing import Block, list_members, read_events
-from arzip.memory.profiles import FAST, FULL, MIDDLE, PROFILES
+from arzip.format.records import Method
+from arzip.format.stream import Block, list_members, read_events
+from arzip.weights import registry as models
 
 SHIPPED = Options(threads=2)
 needs_shipped = pytest.mark.skipif(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from arzip import coder
+from arzip.coding import range_coder as coder
 
 MOST = (1 << coder.PROBABILITY_BITS) - 1
 HALF = 1 << (coder.PROBABILITY_BITS - 1)

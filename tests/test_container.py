@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arzip import container
-from arzip.container import DIGEST_BYTES, EMPTY_END, MAGIC, MAX_BLOCK_BYTES, MAX_LANES, End, Frame, Header, Method
 from arzip.errors import ArzipError, DamagedError, NotAnArchiveError, TruncatedError, UnsupportedError
-from arzip.framing import Block, Member, Source, Verifier, Writer, list_members, read_events
-from arzip.salvage import find_end, salvage
+from arzip.format import records as container
+from arzip.format.records import DIGEST_BYTES, EMPTY_END, MAGIC, MAX_BLOCK_BYTES, MAX_LANES, End, Frame, Header, Method
+from arzip.format.salvage import find_end, salvage
+from arzip.format.stream import Block, Member, Source, Verifier, Writer, list_members, read_events
 
 DIGEST = bytes(range(0xA0, 0xA0 + DIGEST_BYTES))
 HELLO, WORLD, ZEROS = b"hello, ", b"world\n", bytes(130)
@@ -238,7 +238,8 @@ def test_bytes_are_those_of_the_spec() -> None:
 
 
 def test_only_the_standard_library_is_imported() -> None:
-    code = "import sys, arzip.framing, arzip.salvage; sys.exit(bool({'numpy', 'torch', 'numba'} & sys.modules.keys()))"
+    code = "import sys, arzip.format.stream, arzip.format.salvage; "
+    code += "sys.exit(bool({'numpy', 'torch', 'numba'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arzip import plot  # noqa: E402
-from arzip.memory.tables import P_ONE  # noqa: E402
-from arzip.network.spec import NetworkConfig  # noqa: E402
+from arzip.analysis import plot  # noqa: E402
+from arzip.context_mixing.logistic import P_ONE  # noqa: E402
+from arzip.network.config import NetworkConfig  # noqa: E402
 from arzip.train.cores import CANDIDATES, Candidate, opinions  # noqa: E402
 from arzip.train.loop import Feed  # noqa: E402
 from arzip.train.rivals import Attention, Convolution, NibbleTree, Tied  # noqa: E402

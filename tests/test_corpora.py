@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from arzip import cli, corpora
+from arzip import cli
+from arzip.corpora import catalog as corpora
 from arzip.errors import ArzipError
 
 FILES = {"one": b"first words\n" * 300, "two": b"second words\n" * 200, "all": b"0123456789" * 500}

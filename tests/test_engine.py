@@ -7,14 +7,14 @@ import pytest
 import tiny
 from helpers import words
 
-from arzip.engine import CpuNetwork, Engine, Network, Plan
-from arzip.handoff import CAN_YIELD
-from arzip.network.weights import Weights
+from arzip.engine.engine import CpuNetwork, Engine, Network, Plan
+from arzip.jit.atomics import CAN_YIELD
+from arzip.weights.file import Weights
 
 torch = pytest.importorskip("torch")
 
-from arzip.engine_torch import TorchNetwork  # noqa: E402
-from arzip.network.torch_step import float_matmul, int_matmul  # noqa: E402
+from arzip.engine.torch_backend import TorchNetwork  # noqa: E402
+from arzip.network.forward_torch import float_matmul, int_matmul  # noqa: E402
 
 PLANS = [Plan(1, True, 0), Plan(2, True, 2), Plan(7, True, 0), Plan(24, True, None), Plan(5, False, 1)]
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")

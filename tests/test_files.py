@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arzip import files
 from arzip.errors import ArzipError, OutputError
+from arzip.system import files
 
 
 @pytest.fixture

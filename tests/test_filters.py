@@ -16,13 +16,15 @@ from helpers import check_roundtrip, decompress, english, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arzip import filters, framing, levels
+from arzip import levels
 from arzip.cli.tables import archive_rows, filter_name
 from arzip.codec import Options
-from arzip.container import Header, Method
 from arzip.errors import UnsupportedError
-from arzip.filters import ARM64, CALLS, JUMPS, KNOWN, OPERANDS
+from arzip.format import stream as framing
+from arzip.format.records import Header, Method
 from arzip.levels import Level
+from arzip.preprocess import bcj as filters
+from arzip.preprocess.bcj import ARM64, CALLS, JUMPS, KNOWN, OPERANDS
 
 CODE_BYTES = b"\xe8\xe9\x0f\x85\x8b\x05\xff\x00\x00\xff\x48\x15\xc7\x83\x94\x90\x38"
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from arzip import codec, levels, models
+from arzip import codec, levels
 from arzip.codec import Options
-from arzip.container import MAGIC, Frame, Header
 from arzip.errors import (
     ArzipError,
     DamagedError,
@@ -20,6 +19,8 @@ from arzip.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from arzip.format.records import MAGIC, Frame, Header
+from arzip.weights import registry as models
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -13,13 +13,16 @@ from memory_reference import Reference
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from arzip.context_mixing import contexts
+from arzip.context_mixing import logistic as tables
+from arzip.context_mixing import predictor as kernels
+from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import static_shapes as shapes
+from arzip.context_mixing.ngram_table import NO_ROWS
+from arzip.context_mixing.profile import FAST, FULL, PROFILES
+from arzip.context_mixing.state import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
 from arzip.errors import ModelError
-from arzip.memory import contexts, primed, shapes, tables
-from arzip.memory import predict as kernels
-from arzip.memory.ngrams import NO_ROWS
-from arzip.memory.profiles import FAST, FULL, PROFILES
-from arzip.memory.spec import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
-from arzip.network.weights import dump_weights, parse_weights
+from arzip.weights.file import dump_weights, parse_weights
 
 KINDS = (*range(15), *range(20, 63))
 EVERYTHING = Profile(

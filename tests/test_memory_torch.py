@@ -8,21 +8,22 @@ import tiny
 from numpy.typing import NDArray
 from test_memory import EVERYTHING, lively, primed_model, random_ngrams, random_start
 
-from arzip.block import crew_lanes, lane_starts, steps_of
-from arzip.engine import CpuNetwork, Engine, Plan
-from arzip.lanes import begin
-from arzip.memory import predict as kernels
-from arzip.memory import primed, tables
-from arzip.memory.ngrams import NO_ROWS
-from arzip.memory.profiles import FAST, FULL, PROFILES
-from arzip.memory.spec import APM_STEPS, MAP_COUNT_BITS, ORDER, ROW, ROW2, SLOT_BYTES, Memory, Profile, create
+from arzip.coding.lane_state import crew_lanes, lane_starts, steps_of
+from arzip.coding.lockstep import begin
+from arzip.context_mixing import logistic as tables
+from arzip.context_mixing import predictor as kernels
+from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing.ngram_table import NO_ROWS
+from arzip.context_mixing.profile import FAST, FULL, PROFILES
+from arzip.context_mixing.state import APM_STEPS, MAP_COUNT_BITS, ORDER, ROW, ROW2, SLOT_BYTES, Memory, Profile, create
+from arzip.engine.engine import CpuNetwork, Engine, Plan
 
 torch = pytest.importorskip("torch")
 
-from arzip.engine_torch import DEVICE_MEMORY_LANES, TorchNetwork  # noqa: E402
-from arzip.memory.in_torch import predict as verbs  # noqa: E402
-from arzip.memory.in_torch.contexts import VALUES  # noqa: E402
-from arzip.memory.in_torch.state import DeviceMemory  # noqa: E402
+from arzip.context_mixing.torch_ops import predictor as verbs  # noqa: E402
+from arzip.context_mixing.torch_ops.contexts import VALUES  # noqa: E402
+from arzip.context_mixing.torch_ops.state import DeviceMemory  # noqa: E402
+from arzip.engine.torch_backend import DEVICE_MEMORY_LANES, TorchNetwork  # noqa: E402
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
 DEVICES = ["cpu", pytest.param("cuda", marks=cuda)]
@@ -182,7 +183,7 @@ def test_stream_with_the_memory_on_a_device_is_that_of_the_compiled_loops(device
 @pytest.mark.parametrize("network", [False, True])
 def test_many_lanes_have_their_memory_on_the_device(network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, made = tiny.weights(tiny.lively()), []
-    monkeypatch.setattr("arzip.engine_torch.DeviceMemory", lambda *_: made.append(1))
+    monkeypatch.setattr("arzip.engine.torch_backend.DeviceMemory", lambda *_: made.append(1))
     for lanes in (1, 24, DEVICE_MEMORY_LANES - 1, DEVICE_MEMORY_LANES):
         memory = create(FAST, lane_starts(1000, lanes)[:-1], 1000)
         TorchNetwork(weights, "cpu").start(Plan(lanes, network, 0), memory)

@@ -20,15 +20,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from arzip import ahead, coder, lanes, levels, models, processor
-from arzip import block as blocks
-from arzip.compiled import njit
-from arzip.engine import NO_MEMORY, CpuNetwork, Engine, Plan
+from arzip import levels
+from arzip.coding import lane_state as blocks
+from arzip.coding import lockstep as lanes
+from arzip.coding import prefill as ahead
+from arzip.coding import range_coder as coder
+from arzip.context_mixing.state import create
+from arzip.engine.engine import NO_MEMORY, CpuNetwork, Engine, Plan
 from arzip.errors import ModelError, ModelMissingError
-from arzip.memory.spec import create
-from arzip.network import context, cpu, gemm, packing
-from arzip.network.spec import NetworkConfig
-from arzip.network.weights import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
+from arzip.jit import cpu_features as processor
+from arzip.jit.compile import njit
+from arzip.network import forward_cpu as cpu
+from arzip.network import gemm, packing
+from arzip.network import ngram_rows as context
+from arzip.network.config import NetworkConfig
+from arzip.weights import registry as models
+from arzip.weights.file import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
 
 needs_vnni = pytest.mark.skipif(not processor.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
 needs_avx2 = pytest.mark.skipif(not processor.HAS_AVX2, reason="this processor has no AVX2")

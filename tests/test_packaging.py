@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import arzip
-from arzip.models import paths
 from arzip.version import __version__
+from arzip.weights.registry import paths
 
 CHECKOUT = Path(__file__).parent.parent
 INSTALLED = Path(arzip.__file__).parent

@@ -12,12 +12,14 @@ from helpers import check_roundtrip, decompress, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arzip import framing, levels, repeats
+from arzip import levels
 from arzip.codec import Options
-from arzip.container import Header, Method
 from arzip.errors import ArzipError, DamagedError
+from arzip.format import stream as framing
+from arzip.format.records import Header, Method
 from arzip.levels import Level
-from arzip.repeats import LEAST_BYTES, Copy
+from arzip.preprocess import long_range as repeats
+from arzip.preprocess.long_range import LEAST_BYTES, Copy
 
 NOISE = random.Random(5).randbytes(40_000)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tiny
 
-from arzip import cli, sampling
-from arzip.network.weights import Weights
-from arzip.sampling import Choice
+from arzip import cli
+from arzip.analysis import sampling
+from arzip.analysis.sampling import Choice
+from arzip.weights.file import Weights
 
 PROMPT = b"a test "
 
@@ -42,7 +43,7 @@ def test_narrow_choices_are_greedy(weights: Weights, choice: Choice) -> None:
 
 def test_weights_are_those_of_the_engine(weights: Weights) -> None:
     """What greedy writing expects is what compressing spends least on."""
-    from arzip.engine import CpuNetwork, Engine, Plan
+    from arzip.engine.engine import CpuNetwork, Engine, Plan
 
     written = PROMPT + text(weights, Choice(0.0), size_bytes=20)
     engine = Engine(weights, CpuNetwork(weights, together=False))

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arzip import cli, codec, models
+from arzip import cli, codec
 from arzip.codec import Options
 from arzip.errors import ArzipError, ModelMissingError
+from arzip.weights import registry as models
 
 torch = pytest.importorskip("torch")
 
@@ -107,8 +108,8 @@ class Clock:
 def test_network_is_left_as_it_was_at_its_best(
     held_out: list[float], best_round: int, data: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arzip.network.weights import load_weights
     from arzip.train.export import import_weights
+    from arzip.weights.file import load_weights
 
     net, said = import_weights(load_weights(tiny_model)), []
     before = net.p["out_bias"].detach().clone()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.network import spec
-from arzip.network.spec import NetworkConfig
-from arzip.network.weights import Weights, dump_weights, parse_weights
+from arzip.network import config as spec
+from arzip.network.config import NetworkConfig
+from arzip.weights.file import Weights, dump_weights, parse_weights
 
 SHAPE = NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), rows=1 << 16, ngram_d=8)
 OTHER_SHAPE = NetworkConfig(d=128, blocks=1, hidden=192, orders=(1, 5, 7), rows=1 << 17, ngram_d=12)

@@ -13,7 +13,7 @@ from pathlib import Path
 from arzip.bench import external
 from arzip.bench.external import Codec
 from arzip.errors import ArzipError
-from arzip.models import name_of
+from arzip.weights.registry import name_of
 
 
 @dataclass(frozen=True)

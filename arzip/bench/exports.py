@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from arzip.bench import records, table
-from arzip.bench.records import Result
+from arzip.bench import results as records
+from arzip.bench import table
+from arzip.bench.results import Result
 from arzip.errors import OutputError
-from arzip.files import write_whole
+from arzip.system.files import write_whole
 
 
 def check(formats: Sequence[str], base: str) -> None:
@@ -18,7 +19,7 @@ def check(formats: Sequence[str], base: str) -> None:
     if formats and base != "-" and not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: no such folder, or it can't be written to")
     if {"html", "png"} & set(formats):
-        from arzip import plot
+        from arzip.analysis import plot
 
         plot.check()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import arzip
 from arzip.bench.external import RAW, RESTORED, Codec
 from arzip.bench.inputs import Item
-from arzip.bench.records import Row
+from arzip.bench.results import Row
 from arzip.bench.samples import samples
 from arzip.bench.worker import Job, Outcome
 from arzip.levels import LARGE_BYTES
@@ -145,8 +145,8 @@ def _keep(packed: Path, target: Path) -> None:
 
 def _model_bytes(packed: Path, model: str) -> int:
     """The size of the weights file that an archive of ours names; 0 if it needs none."""
-    from arzip import models
-    from arzip.framing import list_members
+    from arzip.format.stream import list_members
+    from arzip.weights import registry as models
 
     with open(packed, "rb") as stream:
         digests = {member.header.digest for member in list_members(stream)} - {b""}

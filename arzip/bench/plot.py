@@ -1,6 +1,6 @@
 """The plot: bits per byte against KB/s, one mark a codec and level, over all files; the front of the best is drawn.
 
-What matplotlib is asked to draw; arzip.plot imports it.
+What matplotlib is asked to draw; arzip.analysis.plot imports it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arzip import plot
-from arzip.bench.records import Result, Total, unique
+from arzip.analysis import plot
+from arzip.bench.results import Result, Total, unique
 from arzip.errors import ArzipError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from arzip.bench import plot, table
-from arzip.bench.records import Result
+from arzip.bench.results import Result
 
 
 def html(result: Result) -> str:

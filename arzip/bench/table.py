@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 
-from arzip.bench.records import Result, Row, Speed, Total
+from arzip.bench.results import Result, Row, Speed, Total
 
 NOTHING = "-"
 FAILED = "FAILED"

@@ -12,15 +12,16 @@ from typing import Any
 
 import click
 
-from arzip import files, process
+from arzip.cli import process
 from arzip.cli.args import Settings, expand_levels
 from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
 from arzip.cli.evaluate import evaluate
+from arzip.cli.messages import ERROR, Talk
 from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
 from arzip.cli.sample import sample
-from arzip.cli.talk import ERROR, Talk
 from arzip.cli.train import train
+from arzip.system import files
 from arzip.version import __version__
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -113,7 +114,7 @@ COMMANDS = {command.name or "": command for command in _ALL}
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import jobs
+    from arzip.cli import fileio as jobs
 
     settings.check(names)
     talk = Talk(settings)
@@ -121,7 +122,7 @@ def run_compress(names: Sequence[str], settings: Settings) -> int:
 
 
 def run_decompress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import jobs
+    from arzip.cli import fileio as jobs
 
     settings.check(names)
     talk = Talk(settings)
@@ -129,7 +130,8 @@ def run_decompress(names: Sequence[str], settings: Settings) -> int:
 
 
 def run_test(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import jobs, tables
+    from arzip.cli import fileio as jobs
+    from arzip.cli import tables
 
     settings.check(names)
     talk = Talk(settings)

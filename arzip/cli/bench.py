@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arzip.cli.args import Settings
+from arzip.cli.messages import Talk, shown
 from arzip.cli.options import PROGRESS, TALK, grouped
-from arzip.cli.talk import Talk, shown
 
 if TYPE_CHECKING:
     from arzip.bench.external import Codec
     from arzip.bench.inputs import Item
     from arzip.bench.measure import Plan
-    from arzip.bench.records import Result
+    from arzip.bench.results import Result
 
 FORMATS = ("md", "csv", "json", "html", "png")
 TO_STDOUT = [["md"], ["csv"], ["json"], ["html"]]
@@ -99,7 +99,8 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
 
 def _measured(names: Sequence[str], options: dict[str, Any], talk: Talk, bar: bool) -> Result:
     """The result, from a file or by measuring. Raises ArzipError."""
-    from arzip.bench import codecs, external, inputs, machine, measure, records
+    from arzip.bench import codecs, external, inputs, machine, measure
+    from arzip.bench import results as records
 
     if options["source"]:
         return records.load(Path(options["source"]))
@@ -118,7 +119,8 @@ def _measured(names: Sequence[str], options: dict[str, Any], talk: Talk, bar: bo
 
 def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch: Path, plan: Plan, bar: bool) -> None:
     """Measure every cell into the result."""
-    from arzip.bench import live, measure
+    from arzip.bench import measure
+    from arzip.bench import terminal as live
 
     cells = measure.cells(items, chosen)
     with live.progress(bar, len(cells), result) as step:
@@ -139,7 +141,7 @@ def _put_out(result: Result, formats: Sequence[str], base: str, talk: Talk) -> N
     if base == "-":
         click.echo(exports.text(result, formats[0]), nl=False)
         return
-    from arzip.bench import live
+    from arzip.bench import terminal as live
 
     live.show(result)
     for path in exports.write(result, formats, base):

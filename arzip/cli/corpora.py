@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from arzip import corpora as room
 from arzip.cli import tables
 from arzip.cli.args import Settings
+from arzip.cli.messages import Talk, shown
 from arzip.cli.options import JSON, TALK, grouped
-from arzip.cli.talk import Talk, shown
+from arzip.corpora import catalog as room
 from arzip.errors import ArzipError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -67,7 +67,7 @@ def describe(name: str) -> dict[str, Any]:
 
 def fetch(name: str, talk: Talk) -> None:
     """Fetch what a corpus lacks. Raises ArzipError."""
-    from arzip.fetch import fetch as bring
+    from arzip.corpora.download import fetch as bring
 
     corpus, place = room.corpus(name), room.folder(name)
     damaged = room.damage(name)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from arzip.cli.args import Settings
+from arzip.cli.messages import Talk
 from arzip.cli.options import FILES, JSON, LEVEL, MODEL, PROGRESS, TALK, grouped
-from arzip.cli.talk import Talk
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -26,7 +26,8 @@ def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plo
     The tables by position and by byte class are of one lane, whatever the level: a byte's cost is what its past makes
     of it.
     """
-    from arzip.cli import jobs, tables
+    from arzip.cli import fileio as jobs
+    from arzip.cli import tables
 
     settings = Settings(**options)
     if plot is not None and not plot.lower().endswith(".png"):
@@ -40,7 +41,7 @@ def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plo
     if not settings.json:
         tables.print_anatomy(rows, keys)
     if plot is not None and rows:
-        from arzip.plot import plot_anatomy
+        from arzip.analysis.plot import plot_anatomy
 
         code = talk.each([plot], lambda path: plot_anatomy(rows, Path(path)))
     return code

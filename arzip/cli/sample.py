@@ -9,8 +9,8 @@ import click
 
 from arzip import levels
 from arzip.cli.args import Settings
+from arzip.cli.messages import Talk
 from arzip.cli.options import TALK
-from arzip.cli.talk import Talk
 
 MODEL = levels.LEVELS[-1].model
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -55,8 +55,9 @@ def run(
     model: str, prompt: bytes, size_bytes: int, draws: dict[str, Any], beam: int | None, seed: int, sink: BinaryIO
 ) -> None:
     """Write to `sink`. Raises ModelError."""
-    from arzip import models, sampling
-    from arzip.network.weights import load_weights
+    from arzip.analysis import sampling
+    from arzip.weights import registry as models
+    from arzip.weights.file import load_weights
 
     weights = load_weights(models.find(model))
     table = TAME if sink.isatty() else None

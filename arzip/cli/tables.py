@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from arzip import files
 from arzip.cli.args import Settings
-from arzip.cli.talk import shown
+from arzip.cli.messages import shown
+from arzip.system import files
 
 Row = dict[str, Any]
 
 
-# by the bits of a frame's filter: arzip.filters without numpy
+# by the bits of a frame's filter: arzip.preprocess.bcj without numpy
 _OPERANDS = ("calls", "jumps", "operands", "arm64")
 
 
@@ -29,7 +29,7 @@ def archive_rows(name: str) -> list[Row]:
 
     Reads no raw bytes and needs no model.
     """
-    from arzip.framing import list_members
+    from arzip.format.stream import list_members
 
     with files.open_source(name, special=True) as source:
         return [
@@ -75,7 +75,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
 
 def model_rows() -> list[Row]:
     """What the weights files at hand say of themselves. Raises ModelError on one that can't be read."""
-    from arzip.models import find_models
+    from arzip.weights.registry import find_models
 
     return [
         {

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from arzip import models
 from arzip.cli.args import Settings
+from arzip.cli.messages import Talk, shown
 from arzip.cli.options import TALK
-from arzip.cli.talk import Talk, shown
 from arzip.errors import ArzipError, OutputError
-from arzip.files import write_whole
+from arzip.system.files import write_whole
+from arzip.weights import registry as models
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 STOCK = "small"
@@ -72,7 +72,7 @@ def run(data: list[Path], path: Path, start: Path | None, minutes: float, thread
     """Train, write the model, say what it is worth. Raises ArzipError."""
     import torch
 
-    from arzip.parallel import usable_cores
+    from arzip.system.workers import usable_cores
     from arzip.train.finetune import fit
     from arzip.train.own import load_own
 

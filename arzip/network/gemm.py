@@ -1,18 +1,18 @@
 """Products of int8 activations with int8 weights, exact in int32: which version of them this processor takes.
 
 Four versions give the same integers, since no sum leaves int32 and integer sums don't depend on their order: AMX
-(amx.py), AVX-512 VNNI and AVX2 (simd.py), and plain loops for the rest.
+(gemm_amx.py), AVX-512 VNNI and AVX2 (gemm_avx.py), and plain loops for the rest.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from arzip import processor
-from arzip.compiled import njit
-from arzip.network.amx import gemm_amx
+from arzip.jit import cpu_features as processor
+from arzip.jit.compile import njit
+from arzip.network.gemm_amx import gemm_amx
+from arzip.network.gemm_avx import gemm_avx2, gemm_vnni
 from arzip.network.packing import GROUP, LANES
-from arzip.network.simd import gemm_avx2, gemm_vnni
 
 AMX_ROWS = 2  # a single one is faster in vectors
 

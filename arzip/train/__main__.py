@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from arzip.errors import ArzipError
-from arzip.files import write_whole
+from arzip.system.files import write_whole
 from arzip.train.revise import MORE
 
 
@@ -66,12 +66,12 @@ def main(
     """Train a model on files, or folders of them, and write its weights."""
     import torch
 
-    from arzip.network.spec import NetworkConfig
-    from arzip.network.weights import dump_weights, load_weights, parse_weights
+    from arzip.network.config import NetworkConfig
     from arzip.train.data import held_out_rows, load_mix
     from arzip.train.export import export_tensors, import_weights
     from arzip.train.loop import Recipe, Trainer, evaluate, exact_bits
     from arzip.train.model import FloatNetwork
+    from arzip.weights.file import dump_weights, load_weights, parse_weights
 
     torch.set_num_threads(threads)
     try:

@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from arzip import levels
-from arzip import plot as pictures
-from arzip.files import write_whole
-from arzip.memory import primed
-from arzip.memory.profiles import PROFILES
-from arzip.memory.spec import NETWORK, create
-from arzip.memory.tables import P_ONE
-from arzip.network.spec import NetworkConfig
-from arzip.network.weights import load_weights
+from arzip.analysis import plot as pictures
+from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing.logistic import P_ONE
+from arzip.context_mixing.profile import PROFILES
+from arzip.context_mixing.state import NETWORK, create
+from arzip.network.config import NetworkConfig
+from arzip.system.files import write_whole
 from arzip.train.data import Source, held_out_rows, load_mix
 from arzip.train.loop import Feed, Recipe, Trainer
 from arzip.train.model import FloatNetwork
 from arzip.train.prime import learn
 from arzip.train.rivals import WINDOW, Attention, Convolution, NibbleTree, Tied
+from arzip.weights.file import load_weights
 
 ROW_BYTES, ROWS_A_SOURCE = 4096, 1
 

@@ -1,8 +1,8 @@
 """`python -m arzip.train.count DATA... --model NAME.safetensors`: count the n-grams that the memory starts from.
 
 Windows of the mix are counted, nibble by nibble, under the very hashes that the memory uses. The contexts that say
-most beyond their shorter ones, in the most windows, go into the model (arzip.memory.ngrams). Must not know the
-network, nor archives.
+most beyond their shorter ones, in the most windows, go into the model (arzip.context_mixing.ngram_table).
+Must not know the network, nor archives.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.compiled import njit
-from arzip.memory import contexts, ngrams, past, primed
-from arzip.memory.spec import PARTIAL, STEP, Memory, Profile, create
-from arzip.network.weights import Weights
+from arzip.context_mixing import contexts
+from arzip.context_mixing import lane_history as past
+from arzip.context_mixing import ngram_table as ngrams
+from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing.state import PARTIAL, STEP, Memory, Profile, create
+from arzip.jit.compile import njit
 from arzip.train.data import Source, Windows
 from arzip.train.revise import Tensors, on_model, revise
+from arzip.weights.file import Weights
 
 WINDOW_BYTES = 1 << 13
 BUCKET = 4  # neighbours where a context may stand while it is counted
@@ -148,7 +151,7 @@ class Counter:
         self.windows += 1
 
     def rows(self, bits: int) -> NDArray[np.uint8]:
-        """The best contexts as the table (2**bits, 4) of arzip.memory.ngrams, as full as its places allow."""
+        """The best contexts as the table (2**bits, 4) of context_mixing.ngram_table, as full as its places allow."""
         value = np.zeros(self.keys.size, np.float32)
         score(self.keys, self.parents, self.seen, self.counts, value)
         chosen = np.flatnonzero(value > 0)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from arzip.network import spec
-from arzip.network.weights import Weights
+from arzip.network import config as spec
 from arzip.train.model import FloatNetwork
+from arzip.weights.file import Weights
 
 
 def sigmoid_table() -> NDArray[np.int32]:

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arzip.engine import CpuNetwork, Engine, Plan
-from arzip.network import context
-from arzip.network.spec import NetworkConfig
-from arzip.network.weights import Weights
+from arzip.engine.engine import CpuNetwork, Engine, Plan
+from arzip.network import ngram_rows as context
+from arzip.network.config import NetworkConfig
 from arzip.train.data import Source, Windows, held_out_rows
 from arzip.train.model import FloatNetwork, State
+from arzip.weights.file import Weights
 
 NATS_PER_BIT = math.log(2)
 ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text

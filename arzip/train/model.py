@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from arzip.network import spec
-from arzip.network.spec import NetworkConfig
+from arzip.network import config as spec
+from arzip.network.config import NetworkConfig
 
 State = list[tuple[Tensor, Tensor]]  # for each block: previous normed input (B, d), recurrent state (B, d)
 

@@ -15,8 +15,8 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.compiled import njit
 from arzip.errors import ArzipError
+from arzip.jit.compile import njit
 
 SHINGLE_BYTES = 32
 SAMPLE_BITS = 3  # one shingle in 2**SAMPLE_BITS is looked at

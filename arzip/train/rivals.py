@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from arzip.network.spec import NetworkConfig
+from arzip.network.config import NetworkConfig
 from arzip.train.model import FloatNetwork, State, linear, norm
 
 WINDOW = 128  # bytes that attention looks back

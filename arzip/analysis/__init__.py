@@ -1,0 +1,1 @@
+"""What a model knows, and where the bits of a file go."""

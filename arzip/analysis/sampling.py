@@ -1,0 +1,109 @@
+"""Let a model write: its exact step gives each byte's integer weight, a choice makes the next byte.
+
+Knows the step of arzip.network.forward_cpu only; no memory, no archive. A seed gives the same bytes on every machine,
+as long as the temperature is 1 or 0 (greedy): others raise weights to a power in floating point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.network import forward_cpu as cpu
+from arzip.weights.file import Weights
+
+SHARE_BITS = 30  # of the likeliest byte's weight at a temperature that isn't 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the next byte is drawn from the model's weights. temperature 0: the likeliest. top_k 0, top_p 1: from all."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+class Writer:
+    """A model that reads bytes and says what it expects next, in `lanes` that read side by side."""
+
+    def __init__(self, weights: Weights, lanes: int = 1) -> None:
+        self._network = cpu.load_network(weights)
+        self._state = cpu.init_state(self._network, lanes)
+        self.read(bytes(lanes))  # what comes before the first byte
+
+    def read(self, values: bytes) -> None:
+        """The next byte of every lane."""
+        cpu.step(self._network, self._state, np.frombuffer(values, np.uint8), 0, len(values))
+
+    @property
+    def weights(self) -> NDArray[np.int32]:
+        """(L, 256), all positive: what each lane gives to each next byte."""
+        return self._state.weights
+
+    def follow(self, parents: list[int]) -> None:
+        """Let lane i go on from where lane parents[i] is."""
+        state = self._state
+        state.context[:] = state.context[parents]
+        state.pair[:] = state.pair[:, parents]
+        state.h[:] = state.h[:, parents]
+        state.weights[:] = state.weights[parents]
+
+
+def write(weights: Weights, prompt: bytes, size_bytes: int, choice: Choice, seed: int) -> Iterator[bytes]:
+    """So many bytes that follow the prompt, one by one."""
+    writer, random = Writer(weights), Random(seed)
+    for value in prompt:
+        writer.read(bytes([value]))
+    for _ in range(size_bytes):
+        byte = bytes([choose(writer.weights[0], choice, random)])
+        yield byte
+        writer.read(byte)
+
+
+def choose(weights: NDArray[np.int32], choice: Choice, random: Random) -> int:
+    """The next byte, given the model's weights (256,)."""
+    ranked = sorted(enumerate(weights.tolist()), key=lambda entry: (-entry[1], entry[0]))
+    if choice.temperature == 0:
+        return ranked[0][0]
+    ranked = ranked[: choice.top_k or None]
+    if choice.temperature != 1:
+        top = ranked[0][1]
+        ranked = [(byte, round((w / top) ** (1 / choice.temperature) * 2**SHARE_BITS)) for byte, w in ranked]
+    left = math.ceil(choice.top_p * sum(w for _, w in ranked))
+    kept = []
+    for byte, w in ranked:
+        if left <= 0:
+            break
+        kept.append((byte, w))
+        left -= w
+    place = random.randrange(sum(w for _, w in kept))
+    for byte, w in kept:
+        place -= w
+        if place < 0:
+            return byte
+    raise AssertionError("a place below the sum of the weights")
+
+
+def search(weights: Weights, prompt: bytes, size_bytes: int, beam: int) -> bytes:
+    """The likeliest continuation that a beam of so many candidates finds."""
+    writer = Writer(weights, beam)
+    for value in prompt:
+        writer.read(bytes([value]) * beam)
+    texts, costs = [b""] * beam, np.full(beam, np.inf)
+    costs[0] = 0.0  # at first all lanes are the same one
+    for _ in range(size_bytes):
+        shares = writer.weights / writer.weights.sum(axis=1, keepdims=True)
+        candidates = (costs[:, None] - np.log2(shares)).ravel()
+        best = np.argsort(candidates, kind="stable")[:beam]
+        parents, values = (best // 256).tolist(), bytes((best % 256).tolist())
+        texts = [texts[parent] + values[k : k + 1] for k, parent in enumerate(parents)]
+        costs = candidates[best]
+        writer.follow(parents)
+        writer.read(values)
+    return texts[0]

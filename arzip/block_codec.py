@@ -1,0 +1,96 @@
+"""One block: raw bytes -> payload and what its frame says of it, and back. Takes repeats out, filters, plans, asks the
+engine.
+
+Must not know streams of blocks, nor how probabilities are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from arzip import levels
+from arzip import planner as planning
+from arzip.coding.lockstep import Cost, Tick
+from arzip.context_mixing.profile import PROFILES
+from arzip.engine.engine import Engine, Plan
+from arzip.errors import DamagedError, UnsupportedError
+from arzip.format.records import SALVAGE_HINT, Method, join_profile
+from arzip.format.stream import Block
+from arzip.levels import Level
+from arzip.preprocess import bcj as filters
+from arzip.preprocess import long_range as repeats
+from arzip.preprocess.long_range import Copy
+from arzip.system.workers import Workers
+
+# which method a frame names when (network, memory) take part
+_METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
+_PARTS = {method: parts for parts, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+
+
+class Coded(NamedTuple):
+    """A block and what it became; the fields are those of the frame."""
+
+    raw: bytes
+    payload: bytes
+    method: Method
+    lanes: int
+    profile: int
+
+
+def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tick, cost: Cost | None) -> Coded:
+    """Code a block of at least one byte as the level would have it. tick, cost: as Engine.encode's."""
+    with workers.hold(1):
+        copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
+        rest = repeats.take_out(raw, copies)
+        pieces = repeats.pieces(copies, len(rest))
+        kinds = filters.choose(rest, pieces)
+        text = filters.apply(rest, kinds, pieces)
+        plan = planning.choose(engine, text, level, workers.threads)
+        if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
+            text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
+    with workers.hold(engine.threads_for(plan, decoding=False)):
+        payload = engine.encode(text, plan, tick, cost)
+    tick(len(raw) - len(text))
+    method = _METHODS[plan.parts]
+    if copies:
+        method, payload = Method.REPEATS, repeats.pack(copies) + payload
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.profile or 0, kinds))
+
+
+def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:
+    """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
+
+    Raises UnsupportedError, DamagedError, and what open_ raises.
+    """
+    frame = block.frame
+    if frame.method is Method.STORED:
+        tick(frame.raw_bytes)
+        return block.payload
+    network, memory = _PARTS[frame.method]
+    if frame.memory >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.memory}: get a newer arzip")
+    if frame.filter not in filters.KNOWN:
+        raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
+    copies, start = _copies(block)
+    rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
+    if not digest or frame.lanes > rest_bytes:
+        raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
+    plan = Plan(frame.lanes, network, frame.memory if memory else None)
+    engine = open_(digest)
+    with workers.hold(engine.threads_for(plan, decoding=True)):
+        text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
+    tick(frame.raw_bytes - rest_bytes)
+    rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))
+    return repeats.put_back(rest, copies)
+
+
+def _copies(block: Block) -> tuple[list[Copy], int]:
+    """What was taken out of the block, and where the rest's stream begins."""
+    if block.frame.method is not Method.REPEATS:
+        return [], 0
+    try:
+        return repeats.parse(block.payload, block.frame.raw_bytes)
+    except ValueError as error:
+        message = f"block {block.number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, block.number) from error

@@ -1,0 +1,184 @@
+"""What the commands do with one file: compress, decompress, test. Joins files to the codec; knows neither's insides.
+
+The codec brings torch and numpy with it, so it is imported when there is work for it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from arzip.cli.args import SUFFIX, Settings
+from arzip.cli.messages import Talk, confirm_overwrite, shown
+from arzip.errors import ArzipError
+from arzip.system import files
+
+if TYPE_CHECKING:
+    from arzip.codec import Options, Summary
+
+
+def codec_options(settings: Settings) -> Options:
+    from arzip.codec import Options
+
+    return Options(settings.level, settings.model, settings.device, settings.threads)
+
+
+def compress(name: str, settings: Settings, talk: Talk) -> None:
+    """Compress `name`, to its own name with .arz unless the settings say otherwise. Raises ArzipError."""
+    _transform(name, settings, talk, archive_name, lambda codec: codec.compress, of_archive=False)
+
+
+def decompress(name: str, settings: Settings, talk: Talk) -> None:
+    """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
+    summary = _transform(
+        name,
+        settings,
+        talk,
+        original_name,
+        lambda codec: codec.salvage if settings.salvage else codec.decompress,
+        of_archive=True,
+    )
+    if settings.salvage:
+        talk.warn(name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing")
+
+
+def _transform(
+    name: str,
+    settings: Settings,
+    talk: Talk,
+    derive: Callable[[str, bool], str],
+    verb: Callable[[Any], Callable[..., Summary]],
+    *,
+    of_archive: bool,
+) -> Summary:
+    """Let a verb of the codec make the output of `name`, called what `derive` makes of it. Raises ArzipError."""
+    with _opened(name, settings) as source:
+        path = _output_path(name, settings, derive)
+        from arzip import codec  # when the input is there: an error needn't wait for it
+
+        start = time.monotonic()
+        with (
+            codec.announced(talk.compiling),
+            _output(source, path, settings, is_archive=not of_archive) as sink,
+            talk.progress(name, source.size_bytes, of_archive=of_archive) as progress,
+        ):
+            summary = verb(codec)(source.stream, sink, codec_options(settings), progress)
+        _finish(source, path, summary, time.monotonic() - start, settings, talk)
+    return summary
+
+
+def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
+    """Decompress `name` to nowhere; the record that --json prints. Raises ArzipError if it isn't sound."""
+    with files.open_source(name, special=True) as source, open(os.devnull, "wb") as nowhere:
+        _refuse_terminal(source, settings)
+        from arzip import codec
+
+        with talk.progress(name, source.size_bytes, of_archive=True) as progress:
+            summary = codec.decompress(source.stream, nowhere, codec_options(settings), progress)
+    talk.tell(name, f"sound, {summary.raw_bytes:,} bytes in {summary.blocks} blocks")
+    return {
+        "name": name,
+        "sound": True,
+        "raw_bytes": summary.raw_bytes,
+        "archive_bytes": summary.archive_bytes,
+        "blocks": summary.blocks,
+    }
+
+
+def evaluate(name: str, settings: Settings, talk: Talk, dissected: bool = False) -> dict[str, Any]:
+    """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError.
+
+    dissected: and where in the file, and in which kinds of bytes, the bits go.
+    """
+    with files.open_source(name, special=True) as source:
+        _refuse_terminal(source, settings)
+        from arzip import codec
+
+        raw = source.stream.read() if dissected else b""
+        stream = io.BytesIO(raw) if dissected else source.stream
+        with talk.progress(name, source.size_bytes, of_archive=False) as progress:
+            result = codec.evaluate(stream, codec_options(settings), progress)
+    row: dict[str, Any] = {
+        "name": name,
+        "raw_bytes": result.raw_bytes,
+        "archive_bytes": result.archive_bytes,
+        "model_bits": result.model_bits,
+    }
+    if dissected:
+        from arzip.analysis import cost_breakdown as anatomy
+
+        parts = anatomy.dissect(raw, anatomy.byte_costs(raw, settings.level, settings.model))
+        row |= {"by_position": parts.by_position, "by_byte_class": parts.by_byte_class}
+    return row
+
+
+def archive_name(name: str, force: bool) -> str:
+    """report.txt -> report.txt.arz. Raises SkippedError on an archive, unless forced."""
+    if name.endswith(SUFFIX) and not force:
+        raise files.SkippedError(f"has the suffix {SUFFIX} already, skipped; -f compresses it once more")
+    return name + SUFFIX
+
+
+def original_name(name: str, force: bool) -> str:
+    """report.txt.arz -> report.txt. Raises ArzipError where there is no .arz to take off; force doesn't help."""
+    original = name.removesuffix(SUFFIX)
+    if original == name or not os.path.basename(original):
+        raise ArzipError(f"unknown suffix, it isn't {SUFFIX}; say with -o or -c where the output goes")
+    return original
+
+
+def _output_path(name: str, settings: Settings, derive: Callable[[str, bool], str]) -> str | None:
+    """Where the output goes; None is the standard output."""
+    if settings.to_stdout:
+        return None
+    if settings.output is not None:
+        return settings.output
+    return None if name == "-" else derive(name, settings.force)
+
+
+@contextmanager
+def _opened(name: str, settings: Settings) -> Iterator[files.Source]:
+    # a link or a device lends no name to an output: where the user says which output, any source will do
+    special = settings.force or settings.to_stdout or settings.output is not None
+    with files.open_source(name, special=special) as source:
+        _refuse_terminal(source, settings)
+        yield source
+
+
+def _refuse_terminal(source: files.Source, settings: Settings) -> None:
+    if source.name == "-" and source.stream.isatty() and not settings.force:
+        raise ArzipError("nothing to read but the keyboard; name a FILE, or pipe data in, -f insists (help: arzip -h)")
+
+
+@contextmanager
+def _output(source: files.Source, path: str | None, settings: Settings, *, is_archive: bool) -> Iterator[files.Sink]:
+    if path is None:
+        with files.open_stdout(source, allow_terminal=settings.force or not is_archive) as sink:
+            yield sink
+        return
+    overwrite = settings.force or (files.is_present(path) and confirm_overwrite(path, source.name == "-"))
+    with files.open_output(path, source, overwrite=overwrite) as sink:
+        yield sink
+
+
+def _finish(
+    source: files.Source, path: str | None, summary: Summary, seconds: float, settings: Settings, talk: Talk
+) -> None:
+    """The output is complete: say so, and remove the source if that was asked for."""
+    talk.tell(source.name, f"{describe(summary, seconds)} -> {shown(path) if path else 'standard output'}")
+    if settings.rm and source.name != "-":
+        files.remove_source(source)
+
+
+def describe(summary: Summary, seconds: float) -> str:
+    """E.g. "152,089 raw bytes, 31,068 archived, 1.634 bits per byte, 88 KB/s"."""
+    rate = 8 * summary.archive_bytes / summary.raw_bytes if summary.raw_bytes else 0.0
+    speed = summary.raw_bytes / 1000 / max(seconds, 1e-6)
+    return (
+        f"{summary.raw_bytes:,} raw bytes, {summary.archive_bytes:,} archived, {rate:.3f} bits per byte, "
+        f"{speed:,.0f} KB/s"
+    )

@@ -1,0 +1,116 @@
+"""What arzip says on stderr: errors, warnings, progress; and the exit code that follows from it. Writes no data."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+from arzip.cli.args import Settings
+from arzip.errors import ArzipError
+from arzip.system.files import SkippedError, reason
+
+OK, ERROR, WARNING = 0, 1, 2
+OnProgress = Callable[[int, int], None]
+
+
+def shown(name: str) -> str:
+    """A file's name as one printable line; "-" becomes "(stdin)"."""
+    if name == "-":
+        return "(stdin)"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+class Talk:
+    """Speaks as loudly as the settings ask, and remembers the worst it had to say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.exit_code = OK
+
+    def each(self, names: Sequence[str], job: Callable[[str], None]) -> int:
+        """Do the job for every name; one that fails doesn't stop the others. The worst exit code."""
+        for name in names:
+            try:
+                job(name)
+            except BrokenPipeError:
+                raise
+            except SkippedError as error:
+                self.warn(name, str(error))
+            except ArzipError as error:
+                self.fail(name, str(error))
+            except OSError as error:
+                self.fail(name, f"{error.filename}: {reason(error)}" if error.filename else reason(error))
+            except MemoryError:
+                self.fail(name, "not enough memory")
+            except Exception as error:
+                self.fail(name, f"internal error, please report it ({type(error).__name__}: {error})")
+                if self._settings.verbose > 1:
+                    traceback.print_exc()
+        return self.exit_code
+
+    def fail(self, name: str, message: str) -> None:
+        self.exit_code = ERROR
+        self._say(name, message, self._settings.quiet < 2)
+
+    def warn(self, name: str, message: str) -> None:
+        self.exit_code = self.exit_code or WARNING
+        self._say(name, message, self._settings.quiet < 1)
+
+    def tell(self, name: str, message: str) -> None:
+        self._say(name, message, self._settings.verbose > 0)
+
+    def compiling(self) -> None:
+        """Kernels are being compiled: whoever looks on must not think that nothing happens."""
+        if sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet:
+            click.echo("arzip: compiling its loops, once after an installation: some 40 seconds", err=True)
+
+    def report(self, line: str) -> None:
+        """Progress of a long job, a line at a time; -q silences it."""
+        if not self._settings.quiet:
+            click.echo(line, err=True)
+
+    def _say(self, name: str, message: str, wanted: bool) -> None:
+        if wanted:
+            click.echo(f"arzip: {shown(name)}: {' '.join(message.split())}", err=True)
+
+    @contextmanager
+    def progress(self, name: str, total_bytes: int, *, of_archive: bool) -> Iterator[OnProgress | None]:
+        """A bar for one file: a function that takes (raw bytes, archive bytes) so far, or None where there is no bar.
+
+        `total_bytes`: of the archive or of the raw bytes; 0 if unknown.
+        """
+        wanted = self._settings.progress
+        if wanted is None:
+            wanted = sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet
+        if not wanted:
+            yield None
+            return
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = "{task.description}", BarColumn(), DownloadColumn(), TextColumn("{task.fields[rate]}")
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(escape(shown(name)), total=total_bytes or None, rate="")
+            start = time.monotonic()
+
+            def show(raw_bytes: int, archive_bytes: int) -> None:
+                rate = raw_bytes / 1000 / max(time.monotonic() - start, 1e-3)
+                bar.update(task, completed=archive_bytes if of_archive else raw_bytes, rate=f"{rate:.0f} KB/s")
+
+            yield show
+
+
+def confirm_overwrite(path: str, reads_stdin: bool) -> bool:
+    """Ask on the terminal if there is one to ask on; no answer is a no."""
+    if reads_stdin or sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        return click.confirm(f"arzip: {shown(path)} exists already; overwrite it?", err=True)
+    except click.Abort:
+        return False

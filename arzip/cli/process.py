@@ -1,0 +1,54 @@
+"""What a well-behaved process owes the system: standard streams that are there, an orderly end. Knows no archives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from arzip.system.files import remove_unfinished
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def fill_standard_streams() -> None:
+    """Put something that fails in place of standard streams that are closed (arzip >&-).
+
+    Otherwise the next file that is opened would become the standard output, and messages would end up in an archive.
+    """
+    for descriptor, wrong_way in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, wrong_way)  # takes the lowest number that is free: this one
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Inside, SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        remove_unfinished()
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in taken:  # one that is ignored (nohup, a background job) stays so
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
+def leave(code: int) -> NoReturn:
+    """End at once. To take numba and all it has loaded apart, as Python would, takes an eighth of a second."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # absent, closed, or at a pipe that is: said already
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""The compiled loop that encoder and decoder share, and the range coder."""

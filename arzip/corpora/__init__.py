@@ -1,0 +1,1 @@
+"""The evaluation corpora: the catalog, and the download. Standard library only."""

@@ -1,0 +1,124 @@
+"""Network and memory on a device of torch's; the coder, and with few lanes the memory, in the usual compiled loops.
+
+Exact, and slow at few lanes: a step with the memory costs some 4000 launches, and each bit a copy there and back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arzip.coding import lockstep as lane_loop
+from arzip.coding import range_coder as coder
+from arzip.coding.byte_to_bits import PROBABILITY_ONE
+from arzip.coding.lane_state import Block, crew_lanes
+from arzip.coding.lockstep import Run
+from arzip.coding.prefill import NOTHING
+from arzip.context_mixing.state import Memory
+from arzip.context_mixing.torch_ops import predictor as memory_verbs
+from arzip.context_mixing.torch_ops.state import DeviceMemory
+from arzip.engine.engine import CpuNetwork, Plan
+from arzip.errors import UnsupportedError
+from arzip.jit.compile import njit
+from arzip.network import ngram_rows as context
+from arzip.network.forward_torch import TorchStep
+from arzip.weights.file import Weights
+
+DEVICE_MEMORY_LANES = 256  # blocks of fewer lanes leave the memory to the host: launches would cost more than the work
+
+
+def require_cuda() -> None:
+    """Raises UnsupportedError where torch finds no CUDA device."""
+    if not torch.cuda.is_available():
+        raise UnsupportedError("no CUDA device is at hand; use --device cpu: archives are the same")
+
+
+@njit()
+def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyped-def]
+    """Move every lane's context past the byte it has just seen; rows (L, tables) for the next."""
+    for lane in range(text.size):
+        context.push_byte(contexts[lane], np.int64(text[lane]))
+        for k in range(orders.size):
+            rows[lane, k] = context.table_row(contexts[lane], orders[k], row_bits)
+
+
+@njit()
+def code_on_host(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
+    """`lanes.code_crew` after the network's step, for Python to call."""
+    return lane_loop.code_crew(weights, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL, None)
+
+
+class LaneNetwork:
+    """A block's lanes and the network: a call gives the weights (L, 256) of their next bytes."""
+
+    def __init__(self, weights: Weights, device: str, lanes: int) -> None:
+        config = weights.config
+        self.step = TorchStep(weights, device, lanes)
+        self.contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
+        self.orders = np.array([*config.orders, 0], np.int64)
+        self.rows = np.empty((lanes, self.orders.size), np.int64)
+        self.row_bits = config.rows.bit_length() - 1
+
+    def __call__(self, block: Block) -> Tensor:
+        push_bytes(self.contexts, block.last, self.orders, self.row_bits, self.rows)
+        return self.step(block.last.astype(np.int64), self.rows)
+
+
+def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int, crew: int, at: int) -> int:
+    """`lanes.code_crew` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
+    first, end = crew_lanes(block.starts, t, crew)
+    if first == end:
+        return at
+    memory_verbs.turn(memory, t)
+    block.low[first:end] = 0
+    low = torch.zeros(end - first, dtype=torch.int64, device=memory.device)
+    if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
+        below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
+    for bit in range(8):
+        half, opinion = 128 >> bit, None
+        if weights is not None:
+            start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
+            p = (stop - middle << coder.PROBABILITY_BITS) // (stop - start)
+            opinion = p.clamp(1, PROBABILITY_ONE - 1)
+        block.chance[first:end] = memory_verbs.predict(memory, first, end, opinion).cpu().numpy()
+        at = lane_loop.code_bits(block, t, bit, first, end, block.chance, at)
+        bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
+        memory_verbs.update(memory, first, end, bits)
+        low += bits * half
+    lane_loop.store_bytes(block, t, first, end)
+    memory_verbs.end_byte(memory, first, end, low, t)
+    return at
+
+
+class TorchNetwork:
+    """See `engine.Network`. memory_lanes: from how many lanes on the memory, too, is the device's."""
+
+    def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
+        self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
+
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
+        """See `engine.Network`."""
+        return 1
+
+    def start(self, plan: Plan, memory: Memory) -> Run:
+        """See `engine.Network`."""
+        on_device = plan.profile is not None and plan.lanes >= self.memory_lanes
+        if not plan.network and not on_device:
+            return CpuNetwork(None, False).start(plan, memory)
+        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.network else None
+        there = DeviceMemory(memory, self.device) if on_device else None
+
+        def run(block: Block, first: int, end: int) -> int:
+            at = 0
+            for t in range(first, end):
+                weights = network(block) if network else None
+                here = weights.cpu().numpy() if weights is not None and there is None else None
+                for crew in range(2):
+                    if there is None:
+                        at = code_on_host(here, memory, block, t, crew, at)
+                    else:
+                        at = code_crew(weights, there, block, t, crew, at)
+            return int(at)
+
+        return run

@@ -1,0 +1,257 @@
+"""Archives as streams of records: write, read, list. Knows bytes and records, not how blocks
+are coded: the codec hands in payloads and takes them out. Standard library only. See docs/FORMAT.md, 'Container'.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Protocol
+
+from arzip.errors import DamagedError, TruncatedError
+from arzip.format.records import (
+    EMPTY_END,
+    EMPTY_END_HEAD,
+    END_HEAD,
+    END_MARK,
+    FRAME_MAX_BYTES,
+    HEADER_MAX_BYTES,
+    MAGIC,
+    SALVAGE_HINT,
+    WHOLE_BYTES,
+    End,
+    Frame,
+    Header,
+    Method,
+)
+
+_PIECE_BYTES = 1 << 20
+_END_HEADS = (bytes([END_HEAD]), bytes([EMPTY_END_HEAD]))
+
+
+class Sink(Protocol):
+    """Takes all bytes of each write, as buffered files and BytesIO do."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Source(Protocol):
+    """Gives 1 to `size` bytes a read, b'' at its end: a file, a pipe, a BytesIO."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """`number`: from 1, through all members of a file; `offset`: of its frame, in bytes from where reading began."""
+
+    number: int
+    offset: int
+    frame: Frame
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Member:
+    """One complete archive of a file that may hold several. `whole`: its BLAKE2b-64; b'' without an end record."""
+
+    header: Header
+    offset: int
+    archive_bytes: int
+    frames: tuple[Frame, ...]
+    whole: bytes
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(frame.raw_bytes for frame in self.frames)
+
+
+Event = Header | Block | Member
+
+
+def _sizes(frame: Frame) -> tuple[int, int]:
+    return len(frame.pack()) + frame.coded_bytes, frame.raw_bytes
+
+
+class Writer:
+    """Writes one member into `sink`; each block a block late, because the first must say if it is the only one."""
+
+    def __init__(self, sink: Sink, digest: bytes = b"") -> None:
+        self._sink = sink
+        self._header = Header(digest)
+        self._held: tuple[Frame, bytes] | None = None
+        self._sizes: list[tuple[int, int]] = []
+        self._whole = blake2b(digest_size=WHOLE_BYTES)
+        self.bytes_written = 0
+
+    def write_stored(self, raw: bytes) -> None:
+        """Adds a block of 1 to MAX_BLOCK_BYTES bytes as it is."""
+        self._add(Frame(Method.STORED, 0, 0, len(raw), len(raw), zlib.crc32(raw)), raw, raw)
+
+    def write_coded(self, raw: bytes, payload: bytes, method: Method, lanes: int, profile: int) -> None:
+        """Adds a block whose `raw` bytes the codec turned into `payload`; bounds as in Frame."""
+        self._add(Frame(method, lanes, profile, len(raw), len(payload), zlib.crc32(raw)), raw, payload)
+
+    def finish(self) -> None:
+        """Writes what is held back and the end record, if there is one. Call it once; the sink stays open."""
+        if self._held is None:
+            self._put(self._header.pack() + EMPTY_END)
+        elif not self._sizes:
+            frame, payload = self._held
+            self._put_block(replace(frame, lone=True), payload)
+        else:
+            self._put_block(*self._held)
+            self._put(End(tuple(self._sizes), self._whole.digest()).pack())
+
+    def _add(self, frame: Frame, raw: bytes, payload: bytes) -> None:
+        assert frame.within_bounds(), frame
+        self._whole.update(raw)
+        held, self._held = self._held, (frame, payload)
+        if held is not None:
+            self._put_block(*held)
+
+    def _put_block(self, frame: Frame, payload: bytes) -> None:
+        if not self._sizes:
+            self._put(self._header.pack())
+        self._put(frame.pack())
+        self._put(payload)
+        self._sizes.append(_sizes(frame))
+
+    def _put(self, data: bytes) -> None:
+        self._sink.write(data)
+        self.bytes_written += len(data)
+
+
+def read_events(source: Source) -> Iterator[Event]:
+    """The events of all members of `source`: Header, its Blocks, Member; the next Header.
+
+    Raises the ArzipErrors of arzip.format.records, each after all events that precede the fault.
+    """
+    return _events(_Window(source), skip_payloads=False)
+
+
+class Verifier:
+    """Holds decoded bytes against their checks. Show it every event of one source, in order."""
+
+    def __init__(self) -> None:
+        self._whole = blake2b(digest_size=WHOLE_BYTES)
+
+    def check(self, event: Event, raw: bytes = b"") -> None:
+        """Raises DamagedError unless `raw`, what a Block was decoded to, is what it was made of."""
+        if isinstance(event, Header):
+            self._whole = blake2b(digest_size=WHOLE_BYTES)
+        elif isinstance(event, Block):
+            if len(raw) != event.frame.raw_bytes or zlib.crc32(raw) != event.frame.raw_check:
+                message = f"block {event.number} is damaged: its bytes don't match their check; {SALVAGE_HINT}"
+                raise DamagedError(message, event.number)
+            self._whole.update(raw)
+        elif event.whole and event.whole != self._whole.digest():
+            raise DamagedError(f"each block is whole, but they aren't all there or not in order; {SALVAGE_HINT}")
+
+
+def list_members(source: Source) -> Iterator[Member]:
+    """The members of `source`, by their frames alone: seeks over payloads or reads through. Checks no raw bytes."""
+    return (event for event in _events(_Window(source), skip_payloads=True) if isinstance(event, Member))
+
+
+class _Window:
+    """A source that can be looked into ahead, counts its bytes, and reads or skips in pieces."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._ahead = b""
+        self.offset = 0
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end, left in place."""
+        while len(self._ahead) < size and (piece := self._source.read(size - len(self._ahead))):
+            self._ahead += piece
+        return self._ahead[:size]
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end. Never holds more than there are, whatever `size` says."""
+        pieces, self._ahead = [self._ahead[:size]], self._ahead[size:]
+        missing = size - len(pieces[0])
+        while missing and (piece := self._source.read(min(missing, _PIECE_BYTES))):
+            pieces.append(piece)
+            missing -= len(piece)
+        self.offset += size - missing
+        return b"".join(pieces)
+
+    def skip(self, size: int) -> int:
+        """Goes on by `size` bytes or to the end, by seeking where the source can; returns by how many."""
+        before = self.offset
+        if isinstance(self._source, io.IOBase) and self._source.seekable():
+            here = self._source.tell() - len(self._ahead)
+            there = min(here + size, self._source.seek(0, io.SEEK_END))
+            self.offset += self._source.seek(there) - here
+            self._ahead = b""
+        else:
+            while self.read(min(size - self.offset + before, _PIECE_BYTES)):
+                pass
+        return self.offset - before
+
+
+def _events(window: _Window, skip_payloads: bool) -> Iterator[Event]:
+    number = 0
+    while window.offset == 0 or window.peek(1):
+        offset = window.offset
+        header = _next_header(window)
+        yield header
+        frames: list[Frame] = []
+        while window.peek(1) not in _END_HEADS:
+            number += 1
+            block = _next_block(window, number, skip_payloads)
+            if block.frame.lone and frames:
+                raise DamagedError(
+                    f"block {number} says it is alone, but others come before it; {SALVAGE_HINT}", number
+                )
+            frames.append(block.frame)
+            yield block
+            if block.frame.lone:
+                break
+        whole = b"" if frames and frames[0].lone else _next_end(window, frames)
+        yield Member(header, offset, window.offset - offset, tuple(frames), whole)
+
+
+def _next_header(window: _Window) -> Header:
+    data = window.peek(HEADER_MAX_BYTES)
+    if window.offset and not data.startswith(MAGIC) and not MAGIC.startswith(data):
+        end = window.offset
+        trailing = window.skip(1 << 62)
+        raise DamagedError(f"{trailing} bytes of trailing garbage: cut the archive off after its first {end} bytes")
+    header, size = Header.parse(data)
+    window.read(size)
+    return header
+
+
+def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
+    offset = window.offset
+    if not window.peek(1):
+        raise TruncatedError(f"truncated: the archive ends before block {number} or its end record; {SALVAGE_HINT}")
+    frame, size = Frame.parse(window.peek(FRAME_MAX_BYTES), number)
+    window.read(size)
+    payload = b"" if skip_payload else window.read(frame.coded_bytes)
+    there = window.skip(frame.coded_bytes) if skip_payload else len(payload)
+    if there < frame.coded_bytes:
+        raise TruncatedError(f"truncated: the archive ends inside block {number}; {SALVAGE_HINT}", number)
+    return Block(number, offset, frame, payload)
+
+
+def _next_end(window: _Window, frames: list[Frame]) -> bytes:
+    """The whole check, from an end record that agrees with `frames`; b'' from that of an empty archive.
+
+    Reads just as many bytes as a record that agrees has, so a lying one costs no memory.
+    """
+    empty = window.peek(1)[0] == EMPTY_END_HEAD
+    expected = EMPTY_END if empty else End(tuple(map(_sizes, frames)), bytes(WHOLE_BYTES)).pack()
+    record = window.read(len(expected))
+    if len(record) < len(expected) and not record.endswith(END_MARK):
+        raise TruncatedError(f"truncated: the archive ends inside its end record; {SALVAGE_HINT}")
+    end = End((), b"") if record == EMPTY_END else End.parse(record)
+    if end.sizes != tuple(map(_sizes, frames)):
+        raise DamagedError(f"the end record doesn't match the blocks before it; {SALVAGE_HINT}")
+    return end.whole

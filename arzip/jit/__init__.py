@@ -1,0 +1,1 @@
+"""numba: how kernels are compiled and cached, atomics, features of the CPU."""

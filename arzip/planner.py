@@ -1,0 +1,43 @@
+"""What a block is coded with: a probe of a few samples says whether the network is worth its time.
+
+Only the encoder plans; the frame says what was chosen. Must not know the container.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from arzip import levels
+from arzip.engine.engine import Engine, Plan
+from arzip.levels import Level
+
+SAMPLES = 6  # a tile of the network's products
+SHORT_LANE_BYTES = 512
+
+
+def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
+    """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
+    alone = Plan(1, False, level.alone)
+    lanes, memory = levels.together(len(raw), level)
+    together = Plan(lanes, True, memory)
+    least = level.least_gain
+    if least >= levels.NEVER:
+        return alone
+    if together.lanes == 1:  # so short a block takes little time in any case, and starting up the most of it
+        together, least = Plan(1, True, level.alone), min(least, levels.USELESS)
+    if least <= levels.ALWAYS:
+        return together
+    return together if network_gain(engine, raw, together, level.sample_bytes, threads) >= least else alone
+
+
+def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
+    """The share of the memory's bits that the network saves on samples from the whole block, side by side."""
+    sample = raw
+    if len(raw) > SAMPLES * sample_bytes:
+        places = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+        sample = b"".join(raw[at : at + sample_bytes] for at in places)
+    lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
+    plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
+    with ThreadPoolExecutor(min(threads, 2)) as pool:
+        with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
+    return 1 - with_network / without

@@ -1,0 +1,1 @@
+"""Reversible transforms of a block before it is modelled: long-distance matches, branch conversion."""

@@ -1,0 +1,187 @@
+"""Machine code that names places instead of distances, so that they repeat. Normative text: docs/FORMAT.md, 'Filters'.
+
+A function is called from many places, each at another distance. After the call filters of LZX, of PAQ8 (a place's
+high byte first) and of 7-Zip and xz (ARM64; that only a last byte of 0 or 255 counts). A filter is a sum of kinds of
+operands; the encoder decides for each of them by what it saw. Must not know models, frames or coders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.format.records import MAX_BLOCK_BYTES
+from arzip.jit.compile import njit
+
+CALLS, JUMPS, OPERANDS, ARM64 = 1, 2, 4, 8
+KNOWN = range(ARM64 + 1)  # ARM64 stands alone, the x86 ones in any sum
+SPAN = 1 << 25  # places of x86 count modulo this
+Pieces = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, place of the first in the block
+WHOLE = ((0, MAX_BLOCK_BYTES, 0),)
+
+LEAST_FOUND = 32  # operands of a kind: fewer say nothing
+MOST_COST = 0.75  # of the distances' bits that the places may take
+LEAST_GAIN = 0.005  # bits saved for each byte of the block
+LEAST_JUMP_BITS = 15  # a jump's distance: what takes less repeats, as in copies of one template, better than its place
+
+
+def _count_behind() -> NDArray[np.int64]:
+    """By first byte of an instruction: how many bytes follow its operand; -1: it has none that counts."""
+    behind = np.full(256, -1, np.int64)
+    behind[[8 * high + low for high in range(8) for low in range(4)]] = 0
+    behind[[0x0F, 0x63, *range(0x84, 0x8C), 0x8D, 0xE8, 0xE9, 0xFF]] = 0
+    behind[[0x80, 0x83, 0xC6]] = 1
+    behind[[0x81, 0xC7]] = 4
+    return behind
+
+
+_BEHIND = _count_behind()
+
+
+@njit(inline="always")
+def operand(text, i, kinds):  # type: ignore[no-untyped-def]
+    """Of the x86 instruction at text[i]: kind of its operand (0: none), where that begins, bytes that follow it.
+
+    Reads no byte that could belong to a converted operand: encoder and decoder see the same.
+    """
+    behind = _BEHIND[text[i]]
+    kind, at = 0, i + 1
+    if behind < 0:
+        return kind, at, behind
+    opcode, second = text[i], text[i + 1]
+    if opcode == 0xE8:
+        kind = CALLS
+    elif opcode == 0xE9:
+        kind = JUMPS
+    elif opcode == 0x0F and second >> 4 == 8:
+        kind, at = JUMPS, i + 2
+    elif opcode == 0x0F:  # after E8 or E9 the third byte is an operand's
+        at = i + 3
+        if text[i + 2] & 0xC7 == 5 and second & 0xFE != 0xE8 and second != 0x38 and second != 0x3A:
+            kind = OPERANDS
+    elif second & 0xC7 == 5:
+        kind, at = OPERANDS, i + 2
+    if kind & kinds == 0 or at + 4 > text.size:
+        kind = 0
+    return kind, at, behind
+
+
+@njit()
+def convert_x86(text, base, kinds, undo, found):  # type: ignore[no-untyped-def]
+    """Turn distances into places, or back, in text (n,) uint8 itself, which begins at place base; how many.
+
+    Of the first, kind, distance and place -> found (N, 3).
+    """
+    i = free = count = 0  # free: operands before it decided that they stay, by a byte that must stay too
+    while i + 5 <= text.size:
+        kind, at, behind = operand(text, i, kinds)
+        i += 1
+        if kind == 0 or at < free:
+            continue
+        free = at + 4
+        top = int(text[at + 3])
+        if top != 0 and top != 255:
+            continue
+        first, middle, third = int(text[at]), int(text[at + 1]), int(text[at + 2])
+        low, high = (third, first) if undo else (first, third)
+        value = low | middle << 8 | high << 16 | (top & 1) << 24
+        end = base + at + 4 + behind
+        if count < len(found):
+            distance = value - SPAN if top else value
+            found[count, 0], found[count, 1], found[count, 2] = kind, distance, distance + end
+        value = (value - end if undo else value + end) & (SPAN - 1)
+        low, high = value & 255, value >> 16 & 255
+        text[at], text[at + 2] = (low, high) if undo else (high, low)
+        text[at + 1], text[at + 3] = value >> 8 & 255, 255 * (value >> 24)
+        count += 1
+        i = free
+    return count
+
+
+@njit()
+def convert_arm64(text, base, undo, found):  # type: ignore[no-untyped-def]
+    """As `convert_x86`, with the words of BL and ADRP; how many BL. Only they -> found (N, 3)."""
+    sign, count = -1 if undo else 1, 0
+    for at in range(-base & 3, text.size - 3, 4):
+        here = base + at
+        top = int(text[at + 3])
+        word = int(text[at]) | int(text[at + 1]) << 8 | int(text[at + 2]) << 16 | top << 24
+        if top >> 2 == 0x25:
+            distance = word & 0x3FFFFFF
+            place = (distance + sign * (here >> 2)) & 0x3FFFFFF
+            if count < len(found):
+                signed = distance - (distance >> 25 << 26)
+                found[count, 0], found[count, 1], found[count, 2] = ARM64, signed, signed + (here >> 2)
+            count += 1
+            word = 0x25 << 26 | place
+        elif top & 0x9F == 0x90:
+            pages = (word >> 29 & 3) | (word >> 3 & 0x1FFFFC)
+            pages = (pages + sign * (here >> 12)) & 0x1FFFFF
+            word = (word & 0x9F00001F) | (pages & 3) << 29 | pages >> 2 << 5
+        else:
+            continue
+        for k in range(4):
+            text[at + k] = word >> 8 * k & 255
+    return count
+
+
+_NOTHING: NDArray[np.int32] = np.zeros((0, 3), np.int32)
+
+
+def apply(raw: bytes, kinds: int, pieces: Pieces = WHOLE) -> bytes:
+    """Of as many bytes as `raw`, piece by piece. kinds: one of KNOWN; 0 leaves all as it is."""
+    return _convert(raw, kinds, pieces, False, _NOTHING)[0] if kinds else raw
+
+
+def undo(filtered: bytes, kinds: int, pieces: Pieces = WHOLE) -> bytes:
+    """The inverse of `apply`."""
+    return _convert(filtered, kinds, pieces, True, _NOTHING)[0] if kinds else filtered
+
+
+def choose(raw: bytes, pieces: Pieces = WHOLE) -> int:
+    """The filter that makes a block shorter: 0 unless it holds code whose places repeat clearly more than distances."""
+    gains = _gains(raw, CALLS | JUMPS | OPERANDS, pieces) | _gains(raw, ARM64, pieces)
+    x86 = gains.get(CALLS, 0.0) + gains.get(OPERANDS, 0.0)
+    if gains.get(ARM64, 0.0) > x86:
+        return ARM64
+    return sum(kind for kind in gains if kind != ARM64) if x86 else 0
+
+
+def _convert(raw: bytes, kinds: int, pieces: Pieces, back: bool, found: NDArray[np.int32]) -> tuple[bytes, int]:
+    text, count = np.frombuffer(bytearray(raw), np.uint8), 0
+    for first, end, place in pieces:
+        piece, rest = text[first:end], found[count:]
+        if kinds == ARM64:
+            count += convert_arm64(piece, place, back, rest)
+        else:
+            count += convert_x86(piece, place, kinds, back, rest)
+    return text.tobytes(), count
+
+
+def _gains(raw: bytes, kinds: int, pieces: Pieces) -> dict[int, float]:
+    """Bits that places save against distances, for those of the kinds that are worth it. Jumps: only beside calls."""
+    found, gains = _NOTHING, {}
+    count = _convert(raw, kinds, pieces, False, found)[1]
+    if count >= LEAST_FOUND:
+        found = np.zeros((count, 3), np.int32)
+        _convert(raw, kinds, pieces, False, found)
+    for kind in (CALLS, OPERANDS, ARM64, JUMPS):
+        distances, places = found[found[:, 0] == kind, 1:].T
+        if len(distances) < LEAST_FOUND:
+            continue
+        before, after = _bits(distances, len(raw)), _bits(places, len(raw))
+        if kind == JUMPS:
+            if CALLS in gains and before > LEAST_JUMP_BITS * len(distances):
+                gains[kind] = 0.0
+        elif after < MOST_COST * before and before - after > LEAST_GAIN * len(raw):
+            gains[kind] = before - after
+    return gains
+
+
+def _bits(values: NDArray[np.int32], size_bytes: int) -> float:
+    """What a list of numbers takes, each new one as such and then by how often it comes."""
+    known, counts = np.unique(values, return_counts=True)
+    fresh = np.log2(np.minimum(np.abs(known.astype(np.float64)), size_bytes) + 1) + 1
+    return float((counts * np.log2(len(values) / counts)).sum() + fresh.sum())

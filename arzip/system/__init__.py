@@ -1,0 +1,1 @@
+"""Files, threads and the user's folders: what the operating system provides."""

@@ -1,0 +1,1 @@
+"""Model files: which are at hand, and how one is read and written."""
