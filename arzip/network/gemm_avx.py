@@ -11,20 +11,26 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from arzip.jit.compile import njit
-from arzip.network.packing import GROUP, LANES, LINE, LINES
+from arzip.network.packing import LANES, LINE, LINES
 
-# Tiles of rows x lines that keep the processor's vector registers full: 24 of 32, and 12 of 16.
-VNNI_ROWS, VNNI_LINES = (6, 3, 1), LINES  # the smaller tiles are for the lanes that are left
-AVX2_ROWS, AVX2_LINES = (3, 2, 1), 1
+# Tiles of rows x lines: sums in 24 of 32 vector registers, and in 8 of 16 (with 12, the compiler spills some of them).
+VNNI_TILES = ((6, LINES), (3, LINES), (1, LINES))  # the smaller tiles are for the lanes that are left
+AVX2_TILES = ((2, 1), (1, 2))
 
 I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 SUMS = ir.VectorType(I32, LANES)
+
+
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    """The value of this type at an address (int64), aligned or not."""
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
 
 
 class _Vnni:
     """Sixteen sums in one register; one instruction adds 64 products (unsigned by signed) to them."""
 
     sums = (SUMS,)
+    quartet = I32  # the four activations of a group
 
     @staticmethod
     def activations(builder: Any, four: Any) -> Any:
@@ -33,8 +39,8 @@ class _Vnni:
         return builder.shuffle_vector(first, undefined, ir.Constant(SUMS, [0] * LANES))
 
     @staticmethod
-    def weights(builder: Any, line: Any) -> list[Any]:
-        return [line]
+    def weights(builder: Any, address: Any) -> list[Any]:
+        return [_load(builder, address, SUMS)]
 
     @staticmethod
     def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
@@ -48,36 +54,35 @@ class _Vnni:
 
 
 class _Avx2:
-    """Sixteen sums in four registers, each four outputs' sums of even and of odd input pairs, by int16 products."""
+    """Sixteen sums in four registers, each four outputs' sums of even and of odd input pairs, by int16 products.
+
+    Activations come as int16 (see `_widen`): converted once a product, not once a line.
+    """
 
     WIDE = ir.VectorType(I16, 16)
     HALF = ir.VectorType(I32, 8)
     sums = (HALF,) * 4
+    quartet = I64  # the four activations of a group
 
     @staticmethod
     def activations(builder: Any, four: Any) -> Any:
         quads = ir.VectorType(I64, 4)
-        wide = builder.zext(builder.bitcast(four, ir.VectorType(ir.IntType(8), 4)), ir.VectorType(I16, 4))
         undefined = ir.Constant(quads, ir.Undefined)
-        first = builder.insert_element(undefined, builder.bitcast(wide, I64), ir.Constant(I32, 0))
+        first = builder.insert_element(undefined, four, ir.Constant(I32, 0))
         spread = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, 4), [0] * 4))
         return builder.bitcast(spread, _Avx2.WIDE)
 
     @staticmethod
-    def weights(builder: Any, line: Any) -> list[Any]:
-        line = builder.bitcast(line, ir.VectorType(ir.IntType(8), LINE))
-        quarters = []
-        for quarter in range(4):
-            mask = ir.Constant(ir.VectorType(I32, 16), [16 * quarter + i for i in range(16)])
-            part = builder.shuffle_vector(line, ir.Constant(line.type, ir.Undefined), mask)
-            quarters.append(builder.sext(part, _Avx2.WIDE))
-        return quarters
+    def weights(builder: Any, address: Any) -> list[Any]:
+        narrow = ir.VectorType(ir.IntType(8), 16)
+        parts = [_load(builder, builder.add(address, ir.Constant(I64, 16 * quarter)), narrow) for quarter in range(4)]
+        return [builder.sext(part, _Avx2.WIDE) for part in parts]
 
     @staticmethod
     def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
         kind = ir.FunctionType(_Avx2.HALF, [_Avx2.WIDE] * 2)
-        code = ir.InlineAsm(kind, "vpmaddwd $2, $1, $0", "=x,x,x", side_effect=False)
-        return builder.add(total, builder.call(code, [activations, weights]))
+        multiply = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx2.pmadd.wd")
+        return builder.add(total, builder.call(multiply, [activations, weights]))
 
     @staticmethod
     def finish(builder: Any, totals: list[Any]) -> Any:
@@ -95,8 +100,8 @@ class _Avx2:
 def _tile(unit: Any, rows: int, lines: int) -> Any:
     """An intrinsic that computes rows x (16 lines) sums: accumulators in registers, one pass over K.
 
-    Its arguments are int64: addresses of a (rows, 4 k) uint8, the packed lines, the start values and c,
-    each but the start values with its stride in bytes; k.
+    Its arguments are int64: addresses of the activations (rows, 4 k) as the unit takes them, the packed lines, the
+    start values and c, each but the start values with its stride in bytes; k.
     """
 
     def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
@@ -108,29 +113,26 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
             def at(base: Any, step: Any, times: int) -> Any:
                 return builder.add(base, builder.mul(step, ir.Constant(I64, times)))
 
-            def pointer(address: Any, kind: Any) -> Any:
-                return builder.inttoptr(address, kind.as_pointer())
-
-            def load(address: Any, kind: Any) -> Any:
-                return builder.load(pointer(address, kind), align=1)
-
             sums = {cell: [cgutils.alloca_once(builder, kind) for kind in unit.sums] for cell in cells}
             for cell in cells:
                 for slot in sums[cell]:
                     builder.store(ir.Constant(slot.type.pointee, None), slot)
             with cgutils.for_range(builder, k) as loop:
+                here = builder.mul(loop.index, ir.Constant(I64, unit.quartet.width // 8))
+                spread = [
+                    unit.activations(builder, _load(builder, builder.add(at(a, a_step, r), here), unit.quartet))
+                    for r in range(rows)
+                ]
                 here = builder.mul(loop.index, line)
-                weights = [unit.weights(builder, load(builder.add(at(w, w_step, v), here), SUMS)) for v in range(lines)]
-                here = builder.mul(loop.index, ir.Constant(I64, GROUP))
-                for r in range(rows):
-                    spread = unit.activations(builder, load(builder.add(at(a, a_step, r), here), I32))
-                    for v in range(lines):
-                        for slot, part in zip(sums[r, v], weights[v], strict=True):
-                            builder.store(unit.dot(builder, builder.load(slot), spread, part), slot)
+                for v in range(lines):
+                    for part, weights in enumerate(unit.weights(builder, builder.add(at(w, w_step, v), here))):
+                        for r in range(rows):
+                            slot = sums[r, v][part]
+                            builder.store(unit.dot(builder, builder.load(slot), spread[r], weights), slot)
             for r, v in cells:
-                out = pointer(builder.add(at(c, c_step, r), at(zero, line, v)), SUMS)
                 value = unit.finish(builder, [builder.load(slot) for slot in sums[r, v]])
-                value = builder.add(value, load(at(s, line, v), SUMS))
+                value = builder.add(value, _load(builder, at(s, line, v), SUMS))
+                out = builder.inttoptr(builder.add(at(c, c_step, r), at(zero, line, v)), SUMS.as_pointer())
                 builder.store(value, out, align=4)
             return context.get_dummy_value()
 
@@ -139,35 +141,69 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     return intrinsic(tile)
 
 
-def _tiled(unit: Any, tile_rows: tuple[int, int, int], lines: int) -> Any:
-    """The product over whole matrices: as many of the largest tiles as fit, then of the smaller ones."""
-    large, middle, single = tile_rows
-    large_tile, middle_tile, single_tile = (_tile(unit, rows, lines) for rows in tile_rows)
+@njit()
+def _widen(a):  # type: ignore[no-untyped-def]
+    """Activations (L, K) uint8 -> int16."""
+    wide = np.empty(a.shape, np.int16)
+    for m in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            wide[m, i] = a[m, i]
+    return wide
+
+
+@njit()
+def _as_it_is(a):  # type: ignore[no-untyped-def]
+    """Activations (L, K) uint8."""
+    return a
+
+
+def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
+    """The product over whole matrices: as many of the largest tiles as fit, then of the smaller ones.
+
+    ready: activations (L, K) uint8 -> what the unit takes. tiles: rows and lines of each, the last one with one row.
+    """
+    (large, _), (middle, _), (single, _) = tiles[0], tiles[1], tiles[-1]
+    large_lines, middle_lines, single_lines = (_lines_of(unit, tile) for tile in (tiles[0], tiles[1], tiles[-1]))
     assert single == 1
 
     def gemm(a, packed, start, c):  # type: ignore[no-untyped-def]
         groups = np.int64(packed.shape[1])
         w_step = groups * LINE
-        a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])
+        wide = ready(a)
+        a_step, c_step = np.int64(wide.strides[0]), np.int64(c.strides[0])
         rest = a.shape[0] % large
-        for n in range(0, packed.shape[0], lines):
-            a_at, c_at = np.int64(a.ctypes.data), np.int64(c.ctypes.data) + n * LINE
+        for n in range(0, packed.shape[0], LINES):
+            a_at, c_at = np.int64(wide.ctypes.data), np.int64(c.ctypes.data) + n * LINE
             w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LINE
             for _ in range(a.shape[0] // large):
-                large_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
+                large_lines(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
                 a_at += large * a_step
                 c_at += large * c_step
             for _ in range(rest // middle):
-                middle_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
+                middle_lines(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
                 a_at += middle * a_step
                 c_at += middle * c_step
             for _ in range(rest % middle):
-                single_tile(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
+                single_lines(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
                 a_at += a_step
                 c_at += c_step
 
     return gemm
 
 
-gemm_vnni = njit(cache=False)(_tiled(_Vnni, VNNI_ROWS, VNNI_LINES))
-gemm_avx2 = njit(cache=False)(_tiled(_Avx2, AVX2_ROWS, AVX2_LINES))
+def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
+    """A function that computes so many rows of LINES lines, by tiles of rows x lines."""
+    rows, lines = tile
+    part = _tile(unit, rows, lines)
+    assert LINES % lines == 0
+
+    @njit(cache=False, forceinline=True)
+    def compute(a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
+        for v in range(0, LINES, lines):
+            part(a, a_step, w + v * w_step, w_step, s + v * LINE, c + v * LINE, c_step, k)
+
+    return compute
+
+
+gemm_vnni = njit(cache=False)(_tiled(_Vnni, _as_it_is, VNNI_TILES))
+gemm_avx2 = njit(cache=False)(_tiled(_Avx2, _widen, AVX2_TILES))
