@@ -8,6 +8,7 @@ from __future__ import annotations
 from numba import uint64
 
 from arzip.compiled import inlined
+from arzip.jit import spmd
 from arzip.memory.spec import MAP_COUNT_BITS
 from arzip.memory.tables import P_ONE
 
@@ -45,7 +46,7 @@ def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
     if alone:
         memory.maps[at] = word + change + (n < memory.limits[m])
     else:
-        memory.maps[at] += change + 1
+        spmd.atomic_add(memory.maps, at, change + 1)
 
 
 assert P_ONE << MAP_COUNT_BITS < 1 << 62
