@@ -9,6 +9,7 @@ from numba import uint64
 
 from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.state import MAP_COUNT_BITS
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
@@ -45,7 +46,7 @@ def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
     if alone:
         memory.maps[at] = word + change + (n < memory.limits[m])
     else:
-        memory.maps[at] += change + 1
+        spmd.atomic_add(memory.maps, at, change + 1)
 
 
 assert P_ONE << MAP_COUNT_BITS < 1 << 62

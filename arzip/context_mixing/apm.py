@@ -11,6 +11,7 @@ from numba import uint64
 from arzip.context_mixing import contexts
 from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
+from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
 
 
@@ -44,7 +45,7 @@ def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
     """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
     first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
-    for f in range(memory.finals.size):
+    for f in range(spmd.member_index(), memory.finals.size, spmd.member_count()):
         at = final_entry(memory, lane, f, position >> 8)
         memory.entry[lane, first + f] = at
         prefetch(memory.maps, at)
@@ -56,18 +57,19 @@ def refine(memory, lane):  # type: ignore[no-untyped-def]
     first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
     weight = position & 255
-    mean = 2 * memory.output[lane, 1]
+    weighted = 0
     shares = 2
     for f in range(memory.finals.size):
+        shares += 2 if memory.finals[f] else 1
+    for f in range(spmd.member_index(), memory.finals.size, spmd.member_count()):
         at = memory.entry[lane, first + f]
         low = memory.maps[uint64(at)]
         high = memory.maps[uint64(at + 1)]
         p = ((low >> MAP_COUNT_BITS) * (256 - weight) + (high >> MAP_COUNT_BITS) * weight) >> 8
         memory.entry[lane, first + f] = at + (weight >> 7)
         memory.old[lane, first + f] = high if weight >> 7 else low
-        share = 2 if memory.finals[f] else 1
-        mean += p * share
-        shares += share
+        weighted += p * (2 if memory.finals[f] else 1)
+    mean = 2 * memory.output[lane, 1] + np.int64(spmd.team_sum(np.int32(weighted)))
     # divisions by constants are cheap ones
     total = uint64(mean)
     if shares == 3:

@@ -30,6 +30,7 @@ from arzip.context_mixing.state import (
     WORD1,
     WORD2,
 )
+from arzip.jit import spmd
 from arzip.jit.compile import inlined, njit
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: Knuth's multiplicative hashing
@@ -77,7 +78,7 @@ def hash_contexts(memory, lane):  # type: ignore[no-untyped-def]
     over_field = np.int64(0)  # what stands there in the same field of the line before, plus 1
     if memory.fields.shape[2] and memory.fields[lane, 0, field]:
         over_field = np.int64(text[memory.fields[lane, 0, field] + offset]) + 1
-    for k in range(memory.kinds.size):
+    for k in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
         kind = memory.kinds[k]
         h = uint64(0)
         if kind == 0:

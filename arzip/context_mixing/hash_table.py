@@ -12,6 +12,7 @@ from numba import uint64
 from arzip.context_mixing import ngram_table as ngrams
 from arzip.context_mixing.contexts import mix
 from arzip.context_mixing.state import PARTIAL, SLOT_BYTES
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 TAKE = 256  # flag beside the check byte: the slot is to be taken over
@@ -23,7 +24,7 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
     slots = memory.slots
     mask = uint64(slots.size // SLOT_BYTES - 1)
     partial = memory.lane[lane, PARTIAL]
-    for c in range(memory.kinds.size):
+    for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
         h = memory.hashes[lane, c]
         if partial > 1:
             h = mix(h, partial)
@@ -54,20 +55,22 @@ def claim(memory, first, end):  # type: ignore[no-untyped-def]
     """
     slots = memory.slots
     contexts = memory.kinds.size
-    for lane in range(first, end):
-        for c in range(contexts):
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
+        for c in range(spmd.member_index(), contexts, spmd.member_count()):
             if memory.check[lane, c] & TAKE:
                 at = memory.slot[lane, c]
                 for i in range(SLOT_BYTES):
                     slots[at + i] = 0
-    for lane in range(first, end):
-        for c in range(contexts):
+    spmd.block_barrier()
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
+        for c in range(spmd.member_index(), contexts, spmd.member_count()):
             check = memory.check[lane, c]
             if check & TAKE:
                 at = memory.slot[lane, c]
-                slots[at] = max(np.int64(slots[at]), check & 255)
-    for lane in range(first, end):
-        for c in range(contexts):
+                spmd.atomic_max(slots, at, check & 255)
+    spmd.block_barrier()
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
+        for c in range(spmd.member_index(), contexts, spmd.member_count()):
             check = memory.check[lane, c]
             if np.int64(slots[memory.slot[lane, c]]) != check & 255:
                 memory.slot[lane, c] = 0
@@ -75,3 +78,4 @@ def claim(memory, first, end):  # type: ignore[no-untyped-def]
                 h = memory.hashes[lane, c]
                 partial = memory.lane[lane, PARTIAL]
                 ngrams.fill(memory.ngrams, mix(h, partial) if partial > 1 else h, slots, memory.slot[lane, c])
+    spmd.block_barrier()

@@ -19,6 +19,7 @@ from arzip.context_mixing.state import (
     NETWORK,
     RUN_RECORDS,
 )
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 assert MATCH_BUCKETS * MATCH_RECORDS <= RUN_RECORDS == HISTORIES
@@ -40,7 +41,7 @@ def consult(memory, lane, network, first):  # type: ignore[no-untyped-def]
         return
     step = second_opinion(memory, lane, network)
     base = memory.map_bases[memory.orders.size + 2]
-    for j in range(memory.joints.size):
+    for j in range(spmd.member_index(), memory.joints.size, spmd.member_count()):
         c = memory.joints[j]
         history = memory.entry[lane, c] - c * HISTORIES
         if history:
@@ -49,7 +50,7 @@ def consult(memory, lane, network, first):  # type: ignore[no-untyped-def]
             maps.abstain(memory, lane, first + j)
     first += memory.joints.size
     base += memory.joints.size * JOINT_ENTRIES
-    for j in range(memory.expected_joints.size):
+    for j in range(spmd.member_index(), memory.expected_joints.size, spmd.member_count()):
         source = memory.kinds.size + memory.orders.size + j
         at = memory.entry[lane, source]
         if at >= 0:

@@ -29,6 +29,7 @@ from arzip.context_mixing.state import (
     WORD1,
     WORD2,
 )
+from arzip.jit import spmd
 from arzip.jit.compile import inlined, njit
 
 SEPARATORS = b' \t,;|"=:<>()[]'
@@ -118,7 +119,7 @@ def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
     # the distance to the last occurrence, twice the same: a vote for a record of that length
     distance = place + 1 - memory.last_seen[lane, byte, 0]
     if memory.last_seen[lane, byte, 0] > 0 and distance == memory.last_seen[lane, byte, 1] and 1 < distance < VOTES:
-        memory.votes[distance] += 1
+        spmd.atomic_add(memory.votes, distance, 1)
     memory.last_seen[lane, byte, 0] = place + 1
     memory.last_seen[lane, byte, 1] = distance
 

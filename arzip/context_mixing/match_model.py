@@ -11,6 +11,7 @@ from numba import uint64
 
 from arzip.context_mixing.contexts import SPREAD
 from arzip.context_mixing.state import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
+from arzip.jit import spmd
 from arzip.jit.compile import inlined, njit, prefetch
 
 LONGEST = 65535
@@ -99,15 +100,19 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
 @inlined
 def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
     """Remember where each lane's last bytes stand; called after every lane has looked."""
-    for k in range(memory.shortest.size):
-        for merge in range(1 if alone else 0, 2):
-            for lane in range(first, end):
+    for merge in range(1 if alone else 0, 2):
+        spmd.block_barrier()
+        for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
+            for k in range(spmd.member_index(), memory.shortest.size, spmd.member_count()):
                 place = memory.starts[lane] + memory.clock[STEP]
                 if place & (memory.strides[k] - 1):
                     continue
                 key = memory.key[lane, k]
                 if key >= 0:
-                    memory.recent[k, key] = max(memory.recent[k, key], place) if merge else 0
+                    if merge:
+                        spmd.atomic_max(memory.recent, (k, key), place)
+                    else:
+                        memory.recent[k, key] = 0
 
 
 @njit(forceinline=True, _nrt=False)

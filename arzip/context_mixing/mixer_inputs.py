@@ -30,6 +30,7 @@ from arzip.context_mixing.state import (
     ROW,
     STEP,
 )
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 
@@ -46,7 +47,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
     partial = memory.lane[lane, PARTIAL]
     node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
     known = 0
-    for c in range(c_count):
+    for c in range(spmd.member_index(), c_count, spmd.member_count()):
         history = np.int64(memory.slots[uint64(memory.slot[lane, c] + node)])
         at = c * HISTORIES + history
         word = memory.maps[uint64(at)]
@@ -57,10 +58,10 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         x[lane, 2 * c] = logit if history else 0
         x[lane, 2 * c + 1] = (p - 2048) >> 1 if history else 0
         known += 1 if history and c < 7 else 0
-    memory.lane[lane, ORDER] = known
-    for d in range(d_count):
+    memory.lane[lane, ORDER] = np.int64(spmd.team_sum(np.int32(known)))
+    for d in range(spmd.member_index(), d_count, spmd.member_count()):
         maps.consult(memory, lane, c_count + d, memory.direct[lane, d] + partial, 0)
-    for k in range(k_count):
+    for k in range(spmd.member_index(), k_count, spmd.member_count()):
         i = c_count + d_count + k
         expected = memory.match[lane, k, EXPECTED] + 255  # the byte with a leading one, if there is one
         if expected >= 256 and expected >> (8 - bit) == partial:
@@ -72,6 +73,8 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
             maps.abstain(memory, lane, i)
     i = c_count + d_count + k_count
     runs.consult(memory, lane, i)
+    if memory.joints.size:
+        spmd.team_barrier()
     joint.consult(memory, lane, network, i + memory.runs.size)
     i = 2 * (memory.limits.size - memory.finals.size)
     x[lane, i] = 256
@@ -79,6 +82,7 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         p = network >> 10
         x[lane, i + 1] = memory.stretch[uint64(p)]
         x[lane, i + 2] = (p - 2048) >> 1
+    spmd.team_barrier()
 
 
 @inlined
@@ -87,7 +91,7 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
     bit = memory.clock[BIT]
     partial = memory.lane[lane, PARTIAL]
     last = memory.selectors.size
-    for s in range(last):
+    for s in range(spmd.member_index(), last, spmd.member_count()):
         kind = memory.selectors[s]
         row = 0
         if kind == 0:
@@ -126,6 +130,7 @@ def select(memory, lane, network):  # type: ignore[no-untyped-def]
             row = (memory.lane[lane, RECENT] >> 16) & 255
         memory.chosen[lane, s] = memory.bases[s] + row
     memory.chosen[lane, last] = partial
+    spmd.team_barrier()
 
 
 @inlined

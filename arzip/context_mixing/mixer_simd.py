@@ -21,6 +21,7 @@ from numba.np.arrayobj import make_array
 
 from arzip.context_mixing.logistic import LOGIT_LIMIT, OUTPUT_LIMIT
 from arzip.context_mixing.state import INPUT_ALIGN, WEIGHT_LIMIT
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 GRADIENT_BITS = 18  # rates are in 1 / 16
@@ -116,10 +117,35 @@ _train: Any = intrinsic(_train_rows)
 _clamp: Any = intrinsic(_clamp_rows)
 
 
+@spmd.cuda_version(_dot)
+def _dot_columns(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
+    """A member's share of `_dot`'s sum. Every product fits an int32, which LLVM sees from the conversions."""
+    total = np.int32(0)
+    for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
+        total = np.int32(total + (np.int32((weights[row, k] >> 4) * inputs[lane, k]) >> 10))
+    return total
+
+
+@spmd.cuda_version(_train)
+def _train_columns(weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
+    """`_train` for a member's columns. A block of one lane has the CPU's way only, so `last` is false."""
+    for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
+        spmd.atomic_add(weights, (row, k), np.int32(inputs[lane, k] * error + (1 << 11)) >> 12)
+
+
+@spmd.cuda_version(_clamp)
+def _clamp_columns(weights, row):  # type: ignore[no-untyped-def]
+    """`_clamp` for a member's columns; most are in range, and need no store."""
+    for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
+        w = weights[row, k]
+        if abs(w) > WEIGHT_LIMIT:
+            weights[row, k] = WEIGHT_LIMIT if w > 0 else -WEIGHT_LIMIT
+
+
 @inlined
 def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
-    """Sum of products of weights[row] and inputs[lane], a logit in Q8."""
-    return (np.int64(_dot(weights, row, inputs, lane)) + 32) >> 6
+    """Sum of products of weights[row] and inputs[lane], a logit in Q8, the same for all members of a team."""
+    return (np.int64(spmd.team_sum(_dot(weights, row, inputs, lane))) + 32) >> 6
 
 
 @inlined

@@ -11,6 +11,7 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.context_mixing.logistic import PRIMED, PRIMED_CLASSES
+from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
 
 ROW_BYTES = 4
@@ -74,4 +75,4 @@ def fill(rows, h, slots, at):  # type: ignore[no-untyped-def]
                         zeros += count
             if zeros + ones:
                 state = PRIMED - 1 + _CLASSES[zeros] * PRIMED_CLASSES + _CLASSES[ones]
-                slots[at + node] = max(np.int64(slots[at + node]), state)
+                spmd.atomic_max(slots, at + node, state)

@@ -14,6 +14,7 @@ from arzip.context_mixing import mixer_simd as mixer
 from arzip.context_mixing.adaptive_map import COUNT_MASK
 from arzip.context_mixing.logistic import HISTORIES, OUTPUT_LIMIT, P_ONE
 from arzip.context_mixing.state import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
+from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
 RATE = 6  # field of the clock: the mixers' learning rate at this step
@@ -55,20 +56,21 @@ def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
     entries = memory.limits.size
     sets = memory.selectors.size
     bit = memory.clock[BIT]
-    for lane in range(uint64(first), uint64(end)):
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         y = bits[lane]
         target = y * (P_ONE - 1)
         partial = memory.lane[lane, PARTIAL]
         rate = memory.clock[RATE] * memory.lane[lane, HASTE] >> 4
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
-        for c in range(contexts):
+        for c in range(spmd.member_index(), contexts, spmd.member_count()):
             maps.teach(memory, lane, c, target, alone)
             slot = memory.slot[lane, c]
-            following = np.int64(memory.history[uint64(memory.entry[lane, c] - c * HISTORIES), uint64(y)])
+            history = uint64(memory.entry[lane, c] - c * HISTORIES)
+            following = np.int64(memory.history[history, uint64(y)])
             memory.slots[uint64(slot + node)] = following if alone and slot else 0
-        for m in range(contexts, direct):
+        for m in range(contexts + spmd.member_index(), direct, spmd.member_count()):
             maps.teach(memory, lane, m, target, alone)
-        for m in range(direct, entries):
+        for m in range(direct + spmd.member_index(), entries, spmd.member_count()):
             if memory.entry[lane, m] >= 0:
                 maps.teach(memory, lane, m, (y ^ memory.flip[lane, m]) * (P_ONE - 1), alone)
         for s in range(sets):
@@ -78,30 +80,29 @@ def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
         error = (y << 22) - memory.output[lane, 1]
         error = (error * memory.rates[2]) >> mixer.GRADIENT_BITS
         row = uint64(memory.chosen[lane, sets])
-        for s in range(sets):
-            memory.final_weights[row, s] += (memory.mixed[lane, s] * error + (1 << 13)) >> 14
+        for s in range(spmd.member_index(), sets, spmd.member_count()):
+            spmd.atomic_add(memory.final_weights, (row, s), (memory.mixed[lane, s] * error + (1 << 13)) >> 14)
 
 
 @inlined
 def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]
-    for lane in range(uint64(first), uint64(end)):
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         for s in range(memory.selectors.size):
             mixer.clamp(memory.weights, memory.chosen[lane, s])
-    for lane in range(uint64(first), uint64(end)):
+    for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         partial = memory.lane[lane, PARTIAL]
         node = partial if bit < 4 else (partial & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4))
-        for m in range(memory.limits.size):
+        for m in range(spmd.member_index(), memory.limits.size, spmd.member_count()):
             at = memory.entry[lane, m]
             if at < 0:
                 continue
             word = memory.maps[uint64(at)]
             p = min(max(word >> MAP_COUNT_BITS, 0), P_ONE - 1)
             memory.maps[uint64(at)] = p << MAP_COUNT_BITS | min(word & COUNT_MASK, memory.limits[m])
-        for c in range(memory.kinds.size):
+        for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
             slot = memory.slot[lane, c]
             history = memory.entry[lane, c] - c * HISTORIES
             following = np.int64(memory.history[uint64(history), uint64(bits[lane])])
-            place = uint64(slot + node)
-            memory.slots[place] = max(np.int64(memory.slots[place]), following) if slot else 0
+            spmd.atomic_max(memory.slots, uint64(slot + node), following if slot else 0)

@@ -15,13 +15,14 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import event
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from arzip.jit import cpu_features as processor
+from arzip.jit.spmd import launch_of
 
 
 def _package_stamp() -> str:
@@ -60,6 +61,8 @@ def inlined(function: Callable[..., Any]) -> Any:
     """A part of kernels, put into whichever calls it. Python can't: a way in for a memory's 50 arrays takes a fifth of
     the time to compile.
     """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
     part = njit(forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     part.__class__ = _Part
     return part
@@ -91,6 +94,8 @@ def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
     """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if launch_of(context):
+            return context.get_dummy_value()  # other warps hide the wait; PTX has no such instruction for LLVM's own
         data = make_array(signature.args[0])(context, builder, args[0]).data  # type: ignore[no-untyped-call]
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
