@@ -96,7 +96,7 @@ def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if launch_of(context):
             return context.get_dummy_value()  # other warps hide the wait; PTX has no such instruction for LLVM's own
-        data = make_array(signature.args[0])(context, builder, args[0]).data  # type: ignore[no-untyped-call]
+        data = make_array(signature.args[0])(context, builder, args[0]).data
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
