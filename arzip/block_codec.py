@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from arzip import levels
 from arzip import planner as planning
-from arzip.coding.lockstep import Cost, Tick
 from arzip.context_mixing.profile import PROFILES
-from arzip.engine.engine import Engine, Plan
+from arzip.engine.backend import Cost, Tick
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from arzip import block_codec as payload
 from arzip import levels
 from arzip.block_codec import Coded
-from arzip.coding.lockstep import Cost
+from arzip.engine.backend import Cost
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream as framing

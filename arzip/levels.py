@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arzip.context_mixing import profile
+from arzip.context_mixing.profile import PROFILES
+
 DEFAULT = 6
-FAST, FULL, MIDDLE, LARGE = range(4)  # memories, by their places in arzip.context_mixing.profile; no numpy for `--help`
+FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures

@@ -8,7 +8,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from arzip import levels
-from arzip.engine.engine import Engine, Plan
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.levels import Level
 
 SAMPLES = 6  # a tile of the network's products

@@ -19,10 +19,12 @@ from arzip import levels
 from arzip import planner as planning
 from arzip.bench.samples import samples
 from arzip.coding import range_coder as coder
-from arzip.engine.engine import Engine, Plan, open_engine
+from arzip.engine.engine import Engine, open_engine
+from arzip.engine.plan import Plan
 from arzip.format.records import Method
 from arzip.format.stream import Writer, list_members
 from arzip.network import gemm
+from arzip.probability import P_BITS
 from arzip.weights import registry as models
 
 Benchmark = Callable[..., Any]
@@ -80,8 +82,8 @@ def test_decode(benchmark: Benchmark, engine: Engine, prose: bytes, level: int) 
 
 def test_coder(benchmark: Benchmark) -> None:
     source = np.random.default_rng(0)
-    chances = source.integers(1, 1 << coder.PROBABILITY_BITS, 100_000).astype(np.uint32)
-    bits = (source.integers(0, 1 << coder.PROBABILITY_BITS, chances.size) < chances).astype(np.uint8)
+    chances = source.integers(1, 1 << P_BITS, 100_000).astype(np.uint32)
+    bits = (source.integers(0, 1 << P_BITS, chances.size) < chances).astype(np.uint8)
 
     def there_and_back() -> None:
         encoder = coder.Encoder()

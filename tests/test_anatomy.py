@@ -14,7 +14,9 @@ from helpers import words
 from arzip import cli, levels
 from arzip import planner as planning
 from arzip.analysis import cost_breakdown as anatomy
-from arzip.engine.engine import CpuNetwork, Engine, Plan
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.weights import registry as models
 
 MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
@@ -23,7 +25,7 @@ MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 @pytest.mark.parametrize("plan", [Plan(1, True, 0), Plan(1, True, 1), Plan(1, False, 2)])
 def test_costs_are_those_of_the_engine(plan: Plan) -> None:
     weights = tiny.weights(tiny.lively())
-    engine, raw = Engine(weights, CpuNetwork(weights, together=False)), words(3000) + MIXED
+    engine, raw = Engine(weights, CpuBackend(weights, together=False)), words(3000) + MIXED
     bits = engine.cost_bits(raw, plan)
     gain = levels.ALWAYS if plan.network else levels.NEVER
     level = levels.Level(1 << 20, gain, 1, plan.profile or 0, plan.profile or 0)

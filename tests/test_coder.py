@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder as coder
+from arzip.probability import P_BITS
 
-MOST = (1 << coder.PROBABILITY_BITS) - 1
-HALF = 1 << (coder.PROBABILITY_BITS - 1)
+MOST = (1 << P_BITS) - 1
+HALF = 1 << (P_BITS - 1)
 
 probabilities = st.sampled_from([1, 2, 3, HALF - 1, HALF, HALF + 1, MOST - 1, MOST]) | st.integers(1, MOST)
 coded_bits = st.lists(st.tuples(probabilities, st.integers(0, 1)), min_size=1, max_size=300)

@@ -24,18 +24,20 @@ from arzip import levels
 from arzip.coding import lane_state as blocks
 from arzip.coding import lockstep as lanes
 from arzip.coding import prefill as ahead
-from arzip.coding import range_coder as coder
 from arzip.context_mixing.state import create
-from arzip.engine.engine import NO_MEMORY, CpuNetwork, Engine, Plan
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import NO_MEMORY, Engine
+from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.jit import cpu_features as processor
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
 from arzip.network import gemm, packing
 from arzip.network import ngram_rows as context
-from arzip.network.config import NetworkConfig
+from arzip.network.config import NetworkConfig, Weights
+from arzip.probability import P_BITS
 from arzip.weights import registry as models
-from arzip.weights.file import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
+from arzip.weights.file import METADATA_KEY, dump_weights, load_weights, pack, parse_weights
 
 needs_vnni = pytest.mark.skipif(not processor.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
 needs_avx2 = pytest.mark.skipif(not processor.HAS_AVX2, reason="this processor has no AVX2")
@@ -82,7 +84,7 @@ def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
 
 def engine(weights: Weights) -> Engine:
     """The compiled engine, on one thread."""
-    return Engine(weights, CpuNetwork(weights, together=False))
+    return Engine(weights, CpuBackend(weights, together=False))
 
 
 def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -491,4 +493,4 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     for t in range(len(raw)):
         at = code_byte(weights, memory, block, t, at)
     assert at == 8 * len(raw)
-    assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS
+    assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << P_BITS

@@ -13,7 +13,7 @@ import tiny
 from arzip import cli
 from arzip.analysis import sampling
 from arzip.analysis.sampling import Choice
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 PROMPT = b"a test "
 
@@ -43,10 +43,12 @@ def test_narrow_choices_are_greedy(weights: Weights, choice: Choice) -> None:
 
 def test_weights_are_those_of_the_engine(weights: Weights) -> None:
     """What greedy writing expects is what compressing spends least on."""
-    from arzip.engine.engine import CpuNetwork, Engine, Plan
+    from arzip.engine.cpu_backend import CpuBackend
+    from arzip.engine.engine import Engine
+    from arzip.engine.plan import Plan
 
     written = PROMPT + text(weights, Choice(0.0), size_bytes=20)
-    engine = Engine(weights, CpuNetwork(weights, together=False))
+    engine = Engine(weights, CpuBackend(weights, together=False))
     spent = engine.cost_bits(written, Plan(1, network=True, profile=None))
     writer, bits = sampling.Writer(weights), 0.0
     for value in written:

@@ -18,13 +18,12 @@ from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
 from arzip.cli.evaluate import evaluate
 from arzip.cli.messages import ERROR, Talk
-from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
+from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
 from arzip.cli.sample import sample
 from arzip.cli.train import train
 from arzip.system import files
 from arzip.version import __version__
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 CLOSED_PIPE = 128 + 13  # what the shell shows for a process that SIGPIPE ended, as it ends gzip
 
 

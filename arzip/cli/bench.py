@@ -12,7 +12,7 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import Talk, shown
-from arzip.cli.options import PROGRESS, TALK, grouped
+from arzip.cli.options import CONTEXT, PROGRESS, TALK, grouped
 
 if TYPE_CHECKING:
     from arzip.bench.external import Codec
@@ -65,7 +65,7 @@ OUT = grouped(
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(context_settings=CONTEXT)
 @grouped(WHAT, HOW, OUT, TALK, PROGRESS)
 def bench(names: tuple[str, ...], **options: Any) -> int:
     """Hold arzip against other compressors: size, speed, memory, on your files.

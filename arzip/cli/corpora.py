@@ -9,11 +9,10 @@ import click
 from arzip.cli import tables
 from arzip.cli.args import Settings
 from arzip.cli.messages import Talk, shown
-from arzip.cli.options import JSON, TALK, grouped
+from arzip.cli.options import CONTEXT, JSON, TALK, grouped
 from arzip.corpora import catalog as room
 from arzip.errors import ArzipError
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 VERBS = ("list", "fetch", "verify")
 
 

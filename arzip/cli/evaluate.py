@@ -9,9 +9,7 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import Talk
-from arzip.cli.options import FILES, JSON, LEVEL, MODEL, PROGRESS, TALK, grouped
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MODEL, PROGRESS, TALK, grouped
 
 
 @click.command("eval", context_settings=CONTEXT)

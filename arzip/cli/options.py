@@ -9,6 +9,8 @@ import click
 
 from arzip import levels
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -10,10 +10,9 @@ import click
 from arzip import levels
 from arzip.cli.args import Settings
 from arzip.cli.messages import Talk
-from arzip.cli.options import TALK
+from arzip.cli.options import CONTEXT, TALK
 
 MODEL = levels.LEVELS[-1].model
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TAME = bytes(b if (b >= 32 and b != 127) or b in b"\n\t" else ord(".") for b in range(256))
 
 

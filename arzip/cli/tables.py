@@ -10,18 +10,15 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import shown
+from arzip.format.records import Filter
 from arzip.system import files
 
 Row = dict[str, Any]
 
 
-# by the bits of a frame's filter: arzip.preprocess.bcj without numpy
-_OPERANDS = ("calls", "jumps", "operands", "arm64")
-
-
 def filter_name(filter_: int) -> str:
     """The kinds of operands that a filter converts; "" for none."""
-    return "+".join(name for bit, name in enumerate(_OPERANDS) if filter_ >> bit & 1)
+    return "+".join(str(kind.name).lower() for kind in Filter if kind & filter_)
 
 
 def archive_rows(name: str) -> list[Row]:

@@ -10,12 +10,11 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import Talk, shown
-from arzip.cli.options import TALK
+from arzip.cli.options import CONTEXT, TALK
 from arzip.errors import ArzipError, OutputError
 from arzip.system.files import write_whole
 from arzip.weights import registry as models
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 STOCK = "small"
 
 

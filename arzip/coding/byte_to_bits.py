@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.coding import range_coder as coder
 from arzip.jit.compile import njit
-
-PROBABILITY_ONE = 1 << coder.PROBABILITY_BITS
+from arzip.probability import P_BITS, P_ONE
 
 
 @njit(_nrt=False)
@@ -22,8 +20,8 @@ def weight_sum(weights, lane, low, size):  # type: ignore[no-untyped-def]
 @njit(_nrt=False)
 def chance(upper, total):  # type: ignore[no-untyped-def]
     """P(bit = 1) in Q22 of a bit on which `upper` of `total`, the weights that are still possible, say 1."""
-    p = (upper << coder.PROBABILITY_BITS) // total
-    return min(max(p, 1), PROBABILITY_ONE - 1)
+    p = (upper << P_BITS) // total
+    return min(max(p, 1), P_ONE - 1)
 
 
 @njit(_nrt=False)

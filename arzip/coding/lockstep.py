@@ -7,20 +7,18 @@ other; an encoder lets it go ahead (prefill.py). Must not know files, frames or 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from threading import Thread
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arzip.coding import byte_to_bits as bits
 from arzip.coding import prefill as ahead
 from arzip.coding import range_coder as coder
-from arzip.coding.lane_state import Block, chunk_steps, crew_lanes, steps_of, with_room
+from arzip.coding.lane_state import Block, crew_lanes
 from arzip.context_mixing import predictor as memory_kernels
 from arzip.context_mixing import static_shapes as shapes
-from arzip.context_mixing.state import NETWORK, Memory
+from arzip.context_mixing.state import Memory
 from arzip.jit import cpu_features as processor
 from arzip.jit.atomics import STRIDE, claim, count, publish, wait_for
 from arzip.jit.compile import inlined, njit
@@ -29,9 +27,6 @@ from arzip.network import forward_cpu as cpu
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each crew: steps; shares of steps
 ALONE, SEVERAL = None, 0  # None is a type of its own: what is called with it is compiled once more, for one lane only
 SHARES = 1 if processor.HAS_AMX else 3  # the network predicts for a crew in so many shares: see `share_lanes`
-
-Tick = Callable[[int], None]
-Cost = Callable[[NDArray[np.float64]], None]
 
 
 @njit(forceinline=True, _nrt=False)
@@ -190,41 +185,3 @@ def run_steps(
     if together:
         helper.join()
     return int(bits)
-
-
-def begin(memory: Memory, with_network: bool) -> None:
-    """Make a memory ready for its block's first byte."""
-    memory.clock[NETWORK] = with_network
-    memory_kernels.begin(memory, 0, memory.starts.size)
-
-
-Run = Callable[[Block, int, int], int]
-
-
-def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes:
-    """Run all steps over the block's text -> one range-coded stream.
-
-    `run` does steps [a, b) and says how many bits it coded. `tick` hears of every chunk's raw bytes, `cost`
-    of the -log2 p of its bits (n,), in the order they are coded in, if the block records them.
-    """
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        block = with_room(block, end - t)
-        n = run(block, t, end)
-        if cost is not None:
-            cost(coder.bit_costs(block.bits[:n], block.probabilities[:n]))
-        tick(n // 8)
-    return coder.finish(block.registers, block.stream)
-
-
-def decode_block(run: Run, block: Block, tick: Tick) -> bytes:
-    """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        run(block, t, end)
-        tick(min(end * lanes, block.text.size) - t * lanes)
-    return block.text.tobytes()

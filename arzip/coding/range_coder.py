@@ -13,8 +13,8 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit
+from arzip.probability import P_BITS
 
-PROBABILITY_BITS = 22
 CODER_BITS = 24  # what constriction quantises probabilities to
 LONGEST_BITS = 22  # what a bit can cost, rounded up
 RANGE, LOWER, NEXT = 0, 1, 2  # registers; NEXT: index of the next word
@@ -32,7 +32,7 @@ class Encoder:
 
     def encode(self, bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> None:
         """Append bits (n,) with P(bit = 1) = probabilities (n,) / 2**22."""
-        self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-PROBABILITY_BITS)
+        self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-P_BITS)
 
     def finish(self) -> bytes:
         """The stream as big-endian words, cut as short as a reader allows who takes missing bytes for zeros."""
@@ -53,7 +53,7 @@ class Encoder:
 
 def bit_costs(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> NDArray[np.float64]:
     """What an ideal coder would spend on each of the bits (n,) at these probabilities: -log2 p, (n,)."""
-    one = probabilities * 2.0**-PROBABILITY_BITS
+    one = probabilities * 2.0**-P_BITS
     costs: NDArray[np.float64] = -np.log2(np.where(bits, one, 1 - one))
     return costs
 
@@ -74,7 +74,7 @@ class Decoder:
 
     def decode(self, probabilities: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """The next bits (n,), given P(bit = 1) = probabilities (n,) / 2**22."""
-        bits = self._stream.decode(self._model, probabilities * 2.0**-PROBABILITY_BITS)
+        bits = self._stream.decode(self._model, probabilities * 2.0**-P_BITS)
         return np.asarray(bits, np.uint8)
 
 
@@ -114,8 +114,8 @@ def carry(stream, words):  # type: ignore[no-untyped-def]
 @njit(_nrt=False)
 def quantise(probability):  # type: ignore[no-untyped-def]
     """constriction's share of a 1, in 24 bits, of which neither symbol may get none."""
-    one = uint64(probability) << uint64(CODER_BITS - PROBABILITY_BITS)
-    return one + uint64(probability < (1 << (PROBABILITY_BITS - 1)))
+    one = uint64(probability) << uint64(CODER_BITS - P_BITS)
+    return one + uint64(probability < (1 << (P_BITS - 1)))
 
 
 @njit(_nrt=False)

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from arzip.coding import lockstep as lane_loop
-from arzip.coding import range_coder as coder
-from arzip.coding.byte_to_bits import PROBABILITY_ONE
 from arzip.coding.lane_state import Block, crew_lanes
-from arzip.coding.lockstep import Run
 from arzip.coding.prefill import NOTHING
 from arzip.context_mixing.state import Memory
 from arzip.context_mixing.torch_ops import predictor as memory_verbs
 from arzip.context_mixing.torch_ops.state import DeviceMemory
-from arzip.engine.engine import CpuNetwork, Plan
+from arzip.engine.backend import Run
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.compile import njit
 from arzip.network import ngram_rows as context
+from arzip.network.config import Weights
 from arzip.network.forward_torch import TorchStep
-from arzip.weights.file import Weights
+from arzip.probability import P_BITS, P_ONE
 
 DEVICE_MEMORY_LANES = 256  # blocks of fewer lanes leave the memory to the host: launches would cost more than the work
 
@@ -79,8 +79,8 @@ def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int
         half, opinion = 128 >> bit, None
         if weights is not None:
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
-            p = (stop - middle << coder.PROBABILITY_BITS) // (stop - start)
-            opinion = p.clamp(1, PROBABILITY_ONE - 1)
+            p = (stop - middle << P_BITS) // (stop - start)
+            opinion = p.clamp(1, P_ONE - 1)
         block.chance[first:end] = memory_verbs.predict(memory, first, end, opinion).cpu().numpy()
         at = lane_loop.code_bits(block, t, bit, first, end, block.chance, at)
         bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
@@ -91,21 +91,21 @@ def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int
     return at
 
 
-class TorchNetwork:
-    """See `engine.Network`. memory_lanes: from how many lanes on the memory, too, is the device's."""
+class TorchBackend:
+    """See `backend.Backend`. memory_lanes: from how many lanes on the memory, too, is the device's."""
 
     def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
         self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """See `engine.Network`."""
+        """See `backend.Backend`."""
         return 1
 
     def start(self, plan: Plan, memory: Memory) -> Run:
-        """See `engine.Network`."""
+        """See `backend.Backend`."""
         on_device = plan.profile is not None and plan.lanes >= self.memory_lanes
         if not plan.network and not on_device:
-            return CpuNetwork(None, False).start(plan, memory)
+            return CpuBackend(None, False).start(plan, memory)
         network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.network else None
         there = DeviceMemory(memory, self.device) if on_device else None
 

@@ -10,10 +10,11 @@ import binascii
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from itertools import accumulate
 
 from arzip.errors import DamagedError, NotAnArchiveError, TruncatedError, UnsupportedError
+from arzip.format.varint import VARINT_MAX_BYTES, pack_varint, parse_varint
 
 MAGIC = b"\x8fAZ\r\n\x1a"
 VERSION = 0
@@ -39,35 +40,6 @@ _STRANGERS = {
 def crc16(data: bytes) -> int:
     """CRC-16 (polynomial 0x1021, start 0xffff, most significant bit first): sees every damage within 16 bits."""
     return binascii.crc_hqx(data, 0xFFFF)
-
-
-# ---------------------------------------------------------------------------------------------------------- varint
-
-VARINT_MAX_BYTES = 4
-
-
-def pack_varint(value: int) -> bytes:
-    """0 <= value < 2**28 -> 1 to 4 bytes, 7 bits each, least significant first, the top bit set on all but the last."""
-    assert 0 <= value < 1 << 7 * VARINT_MAX_BYTES, value
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def parse_varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, offset after it). Raises IndexError if `data` ends inside, ValueError if it is longer than need be."""
-    value = 0
-    for i in range(VARINT_MAX_BYTES):
-        byte = data[at + i]
-        value |= (byte & 0x7F) << 7 * i
-        if byte < 0x80:
-            if byte == 0 and i > 0:
-                raise ValueError("varint not minimal")
-            return value, at + i + 1
-    raise ValueError("varint too long")
 
 
 # ---------------------------------------------------------------------------------------------------------- header
@@ -149,6 +121,15 @@ class Method(IntEnum):
     REPEATS = 5
 
 
+class Filter(IntFlag):
+    """Which operands of machine code the text of a block holds as addresses: ARM64 alone, or any of the others."""
+
+    CALLS = 1
+    JUMPS = 2
+    OPERANDS = 4
+    ARM64 = 8
+
+
 def join_profile(memory: int, filter_: int) -> int:
     """The profile byte of a frame: both 0..15."""
     return filter_ << _FILTER_SHIFT | memory
@@ -184,7 +165,7 @@ class Frame:
 
     @property
     def filter(self) -> int:
-        """Which filter the text went through, 0..15; 0: none."""
+        """Which filter the text went through, 0..15: a sum of Filter's kinds, if this version knows it; 0: none."""
         return self.profile >> _FILTER_SHIFT
 
     def pack(self) -> bytes:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from arzip.jit.compile import njit, prefetch
 from arzip.network import config as spec
 from arzip.network import ngram_rows as context
+from arzip.network.config import Weights
 from arzip.network.gemm import gemm
 from arzip.network.packing import LINE, OFFSET, aligned, pack_weights, stack, start_values
-from arzip.weights.file import Weights
 
 HALF_EMBEDDING = spec.RESIDUAL_BITS - spec.EMBEDDING_BITS
 GATE_SHIFT = spec.RESIDUAL_BITS - spec.GATE_STEP_BITS

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.format.records import MAX_BLOCK_BYTES
+from arzip.format.records import MAX_BLOCK_BYTES, Filter
 from arzip.jit.compile import njit
 
-CALLS, JUMPS, OPERANDS, ARM64 = 1, 2, 4, 8
+CALLS, JUMPS, OPERANDS, ARM64 = (int(kind) for kind in Filter)  # kernels take plain numbers
 KNOWN = range(ARM64 + 1)  # ARM64 stands alone, the x86 ones in any sum
 SPAN = 1 << 25  # places of x86 count modulo this
 Pieces = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, place of the first in the block

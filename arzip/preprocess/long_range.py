@@ -13,7 +13,7 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.format.records import pack_varint, parse_varint
+from arzip.format.varint import pack_varint, parse_varint
 from arzip.jit.compile import njit
 
 LEAST_BYTES = 512  # shorter ones cost the model little more than the copy would

@@ -1,0 +1,35 @@
+"""The compiled loops as a backend, on one thread or two."""
+
+from __future__ import annotations
+
+from arzip.coding import lockstep
+from arzip.coding.lane_state import Block
+from arzip.context_mixing.state import Memory
+from arzip.engine.backend import Run
+from arzip.engine.plan import Plan
+from arzip.network import forward_cpu as cpu
+from arzip.network.config import Weights
+
+
+class CpuBackend:
+    """Compiled loops. together: two threads a block, one for the network and one for memory and coder."""
+
+    def __init__(self, weights: Weights | None, together: bool) -> None:
+        self.together = together
+        self.network = cpu.load_network(weights) if weights else cpu.no_network()
+
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
+        """See Backend. A decoder's only lane leaves nothing to hand over."""
+        both = plan.network and plan.profile is not None
+        return 2 if self.together and both and (plan.lanes > 1 or not decoding) else 1
+
+    def start(self, plan: Plan, memory: Memory) -> Run:
+        """See Backend."""
+        network = self.network if plan.network else cpu.no_network()
+        state = cpu.init_state(network, plan.lanes)
+
+        def run(block: Block, first: int, end: int) -> int:
+            together = self.threads_for(plan, block.is_decoding) > 1
+            return lockstep.run_steps(network, state, memory, block, first, end, together)
+
+        return run
