@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arzip.errors import ArzipError
+from arzip.system import extras
 from arzip.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 def check() -> None:
     """Raises ArzipError where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ArzipError("pictures need matplotlib: pip install 'arzip[plot]'")
+    extras.require("matplotlib", "plot", "a picture")
 
 
 def new_figure(inches: tuple[float, float], paper: str = "white") -> Figure:

@@ -12,6 +12,7 @@ from arzip.cli.args import Settings
 from arzip.cli.messages import Talk, shown
 from arzip.cli.options import CONTEXT, TALK
 from arzip.errors import ArzipError, OutputError
+from arzip.system import extras
 from arzip.system.files import write_whole
 from arzip.weights import registry as models
 
@@ -48,6 +49,7 @@ def train(
     talk = Talk(Settings(**options))
 
     def job(name: str) -> None:
+        extras.require("torch", "train", "training")
         path = check_output(name, force)
         source = None if start == "none" else models.find(start)
         run(list(data), path, source, minutes, threads, seed, talk)

@@ -22,6 +22,7 @@ from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.atomics import CAN_YIELD
 from arzip.network.config import Weights
+from arzip.system import extras
 from arzip.weights.file import load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -121,11 +122,15 @@ def decode_block(run: Run, block: Block, tick: Tick) -> bytes:
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:
-    """The engine of a weights file on "cpu", "cuda" or "auto". Raises ModelError, UnsupportedError."""
+    """The engine of a weights file on "cpu", "cuda" or "auto".
+
+    Raises ModelError, UnsupportedError, and ArzipError where "cuda" is asked for and torch isn't installed.
+    """
     if device not in DEVICES:
         raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
     weights = load_weights(path)
     if device == "cuda":
+        extras.require("torch", "cuda", "--device cuda")
         from arzip.engine.torch_backend import TorchBackend, require_cuda
 
         require_cuda()
