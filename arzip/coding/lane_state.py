@@ -87,7 +87,7 @@ def with_room(block: Block, steps: int) -> Block:
 
 
 @njit(_nrt=False)
-def active_lanes(starts, t):  # type: ignore[no-untyped-def]
+def active_lanes(starts, t):
     """How many lanes (always the first ones) have a byte at step t."""
     lanes = starts.size - 1
     shortest = starts[lanes] - starts[lanes - 1]
@@ -95,7 +95,7 @@ def active_lanes(starts, t):  # type: ignore[no-untyped-def]
 
 
 @njit(_nrt=False)
-def crew_lanes(starts, t, crew):  # type: ignore[no-untyped-def]
+def crew_lanes(starts, t, crew):
     """The lanes [first, end) of a crew that have a byte at step t."""
     lanes = starts.size - 1
     half = (lanes + 1) // 2

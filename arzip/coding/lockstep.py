@@ -30,7 +30,7 @@ SHARES = 1 if processor.HAS_AMX else 3  # the network predicts for a crew in so 
 
 
 @njit(forceinline=True, _nrt=False)
-def code_bits(block, t, bit, first, end, chance, at):  # type: ignore[no-untyped-def]
+def code_bits(block, t, bit, first, end, chance, at):
     """Code this bit of byte t of the lanes [first, end), given P(bit = 1) (L,); returns `at` moved on."""
     decoding, recording = block.parts[2] != 0, block.bits.size > 0
     half = 128 >> bit
@@ -50,7 +50,7 @@ def code_bits(block, t, bit, first, end, chance, at):  # type: ignore[no-untyped
 
 
 @njit(forceinline=True, _nrt=False)
-def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
+def store_bytes(block, t, first, end):
     """What the lanes [first, end) have coded is their byte t."""
     decoding = block.parts[2] != 0
     for lane in range(first, end):
@@ -60,7 +60,7 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts):  # type: ignore[no-untyped-def]
+def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts):
     """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
 
     opinions (steps, L, 8), or none: that of each bit; row: the step's place there. at: how many bits were coded
@@ -104,7 +104,7 @@ def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts)
 
 
 @njit()
-def share_lanes(first, end, share, shares):  # type: ignore[no-untyped-def]
+def share_lanes(first, end, share, shares):
     """Which of a crew's lanes [first, end) are in a share: half of them, then a quarter .. the last: what is left."""
     lanes = end - first
     return (
@@ -114,7 +114,7 @@ def share_lanes(first, end, share, shares):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def predict_share(network, state, block, t, crew, counters, shares):  # type: ignore[no-untyped-def]
+def predict_share(network, state, block, t, crew, counters, shares):
     """Let the network predict byte t for a share of a crew that nobody has claimed yet; False if there is none."""
     share = claim(counters, CLAIMED + crew, (t + 1) * shares)
     if share < 0:
@@ -128,7 +128,7 @@ def predict_share(network, state, block, t, crew, counters, shares):  # type: ig
 
 
 @njit(nogil=True)
-def run_network(network, state, block, first_step, end_step, counters, shares):  # type: ignore[no-untyped-def]
+def run_network(network, state, block, first_step, end_step, counters, shares):
     """The helper's half of `run_steps`: predicts for each crew as soon as its last byte is known."""
     for t in range(first_step, end_step):
         for crew in range(2):
@@ -138,7 +138,7 @@ def run_network(network, state, block, first_step, end_step, counters, shares): 
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone, counts):  # type: ignore[no-untyped-def]
+def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone, counts):
     """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
 
     opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.

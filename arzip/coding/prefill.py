@@ -28,13 +28,13 @@ def counters_for(lanes: int) -> NDArray[np.int64]:
 
 
 @njit()
-def group_lanes(lanes):  # type: ignore[no-untyped-def]
+def group_lanes(lanes):
     """How many lanes a job has: of a few lanes half, so that there is one for each thread."""
     return min(JOB_LANES, (lanes + 1) // 2)
 
 
 @njit()
-def predict_job(network, state, block, opinions, first_step, start, end, group):  # type: ignore[no-untyped-def]
+def predict_job(network, state, block, opinions, first_step, start, end, group):
     """The network's opinions of steps [start, end), of a group of lanes -> opinions (steps, L, 8)."""
     width = group_lanes(block.last.size)
     first = group * width
@@ -52,7 +52,7 @@ def predict_job(network, state, block, opinions, first_step, start, end, group):
 
 
 @njit()
-def predict_next(network, state, block, opinions, first_step, end_step, counters):  # type: ignore[no-untyped-def]
+def predict_next(network, state, block, opinions, first_step, end_step, counters):
     """Do the next job that nobody has claimed yet; False if there is none."""
     groups = counters.size // STRIDE - DONE
     stretches = (end_step - first_step + JOB_STEPS - 1) // JOB_STEPS
@@ -68,14 +68,14 @@ def predict_next(network, state, block, opinions, first_step, end_step, counters
 
 
 @njit(nogil=True)
-def run_network(network, state, block, opinions, first_step, end_step, counters):  # type: ignore[no-untyped-def]
+def run_network(network, state, block, opinions, first_step, end_step, counters):
     """The helper's half: job after job."""
     while predict_next(network, state, block, opinions, first_step, end_step, counters):
         pass
 
 
 @njit()
-def until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped):  # type: ignore[no-untyped-def]
+def until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped):
     """Return once the opinions of step t's stretch are there; do jobs meanwhile. helped: `run_network` does some."""
     groups, stretch = counters.size // STRIDE - DONE, (t - first_step) // JOB_STEPS
     for group in range(groups):

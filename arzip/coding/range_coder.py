@@ -102,7 +102,7 @@ def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:
 
 
 @njit(_nrt=False)
-def carry(stream, words):  # type: ignore[no-untyped-def]
+def carry(stream, words):
     """Add one to the number that the first words are."""
     at = np.int64(words) - 1
     while stream[at] == np.uint32(0xFFFFFFFF):
@@ -112,14 +112,14 @@ def carry(stream, words):  # type: ignore[no-untyped-def]
 
 
 @njit(_nrt=False)
-def quantise(probability):  # type: ignore[no-untyped-def]
+def quantise(probability):
     """constriction's share of a 1, in 24 bits, of which neither symbol may get none."""
     one = uint64(probability) << uint64(CODER_BITS - P_BITS)
     return one + uint64(probability < (1 << (P_BITS - 1)))
 
 
 @njit(_nrt=False)
-def encode_bit(registers, stream, bit, probability):  # type: ignore[no-untyped-def]
+def encode_bit(registers, stream, bit, probability):
     """Append a bit, given P(bit = 1) = probability / 2**22, to a stream that has room for it."""
     one = quantise(probability)
     scale = registers[RANGE] >> uint64(CODER_BITS)
@@ -150,7 +150,7 @@ def init_decoder(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 
 @njit(_nrt=False)
-def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
+def decode_bit(registers, stream, probability):
     """The next bit, given P(bit = 1) = probability / 2**22. Past the stream's end zeros are read."""
     one = quantise(probability)
     scale = registers[RANGE] >> uint64(CODER_BITS)

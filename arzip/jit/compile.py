@@ -87,7 +87,7 @@ def announced(tell: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+def _prefetch(typingctx, array, index):
     """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -99,7 +99,7 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     each but the start values with its stride in bytes; k.
     """
 
-    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
+    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a, a_step, w, w_step, s, c, c_step, k = args
             zero, line = ir.Constant(I64, 0), ir.Constant(I64, LINE)
@@ -145,7 +145,7 @@ def _tiled(unit: Any, tile_rows: tuple[int, int, int], lines: int) -> Any:
     large_tile, middle_tile, single_tile = (_tile(unit, rows, lines) for rows in tile_rows)
     assert single == 1
 
-    def gemm(a, packed, start, c):  # type: ignore[no-untyped-def]
+    def gemm(a, packed, start, c):
         groups = np.int64(packed.shape[1])
         w_step = groups * LINE
         a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])

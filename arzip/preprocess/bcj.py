@@ -41,7 +41,7 @@ _BEHIND = _count_behind()
 
 
 @njit(inline="always")
-def operand(text, i, kinds):  # type: ignore[no-untyped-def]
+def operand(text, i, kinds):
     """Of the x86 instruction at text[i]: kind of its operand (0: none), where that begins, bytes that follow it.
 
     Reads no byte that could belong to a converted operand: encoder and decoder see the same.
@@ -69,7 +69,7 @@ def operand(text, i, kinds):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def convert_x86(text, base, kinds, undo, found):  # type: ignore[no-untyped-def]
+def convert_x86(text, base, kinds, undo, found):
     """Turn distances into places, or back, in text (n,) uint8 itself, which begins at place base; how many.
 
     Of the first, kind, distance and place -> found (N, 3).
@@ -101,7 +101,7 @@ def convert_x86(text, base, kinds, undo, found):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def convert_arm64(text, base, undo, found):  # type: ignore[no-untyped-def]
+def convert_arm64(text, base, undo, found):
     """As `convert_x86`, with the words of BL and ADRP; how many BL. Only they -> found (N, 3)."""
     sign, count = -1 if undo else 1, 0
     for at in range(-base & 3, text.size - 3, 4):

@@ -31,7 +31,7 @@ class Copy(NamedTuple):
 
 
 @njit()
-def search(text, table, copies):  # type: ignore[no-untyped-def]
+def search(text, table, copies):
     """Find repeats of text (n,) from left to right -> copies (N, 3); how many. table: zeros, a power of two."""
     mask, count, end = uint64(table.size - 1), 0, 0  # end: of the last copy
     top = uint64(1)
