@@ -69,15 +69,15 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         tick(frame.raw_bytes)
         return block.payload
     network, memory = _PARTS[frame.method]
-    if frame.memory >= (len(PROFILES) if memory else 1):
-        raise UnsupportedError(f"block {block.number} needs profile {frame.memory}: get a newer arzip")
+    if frame.cm_profile >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")
     if frame.filter not in filters.KNOWN:
         raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
     copies, start = _copies(block)
     rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.memory if memory else None)
+    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
     engine = open_(digest)
     with workers.hold(engine.threads_for(plan, decoding=True)):
         text = engine.decode(block.payload[start:], rest_bytes, plan, tick)

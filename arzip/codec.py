@@ -19,7 +19,7 @@ from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream as framing
 from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
-from arzip.format.stream import Block, Event, Member, Sink
+from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import announced as announced  # for those who drive the codec
 from arzip.system.workers import Workers
 from arzip.weights import registry as models
@@ -59,7 +59,7 @@ class Evaluation:
     model_bits: float
 
 
-def compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def compress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read `source` to its end and write one archive of it. `progress` gets raw and archive bytes so far.
 
     Raises ModelError when the model that the options name can't be had.
@@ -74,7 +74,9 @@ def evaluate(source: BinaryIO, options: Options, progress: Progress | None = Non
     return Evaluation(summary.raw_bytes, summary.archive_bytes, sum(bits))
 
 
-def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Cost | None) -> Summary:
+def _compress(
+    source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, cost: Cost | None
+) -> Summary:
     level = levels.level(options.level)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
@@ -97,7 +99,7 @@ def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress
     return Summary(raw_bytes, writer.bytes_written, blocks)
 
 
-def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read archives from `source` to its end and write what they hold.
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
@@ -126,7 +128,7 @@ def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progres
     return Summary(raw_bytes, archive_bytes, blocks)
 
 
-def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Write every block of a damaged archive that is still whole. Raises ArzipError when there is none.
 
     Where the header is lost, the model is taken to be the one that the options name, or the default.

@@ -21,7 +21,7 @@ from arzip.errors import ArzipError, DamagedError, NotAnArchiveError, TruncatedE
 from arzip.format import records as container
 from arzip.format.records import DIGEST_BYTES, EMPTY_END, MAGIC, MAX_BLOCK_BYTES, MAX_LANES, End, Frame, Header, Method
 from arzip.format.salvage import find_end, salvage
-from arzip.format.stream import Block, Member, Source, Verifier, Writer, list_members, read_events
+from arzip.format.stream import Block, Member, Readable, Verifier, Writer, list_members, read_events
 
 DIGEST = bytes(range(0xA0, 0xA0 + DIGEST_BYTES))
 HELLO, WORLD, ZEROS = b"hello, ", b"world\n", bytes(130)
@@ -60,7 +60,7 @@ def mixed_archive() -> bytes:
     return sink.getvalue()
 
 
-def decode_source(source: Source) -> bytes:
+def decode_source(source: Readable) -> bytes:
     verifier, out = Verifier(), b""
     for event in read_events(source):
         raw = fake_decode(event) if isinstance(event, Block) else b""
@@ -113,14 +113,14 @@ coded_frames = st.builds(
     Frame,
     method=st.sampled_from([Method.NETWORK, Method.MEMORY, Method.MIXED]),
     lanes=st.integers(1, MAX_LANES),
-    profile=st.integers(0, 255),
+    profile_byte=st.integers(0, 255),
     raw_bytes=st.integers(1, MAX_BLOCK_BYTES),
     coded_bytes=st.integers(0, MAX_BLOCK_BYTES),
     raw_check=st.integers(0, 2**32 - 1),
-    lone=st.booleans(),
+    single_block=st.booleans(),
 ).map(lambda frame: replace(frame, coded_bytes=min(frame.coded_bytes, frame.raw_bytes)))
 stored_frames = coded_frames.map(
-    lambda frame: replace(frame, method=Method.STORED, lanes=0, profile=0, coded_bytes=frame.raw_bytes)
+    lambda frame: replace(frame, method=Method.STORED, lanes=0, profile_byte=0, coded_bytes=frame.raw_bytes)
 )
 
 
@@ -321,7 +321,7 @@ def test_trailing_garbage_is_refused_after_all_members() -> None:
 
 def test_a_lone_block_after_others_is_refused() -> None:
     frame = Frame(Method.STORED, 0, 0, 7, 7, zlib.crc32(HELLO))
-    data = Header().pack() + frame.pack() + HELLO + replace(frame, lone=True).pack() + HELLO
+    data = Header().pack() + frame.pack() + HELLO + replace(frame, single_block=True).pack() + HELLO
     with pytest.raises(DamagedError, match="alone"):
         decode(data)
     with pytest.raises(DamagedError):

@@ -218,7 +218,7 @@ def test_places_are_those_in_the_block_whatever_was_taken_out() -> None:
 def test_unknown_filter_is_unsupported(number: int, options: Options) -> None:
     archive = check_roundtrip(words(3000), options)
     [block] = blocks(archive)
-    frame = replace(block.frame, profile=block.frame.memory | number << 4)
+    frame = replace(block.frame, profile_byte=block.frame.cm_profile | number << 4)
     with pytest.raises(UnsupportedError, match=f"filter {number}"):
         decompress(archive[: Header.parse(archive)[1]] + frame.pack() + block.payload, options)
 

@@ -143,7 +143,7 @@ def unsupported_archives() -> dict[str, bytes]:
         "version-UnsupportedError": header(77, 1, b"1234") + whole[size:],
         "feature-UnsupportedError": header(0, 1 | 1 << 5, b"1234") + whole[size:],
         "filter-UnsupportedError": whole[:size]
-        + replace(frame, profile=frame.profile | 9 << 4).pack()
+        + replace(frame, profile_byte=frame.profile_byte | 9 << 4).pack()
         + whole[size + frame_bytes :],
         "model-ModelMissingError": header(0, 1, b"\xde\xad\xbe\xef") + whole[size:],
     }
