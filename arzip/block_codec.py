@@ -12,7 +12,7 @@ from typing import NamedTuple
 from arzip import levels
 from arzip import planner as planning
 from arzip.context_mixing.profile import PROFILES
-from arzip.engine.backend import Cost, Tick
+from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
@@ -26,7 +26,7 @@ from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
-_PARTS = {method: parts for parts, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+_COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
 
 
 class Coded(NamedTuple):
@@ -36,11 +36,13 @@ class Coded(NamedTuple):
     payload: bytes
     method: Method
     lanes: int
-    profile: int
+    profile_byte: int
 
 
-def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tick, cost: Cost | None) -> Coded:
-    """Code a block of at least one byte as the level would have it. tick, cost: as Engine.encode's."""
+def encode(
+    engine: Engine, raw: bytes, level: Level, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None
+) -> Coded:
+    """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode."""
     with workers.hold(1):
         copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
         rest = repeats.take_out(raw, copies)
@@ -48,27 +50,27 @@ def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tic
         kinds = filters.choose(rest, pieces)
         text = filters.apply(rest, kinds, pieces)
         plan = planning.choose(engine, text, level, workers.threads)
-        if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
+        if copies and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
             text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
-        payload = engine.encode(text, plan, tick, cost)
-    tick(len(raw) - len(text))
-    method = _METHODS[plan.parts]
+        payload = engine.encode(text, plan, on_bytes, on_costs)
+    on_bytes(len(raw) - len(text))
+    method = _METHODS[plan.components]
     if copies:
         method, payload = Method.REPEATS, repeats.pack(copies) + payload
-    return Coded(raw, payload, method, plan.lanes, join_profile(plan.profile or 0, kinds))
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
 
 
-def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:
+def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
     """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
 
     Raises UnsupportedError, DamagedError, and what open_ raises.
     """
     frame = block.frame
     if frame.method is Method.STORED:
-        tick(frame.raw_bytes)
+        on_bytes(frame.raw_bytes)
         return block.payload
-    network, memory = _PARTS[frame.method]
+    network, memory = _COMPONENTS[frame.method]
     if frame.cm_profile >= (len(PROFILES) if memory else 1):
         raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")
     if frame.filter not in filters.KNOWN:
@@ -80,8 +82,8 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
     engine = open_(digest)
     with workers.hold(engine.threads_for(plan, decoding=True)):
-        text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
-    tick(frame.raw_bytes - rest_bytes)
+        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
+    on_bytes(frame.raw_bytes - rest_bytes)
     rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))
     return repeats.put_back(rest, copies)
 

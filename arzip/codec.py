@@ -13,7 +13,7 @@ from typing import BinaryIO
 from arzip import block_codec as payload
 from arzip import levels
 from arzip.block_codec import Coded
-from arzip.engine.backend import Cost
+from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream as framing
@@ -75,7 +75,7 @@ def evaluate(source: BinaryIO, options: Options, progress: Progress | None = Non
 
 
 def _compress(
-    source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, cost: Cost | None
+    source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
 ) -> Summary:
     level = levels.level(options.level)
     raw_bytes = blocks = 0
@@ -85,7 +85,7 @@ def _compress(
         meter = _Meter(workers, progress)
 
         def encode(raw: bytes) -> Coded:
-            return payload.encode(engine, raw, level, workers, meter.tick, cost)
+            return payload.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
 
         for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(block.raw)
@@ -114,7 +114,7 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
             event, digest = item
             if not isinstance(event, Block):
                 return event, b""
-            return event, payload.decode(event, digest, engines.with_digest, workers, meter.tick)
+            return event, payload.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
 
         for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
             verifier.check(event, raw)
@@ -145,7 +145,7 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
                 digest = event.digest
                 continue
             try:
-                raw = payload.decode(event, digest, engines.with_digest, workers, meter.tick)
+                raw = payload.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
                 framing.Verifier().check(event, raw)
             except DamagedError:
                 continue
@@ -210,7 +210,7 @@ class _Engines:
 
 
 class _Meter:
-    """Progress, added up over the threads; every tick also asks whether the work is still wanted."""
+    """Progress, added up over the threads; every call also asks whether the work is still wanted."""
 
     def __init__(self, workers: Workers, report: Progress | None) -> None:
         self._workers = workers
@@ -219,7 +219,7 @@ class _Meter:
         self._raw_bytes = 0
         self.archive_bytes = 0
 
-    def tick(self, raw_bytes: int) -> None:
+    def on_bytes(self, raw_bytes: int) -> None:
         """So many raw bytes more have been coded."""
         self._workers.check()
         if self._report is not None:

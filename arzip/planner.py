@@ -38,7 +38,7 @@ def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, thre
         places = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
         sample = b"".join(raw[at : at + sample_bytes] for at in places)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
-    plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
+    plans = [Plan(lanes, network, plan.cm_profile) for network in (True, False)]
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
     return 1 - with_network / without

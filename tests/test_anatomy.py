@@ -25,10 +25,10 @@ MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 @pytest.mark.parametrize("plan", [Plan(1, True, 0), Plan(1, True, 1), Plan(1, False, 2)])
 def test_costs_are_those_of_the_engine(plan: Plan) -> None:
     weights = tiny.weights(tiny.lively())
-    engine, raw = Engine(weights, CpuBackend(weights, together=False)), words(3000) + MIXED
+    engine, raw = Engine(weights, CpuBackend(weights, two_threads=False)), words(3000) + MIXED
     bits = engine.cost_bits(raw, plan)
-    gain = levels.ALWAYS if plan.network else levels.NEVER
-    level = levels.Level(1 << 20, gain, 1, plan.profile or 0, plan.profile or 0)
+    gain = levels.ALWAYS if plan.use_network else levels.NEVER
+    level = levels.Level(1 << 20, gain, 1, plan.cm_profile or 0, plan.cm_profile or 0)
     costs = anatomy.block_costs(engine, raw, level)
     assert costs.shape == (len(raw),) and costs.min() > 0
     assert abs(costs.sum() - bits) < 1e-6 * bits

@@ -30,7 +30,7 @@ def weights() -> Weights:
 
 def same_both_ways(weights: Weights, backend: Backend, plan: Plan, size: int) -> None:
     """The backend's streams are those of the compiled loops on one thread, and each reads the other's."""
-    plain, other, raw = Engine(weights, CpuBackend(weights, together=False)), Engine(weights, backend), words(size)
+    plain, other, raw = Engine(weights, CpuBackend(weights, two_threads=False)), Engine(weights, backend), words(size)
     stream = plain.encode(raw, plan, lambda _: None)
     assert other.encode(raw, plan, lambda _: None) == stream
     assert other.decode(stream, size, plan, lambda _: None) == raw
@@ -41,11 +41,11 @@ def same_both_ways(weights: Weights, backend: Backend, plan: Plan, size: int) ->
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("size", [1, 31, 5000])
 def test_two_threads_make_the_stream_of_one(weights: Weights, plan: Plan, size: int) -> None:
-    backend = CpuBackend(weights, together=True)
-    both = plan.network and plan.profile is not None
+    backend = CpuBackend(weights, two_threads=True)
+    both = plan.use_network and plan.cm_profile is not None
     assert backend.threads_for(plan, decoding=True) == (2 if both and plan.lanes > 1 else 1)
     assert backend.threads_for(plan, decoding=False) == (2 if both else 1)
-    same_both_ways(weights, backend, Plan(min(plan.lanes, size), plan.network, plan.profile), size)
+    same_both_ways(weights, backend, Plan(min(plan.lanes, size), plan.use_network, plan.cm_profile), size)
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -174,7 +174,7 @@ def test_no_value_is_fetched_from_the_device() -> None:
 )
 def test_stream_with_the_memory_on_a_device_is_that_of_the_compiled_loops(device: str, plan: Plan) -> None:
     weights = tiny.weights(primed_model()[0] | {primed.NGRAMS: random_ngrams(7)})
-    plain = Engine(weights, CpuBackend(weights, together=False))
+    plain = Engine(weights, CpuBackend(weights, two_threads=False))
     other = Engine(weights, TorchBackend(weights, device, memory_lanes=1))
     raw = mixture(50 if plan.lanes == 1 else 300, 1)
     stream = plain.encode(raw, plan, lambda _: None)

@@ -84,7 +84,7 @@ def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
 
 def engine(weights: Weights) -> Engine:
     """The compiled engine, on one thread."""
-    return Engine(weights, CpuBackend(weights, together=False))
+    return Engine(weights, CpuBackend(weights, two_threads=False))
 
 
 def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -48,8 +48,8 @@ def test_weights_are_those_of_the_engine(weights: Weights) -> None:
     from arzip.engine.plan import Plan
 
     written = PROMPT + text(weights, Choice(0.0), size_bytes=20)
-    engine = Engine(weights, CpuBackend(weights, together=False))
-    spent = engine.cost_bits(written, Plan(1, network=True, profile=None))
+    engine = Engine(weights, CpuBackend(weights, two_threads=False))
+    spent = engine.cost_bits(written, Plan(1, use_network=True, cm_profile=None))
     writer, bits = sampling.Writer(weights), 0.0
     for value in written:
         share = writer.weights[0].astype(np.float64)

@@ -12,16 +12,16 @@ from arzip.coding.lane_state import Block
 from arzip.context_mixing.state import Memory
 from arzip.engine.plan import Plan
 
-Tick = Callable[[int], None]
-Cost = Callable[[NDArray[np.float64]], None]
-Run = Callable[[Block, int, int], int]
+OnBytes = Callable[[int], None]  # gets the number of raw bytes that have been coded since the last call
+OnCosts = Callable[[NDArray[np.float64]], None]  # gets the -log2 p of each bit (n,) since the last call
+Run = Callable[[Block, int, int], int]  # codes steps [first, end) of a block, returns how many bits that were
 
 
 class Backend(Protocol):
-    """Something that can run the steps of a block on its device."""
+    """Runs network, mixer and coder over the steps of a block, on its device."""
 
     def start(self, plan: Plan, memory: Memory) -> Run:
-        """What runs the steps of one block."""
+        """The function that runs the steps of one block."""
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """How many threads that keeps busy."""
+        """How many threads coding by this plan keeps busy."""

@@ -16,7 +16,7 @@ from arzip.context_mixing import predictor
 from arzip.context_mixing import pretrained as primed
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import NETWORK, Memory, create
-from arzip.engine.backend import Backend, Cost, Run, Tick
+from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
@@ -34,15 +34,15 @@ class Engine:
 
     def __init__(self, weights: Weights, backend: Backend) -> None:
         self.digest = weights.digest
-        self._starts = primed.starts(weights.tensors)
+        self._initial_states = primed.starts(weights.tensors)
         self._ngrams = primed.known_ngrams(weights.tensors)
         self._backend = backend
 
-    def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
-        """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of the -log2 p of its bits (n,)."""
-        text, recorded = np.frombuffer(bytearray(raw), np.uint8), cost is not None
-        block = new_block(text, plan.lanes, plan.parts, None, recorded)
-        return encode_block(self._run(block, plan), block, tick, cost)
+    def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
+        """The stream of a block. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
+        text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
+        block = new_block(text, plan.lanes, plan.components, None, recorded)
+        return encode_block(self._run(block, plan), block, on_bytes, on_costs)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """What the plan's model spends on `raw`: the sum of -log2 p."""
@@ -62,10 +62,10 @@ class Engine:
         self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
         return np.concatenate(parts)
 
-    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
         """The block of a stream; other bytes if the stream is damaged."""
-        block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
-        return decode_block(self._run(block, plan), block, tick)
+        block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
+        return decode_block(self._run(block, plan), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
         """How many threads coding by this plan keeps busy."""
@@ -73,12 +73,12 @@ class Engine:
 
     def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
-        if plan.profile is None:
+        if plan.cm_profile is None:
             return create(NO_MEMORY, np.zeros(1, np.int64), 1)
-        memory = create(PROFILES[plan.profile], starts, size_bytes, self._ngrams)
-        if (plan.profile, plan.network) in self._starts:
-            primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
-        begin(memory, plan.network)
+        memory = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
+        if (plan.cm_profile, plan.use_network) in self._initial_states:
+            primed.apply(memory, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
+        begin(memory, plan.use_network)
         return memory
 
     def _run(self, block: Block, plan: Plan) -> Run:
@@ -92,11 +92,11 @@ def begin(memory: Memory, with_network: bool) -> None:
     predictor.begin(memory, 0, memory.starts.size)
 
 
-def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes:
+def encode_block(run: Run, block: Block, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
     """Run all steps over the block's text -> one range-coded stream.
 
-    `run` does steps [a, b) and says how many bits it coded. `tick` hears of every chunk's raw bytes, `cost`
-    of the -log2 p of its bits (n,), in the order they are coded in, if the block records them.
+    `run` does steps [a, b) and returns how many bits it coded. After each chunk on_bytes gets its raw bytes, and
+    on_costs the -log2 p of its bits (n,) in the order they are coded in, if the block records them.
     """
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
@@ -104,20 +104,20 @@ def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes
         end = min(t + chunk, steps)
         block = with_room(block, end - t)
         n = run(block, t, end)
-        if cost is not None:
-            cost(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
-        tick(n // 8)
+        if on_costs is not None:
+            on_costs(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
+        on_bytes(n // 8)
     return range_coder.finish(block.registers, block.stream)
 
 
-def decode_block(run: Run, block: Block, tick: Tick) -> bytes:
+def decode_block(run: Run, block: Block, on_bytes: OnBytes) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):
         end = min(t + chunk, steps)
         run(block, t, end)
-        tick(min(end * lanes, block.text.size) - t * lanes)
+        on_bytes(min(end * lanes, block.text.size) - t * lanes)
     return block.text.tobytes()
 
 

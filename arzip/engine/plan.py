@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """What a block is coded with. lanes: 1 or more; profile: place in PROFILES, None for no memory."""
+    """lanes: 1 or more. cm_profile: index in PROFILES of the context mixing's profile, None for no context mixing."""
 
     lanes: int
-    network: bool
-    profile: int | None
+    use_network: bool
+    cm_profile: int | None
 
     @property
-    def parts(self) -> tuple[bool, bool]:
-        """Whether network and memory take part."""
-        return self.network, self.profile is not None
+    def components(self) -> tuple[bool, bool]:
+        """Whether network and context mixing take part."""
+        return self.use_network, self.cm_profile is not None

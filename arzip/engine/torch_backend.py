@@ -103,10 +103,10 @@ class TorchBackend:
 
     def start(self, plan: Plan, memory: Memory) -> Run:
         """See `backend.Backend`."""
-        on_device = plan.profile is not None and plan.lanes >= self.memory_lanes
-        if not plan.network and not on_device:
+        on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
+        if not plan.use_network and not on_device:
             return CpuBackend(None, False).start(plan, memory)
-        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.network else None
+        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.use_network else None
         there = DeviceMemory(memory, self.device) if on_device else None
 
         def run(block: Block, first: int, end: int) -> int:

@@ -87,9 +87,9 @@ def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str)
 
 def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
     """What `evaluate` gives, by the integer network that runs: each row a lane."""
-    engine, result = Engine(weights, CpuBackend(weights, together=False)), {}
+    engine, result = Engine(weights, CpuBackend(weights, two_threads=False)), {}
     for kind, text in rows.items():
-        result[kind] = engine.cost_bits(text.tobytes(), Plan(len(text), network=True, profile=None)) / text.size
+        result[kind] = engine.cost_bits(text.tobytes(), Plan(len(text), use_network=True, cm_profile=None)) / text.size
     return result
 
 
