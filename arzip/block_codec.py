@@ -19,9 +19,8 @@ from arzip.errors import DamagedError, UnsupportedError
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
-from arzip.preprocess import bcj as filters
-from arzip.preprocess import long_range as repeats
-from arzip.preprocess.long_range import Copy
+from arzip.preprocess import bcj, long_range
+from arzip.preprocess.long_range import LongMatch
 from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
@@ -44,20 +43,20 @@ def encode(
 ) -> Coded:
     """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode."""
     with workers.hold(1):
-        copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
-        rest = repeats.take_out(raw, copies)
-        pieces = repeats.pieces(copies, len(rest))
-        kinds = filters.choose(rest, pieces)
-        text = filters.apply(rest, kinds, pieces)
+        matches = long_range.find(raw) if levels.together(len(raw), level)[0] > 1 else []
+        rest = long_range.extract(raw, matches)
+        segments = long_range.segments(matches, len(rest))
+        kinds = bcj.choose(rest, segments)
+        text = bcj.apply(rest, kinds, segments)
         plan = planning.choose(engine, text, level, workers.threads)
-        if copies and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
-            text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
+        if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
+            text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
         payload = engine.encode(text, plan, on_bytes, on_costs)
     on_bytes(len(raw) - len(text))
     method = _METHODS[plan.components]
-    if copies:
-        method, payload = Method.REPEATS, repeats.pack(copies) + payload
+    if matches:
+        method, payload = Method.REPEATS, long_range.pack(matches) + payload
     return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
 
 
@@ -73,10 +72,10 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     network, memory = _COMPONENTS[frame.method]
     if frame.cm_profile >= (len(PROFILES) if memory else 1):
         raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")
-    if frame.filter not in filters.KNOWN:
+    if frame.filter not in bcj.KNOWN:
         raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
-    copies, start = _copies(block)
-    rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
+    matches, start = _matches(block)
+    rest_bytes = frame.raw_bytes - sum(match.size for match in matches)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
@@ -84,16 +83,16 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     with workers.hold(engine.threads_for(plan, decoding=True)):
         text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
     on_bytes(frame.raw_bytes - rest_bytes)
-    rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))
-    return repeats.put_back(rest, copies)
+    rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
+    return long_range.restore(rest, matches)
 
 
-def _copies(block: Block) -> tuple[list[Copy], int]:
+def _matches(block: Block) -> tuple[list[LongMatch], int]:
     """What was taken out of the block, and where the rest's stream begins."""
     if block.frame.method is not Method.REPEATS:
         return [], 0
     try:
-        return repeats.parse(block.payload, block.frame.raw_bytes)
+        return long_range.parse(block.payload, block.frame.raw_bytes)
     except ValueError as error:
         message = f"block {block.number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error

@@ -20,7 +20,7 @@ from arzip.context_mixing.state import MAP_COUNT_BITS, NETWORK, Memory, create
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
 from arzip.network.config import Weights
-from arzip.preprocess import bcj as filters
+from arzip.preprocess import bcj
 from arzip.probability import P_ONE
 from arzip.train.data import Source, Windows
 from arzip.train.revise import Tensors, on_model, revise
@@ -52,7 +52,7 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> list[NDArray[np.u
 def filtered(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A document as the memory gets to see it."""
     raw = text.tobytes()
-    return np.frombuffer(filters.apply(raw, filters.choose(raw)), np.uint8)
+    return np.frombuffer(bcj.apply(raw, bcj.choose(raw)), np.uint8)
 
 
 @njit()
