@@ -20,7 +20,7 @@ from arzip.format import stream as framing
 from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
-from arzip.jit.compile import announced as announced  # for those who drive the codec
+from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.system.workers import Workers
 from arzip.weights import registry as models
 

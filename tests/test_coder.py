@@ -35,7 +35,7 @@ def encode(coded: Coded) -> bytes:
 
 def write_bits(coded: Coded) -> bytes:
     """By our own encoder."""
-    registers, stream = coder.init_encoder(), np.zeros(coder.room_words(len(coded)), np.uint32)
+    registers, stream = coder.init_encoder(), np.zeros(coder.words_needed(len(coded)), np.uint32)
     for p, bit in coded:
         coder.encode_bit(registers, stream, bit, p)
     return coder.finish(registers, stream)
@@ -135,7 +135,7 @@ def test_carry_goes_through_all_words_before_it(seed: int) -> None:
 
 
 def test_dearest_bits_find_room() -> None:
-    assert len(check_stream([(1, 1), (MOST, 0)] * 500)) <= 4 * coder.room_words(1000)
+    assert len(check_stream([(1, 1), (MOST, 0)] * 500)) <= 4 * coder.words_needed(1000)
 
 
 @pytest.mark.parametrize("count", range(1, 70))

@@ -8,7 +8,7 @@ import tiny
 from numpy.typing import NDArray
 from test_memory import EVERYTHING, lively, primed_model, random_ngrams, random_start
 
-from arzip.coding.lane_state import crew_lanes, lane_starts, steps_of
+from arzip.coding.lane_state import group_lanes, lane_starts, steps_of
 from arzip.context_mixing import predictor as kernels
 from arzip.context_mixing import pretrained as primed
 from arzip.context_mixing import state_table
@@ -90,7 +90,7 @@ def check(memory: Memory, text: bytes, device: str, network: bool) -> Memory:
 
     for t in range(steps_of(len(text), lanes)):
         for crew in range(2):
-            first, end = crew_lanes(starts, t, crew)
+            first, end = group_lanes(starts, t, crew)
             if first == end:
                 continue
             values = np.zeros(lanes, np.int64)

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from arzip import levels
-from arzip.coding import lane_state as blocks
-from arzip.coding import lockstep as lanes
-from arzip.coding import prefill as ahead
+from arzip.coding import lane_state, lockstep, prefill
 from arzip.context_mixing.state import create
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import NO_MEMORY, Engine
@@ -273,18 +271,18 @@ def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> N
 
 @given(st.integers(1, 400), st.integers(1, 90))
 def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_count: int) -> None:
-    starts = blocks.lane_starts(size_bytes, lane_count)
+    starts = lane_state.lane_starts(size_bytes, lane_count)
     sizes = np.diff(starts).tolist()
     assert (starts[0], starts[-1], len(sizes)) == (0, size_bytes, lane_count)
     assert sizes == sorted(sizes, reverse=True) and max(sizes) - min(sizes) <= 1
-    assert blocks.steps_of(size_bytes, lane_count) == max(sizes)
+    assert lane_state.steps_of(size_bytes, lane_count) == max(sizes)
     for t in range(max(sizes)):
-        assert blocks.active_lanes(starts, t) == sum(t < size for size in sizes)
+        assert lane_state.active_lanes(starts, t) == sum(t < size for size in sizes)
 
 
 @given(st.integers(0, 90), st.integers(0, 50), st.integers(1, 4))
-def test_shares_of_a_crew_are_all_of_it(first: int, size: int, shares: int) -> None:
-    parts = [lanes.share_lanes(first, first + size, share, shares) for share in range(shares)]
+def test_tiles_of_a_group_are_all_of_it(first: int, size: int, tiles: int) -> None:
+    parts = [lockstep.tile_lanes(first, first + size, tile, tiles) for tile in range(tiles)]
     assert [lane for part in parts for lane in range(*part)] == list(range(first, first + size))
 
 
@@ -293,7 +291,7 @@ def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: py
     raw = english(1001)
     coder_, plan = engine(model), Plan(6, True, None)
     whole = coder_.encode(raw, plan, lambda _: None)
-    monkeypatch.setattr(blocks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(lane_state, "CHUNK_BYTES", chunk_bytes)
     ticks: list[int] = []
     assert coder_.encode(raw, plan, ticks.append) == whole
     assert sum(ticks) == len(raw)
@@ -479,7 +477,7 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
 
 @njit()
 def code_byte(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
-    return lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE, None)
+    return lockstep.code_group(weights, prefill.NO_PREFILL, 0, memory, block, t, 0, at, lockstep.SINGLE_LANE, None)
 
 
 def test_probability_of_a_bit_is_never_certain() -> None:
@@ -487,8 +485,8 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     raw = bytes(range(256))
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    block = blocks.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
-    block = blocks.with_room(block, len(raw))
+    block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
+    block = lane_state.reserve(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = code_byte(weights, memory, block, t, at)

@@ -62,7 +62,7 @@ def _transform(
 
         start = time.monotonic()
         with (
-            codec.announced(talk.compiling),
+            codec.on_first_compile(talk.compiling),
             _output(source, path, settings, is_archive=not of_archive) as sink,
             talk.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):

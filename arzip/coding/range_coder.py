@@ -16,7 +16,7 @@ from arzip.jit.compile import njit
 from arzip.probability import P_BITS
 
 CODER_BITS = 24  # what constriction quantises probabilities to
-LONGEST_BITS = 22  # what a bit can cost, rounded up
+MAX_BIT_COST = 22  # what a bit can cost, rounded up
 RANGE, LOWER, NEXT = 0, 1, 2  # registers; NEXT: index of the next word
 OFFSET = LOWER  # the decoder's: how far its point lies above the range's lower end
 
@@ -83,9 +83,9 @@ def init_encoder() -> NDArray[np.uint64]:
     return np.array([2**64 - 1, 0, 0], np.uint64)
 
 
-def room_words(bits: int) -> int:
+def words_needed(bits: int) -> int:
     """How many words so many more bits can take at most."""
-    return bits * LONGEST_BITS // 32 + 1
+    return bits * MAX_BIT_COST // 32 + 1
 
 
 def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:

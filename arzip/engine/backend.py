@@ -8,13 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding.lane_state import Block
+from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import Memory
 from arzip.engine.plan import Plan
 
 OnBytes = Callable[[int], None]  # gets the number of raw bytes that have been coded since the last call
 OnCosts = Callable[[NDArray[np.float64]], None]  # gets the -log2 p of each bit (n,) since the last call
-Run = Callable[[Block, int, int], int]  # codes steps [first, end) of a block, returns how many bits that were
+Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a block, returns how many bits that were
 
 
 class Backend(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arzip.coding import lockstep
-from arzip.coding.lane_state import Block
+from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import Memory
 from arzip.engine.backend import Run
 from arzip.engine.plan import Plan
@@ -28,7 +28,7 @@ class CpuBackend:
         network = self.network if plan.use_network else cpu.no_network()
         state = cpu.init_state(network, plan.lanes)
 
-        def run(block: Block, first: int, end: int) -> int:
+        def run(block: LaneState, first: int, end: int) -> int:
             two_threads = self.threads_for(plan, block.is_decoding) > 1
             return lockstep.run_steps(network, state, memory, block, first, end, two_threads)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder
-from arzip.coding.lane_state import Block, chunk_steps, new_block, steps_of, with_room
+from arzip.coding.lane_state import LaneState, chunk_steps, new_lane_state, reserve, steps_of
 from arzip.context_mixing import predictor
 from arzip.context_mixing import pretrained as primed
 from arzip.context_mixing.profile import PROFILES, Profile
@@ -41,7 +41,7 @@ class Engine:
     def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
         """The stream of a block. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
-        block = new_block(text, plan.lanes, plan.components, None, recorded)
+        block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
         return encode_block(self._run(block, plan), block, on_bytes, on_costs)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
@@ -64,7 +64,7 @@ class Engine:
 
     def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
         """The block of a stream; other bytes if the stream is damaged."""
-        block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
+        block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
         return decode_block(self._run(block, plan), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
@@ -81,7 +81,7 @@ class Engine:
         begin(memory, plan.use_network)
         return memory
 
-    def _run(self, block: Block, plan: Plan) -> Run:
+    def _run(self, block: LaneState, plan: Plan) -> Run:
         memory = self._memory(plan, block.starts[:-1], block.text.size)
         return self._backend.start(plan, memory)
 
@@ -92,7 +92,7 @@ def begin(memory: Memory, with_network: bool) -> None:
     predictor.begin(memory, 0, memory.starts.size)
 
 
-def encode_block(run: Run, block: Block, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
+def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
     """Run all steps over the block's text -> one range-coded stream.
 
     `run` does steps [a, b) and returns how many bits it coded. After each chunk on_bytes gets its raw bytes, and
@@ -102,7 +102,7 @@ def encode_block(run: Run, block: Block, on_bytes: OnBytes, on_costs: OnCosts | 
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):
         end = min(t + chunk, steps)
-        block = with_room(block, end - t)
+        block = reserve(block, end - t)
         n = run(block, t, end)
         if on_costs is not None:
             on_costs(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
@@ -110,7 +110,7 @@ def encode_block(run: Run, block: Block, on_bytes: OnBytes, on_costs: OnCosts | 
     return range_coder.finish(block.registers, block.stream)
 
 
-def decode_block(run: Run, block: Block, on_bytes: OnBytes) -> bytes:
+def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)

@@ -72,39 +72,39 @@ def _swap(typingctx, base, index, old, new):
 
 
 @njit()
-def publish(counters, which, value):
-    """Set a counter: everything written before is there for whoever sees it."""
+def store_release(counters, which, value):
+    """Set a counter; a thread that loads the value also sees everything written before."""
     _store(counters.ctypes.data, which * STRIDE, value)
 
 
 @njit()
-def read(counters, which):
-    """The counter, and with it all that was written before it was set."""
+def load_acquire(counters, which):
+    """Read a counter, and with it all that was written before it was set."""
     return _load(counters.ctypes.data, which * STRIDE)
 
 
 @njit()
-def count(counters, which):
-    """Raise a counter that several threads raise by one."""
+def increment(counters, which):
+    """Add one to a counter that several threads add to."""
     _add(counters.ctypes.data, which * STRIDE, 1)
 
 
 @njit()
-def claim(counters, which, end):
-    """Take the next number of a counter for oneself, if it is below `end`; -1 if it isn't."""
-    value = read(counters, which)
+def take_ticket(counters, which, end):
+    """Take the next number of a counter, which no other thread gets, if it is below `end`; else return -1."""
+    value = load_acquire(counters, which)
     while value < end:
         if _swap(counters.ctypes.data, which * STRIDE, value, value + 1):
             return value
-        value = read(counters, which)
+        value = load_acquire(counters, which)
     return -1
 
 
 @njit()
-def wait_for(counters, which, value):
+def spin_until(counters, which, value):
     """Return once the counter is at least `value`."""
     spins = 0
-    while read(counters, which) < value:
+    while load_acquire(counters, which) < value:
         spins += 1
         if spins > SPINS:
             _yield_processor()

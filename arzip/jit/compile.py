@@ -81,7 +81,7 @@ class _Once(event.Listener):
 
 
 @contextmanager
-def announced(tell: Callable[[], None]) -> Iterator[None]:
+def on_first_compile(tell: Callable[[], None]) -> Iterator[None]:
     """Within it, `tell` is called if kernels have to be compiled: no cache fits, and it will take a while."""
     with event.install_listener("numba:compile", _Once(tell)):
         yield

@@ -65,7 +65,7 @@ def opine(network, state, texts, sizes, opinions):  # type: ignore[no-untyped-de
             lanes -= 1
         cpu.step(network, state, last, 0, lanes)
         for lane in range(lanes):
-            bits.chances(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
+            bits.bit_probabilities(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
             last[lane] = texts[lane, t]
 
 
