@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from arzip import levels
-from arzip import planner as planning
+from arzip import levels, planner
 from arzip.context_mixing.profile import PROFILES
 from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.engine import Engine
@@ -43,12 +42,12 @@ def encode(
 ) -> Coded:
     """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode."""
     with workers.hold(1):
-        matches = long_range.find(raw) if levels.together(len(raw), level)[0] > 1 else []
+        matches = long_range.find(raw) if levels.lanes_and_profile(len(raw), level)[0] > 1 else []
         rest = long_range.extract(raw, matches)
         segments = long_range.segments(matches, len(rest))
         kinds = bcj.choose(rest, segments)
         text = bcj.apply(rest, kinds, segments)
-        plan = planning.choose(engine, text, level, workers.threads)
+        plan = planner.choose(engine, text, level, workers.threads)
         if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
             text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from arzip import block_codec as payload
-from arzip import levels
+from arzip import block_codec, levels
 from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
@@ -52,7 +51,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A real archive's size beside the model's own opinion: the sum of -log2 p over the bits it coded."""
+    """The size of a real archive, and the sum of -log2 p over its coded bits."""
 
     raw_bytes: int
     archive_bytes: int
@@ -68,9 +67,9 @@ def compress(source: BinaryIO, sink: Writable, options: Options, progress: Progr
 
 
 def evaluate(source: BinaryIO, options: Options, progress: Progress | None = None) -> Evaluation:
-    """Compress `source` to nowhere and add up what the model thought of it. Raises as `compress` does."""
+    """Compress `source`, discard the archive, return the sum of -log2 p of its bits. Raises as `compress` does."""
     bits: list[float] = []
-    summary = _compress(source, _Nowhere(), options, progress, lambda costs: bits.append(float(costs.sum())))
+    summary = _compress(source, _NullSink(), options, progress, lambda costs: bits.append(float(costs.sum())))
     return Evaluation(summary.raw_bytes, summary.archive_bytes, sum(bits))
 
 
@@ -82,10 +81,10 @@ def _compress(
     with Workers(options.threads) as workers:
         engine = open_engine(models.find(options.model or level.model), options.device, workers.threads)
         writer = framing.Writer(sink, engine.digest)
-        meter = _Meter(workers, progress)
+        meter = _ProgressMeter(workers, progress)
 
         def encode(raw: bytes) -> Coded:
-            return payload.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
+            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
 
         for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(block.raw)
@@ -108,13 +107,13 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
-        meter = _Meter(workers, progress)
+        meter = _ProgressMeter(workers, progress)
 
         def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
             event, digest = item
             if not isinstance(event, Block):
                 return event, b""
-            return event, payload.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+            return event, block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
 
         for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
             verifier.check(event, raw)
@@ -139,13 +138,13 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
     digest = models.file_digest(models.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
-        meter = _Meter(workers, progress)
+        meter = _ProgressMeter(workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
                 digest = event.digest
                 continue
             try:
-                raw = payload.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+                raw = block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
                 framing.Verifier().check(event, raw)
             except DamagedError:
                 continue
@@ -182,7 +181,7 @@ def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
         yield event, digest
 
 
-class _Nowhere:
+class _NullSink:
     def write(self, data: bytes, /) -> object:
         return len(data)
 
@@ -209,7 +208,7 @@ class _Engines:
             return self._open[digest]
 
 
-class _Meter:
+class _ProgressMeter:
     """Progress, added up over the threads; every call also asks whether the work is still wanted."""
 
     def __init__(self, workers: Workers, report: Progress | None) -> None:

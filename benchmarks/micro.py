@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arzip import levels
-from arzip import planner as planning
+from arzip import levels, planner
 from arzip.bench.samples import samples
 from arzip.coding import range_coder as coder
 from arzip.engine.engine import Engine, open_engine
@@ -64,18 +63,18 @@ def test_memory_steps(benchmark: Benchmark, engine: Engine, prose: bytes, profil
 
 
 def test_planning(benchmark: Benchmark, engine: Engine, prose: bytes) -> None:
-    benchmark.pedantic(planning.choose, (engine, prose, levels.level(levels.DEFAULT)), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(planner.choose, (engine, prose, levels.level(levels.DEFAULT)), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("level", [levels.DEFAULT, 9])
 def test_encode(benchmark: Benchmark, engine: Engine, prose: bytes, level: int) -> None:
-    plan = planning.choose(engine, prose, levels.level(level))
+    plan = planner.choose(engine, prose, levels.level(level))
     benchmark.pedantic(engine.encode, (prose, plan, quiet), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("level", [levels.DEFAULT, 9])
 def test_decode(benchmark: Benchmark, engine: Engine, prose: bytes, level: int) -> None:
-    plan = planning.choose(engine, prose, levels.level(level))
+    plan = planner.choose(engine, prose, levels.level(level))
     stream = engine.encode(prose, plan, quiet)
     assert benchmark.pedantic(engine.decode, (stream, len(prose), plan, quiet), rounds=3, warmup_rounds=1) == prose
 

@@ -13,7 +13,7 @@ from helpers import words
 
 from arzip import cli, levels
 from arzip import planner as planning
-from arzip.analysis import cost_breakdown as anatomy
+from arzip.analysis import cost_breakdown
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
@@ -29,7 +29,7 @@ def test_costs_are_those_of_the_engine(plan: Plan) -> None:
     bits = engine.cost_bits(raw, plan)
     gain = levels.ALWAYS if plan.use_network else levels.NEVER
     level = levels.Level(1 << 20, gain, 1, plan.cm_profile or 0, plan.cm_profile or 0)
-    costs = anatomy.block_costs(engine, raw, level)
+    costs = cost_breakdown.block_costs(engine, raw, level)
     assert costs.shape == (len(raw),) and costs.min() > 0
     assert abs(costs.sum() - bits) < 1e-6 * bits
 
@@ -44,13 +44,13 @@ def test_costs_are_those_of_the_shipped_model() -> None:
 
     engine = open_engine(path, "cpu")
     bits = engine.cost_bits(MIXED, planning.choose(engine, MIXED, levels.level(9)))
-    assert abs(anatomy.byte_costs(MIXED, 9, None).sum() - bits) < 1e-6 * bits
+    assert abs(cost_breakdown.byte_costs(MIXED, 9, None).sum() - bits) < 1e-6 * bits
 
 
 def test_tables_add_up() -> None:
     costs = np.random.default_rng(0).random(len(MIXED))
-    tables = anatomy.dissect(MIXED, costs)
-    assert len(tables.by_position) == anatomy.SEGMENTS
+    tables = cost_breakdown.break_down(MIXED, costs)
+    assert len(tables.by_position) == cost_breakdown.SEGMENTS
     for rows in (tables.by_position, tables.by_byte_class):
         assert sum(row["bytes"] for row in rows) == len(MIXED)
         assert abs(sum(row["bits"] for row in rows) - costs.sum()) < 1e-6
@@ -61,7 +61,7 @@ def test_tables_add_up() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"a", bytes(7)])
 def test_short_files_have_their_tables(raw: bytes) -> None:
-    tables = anatomy.dissect(raw, np.ones(len(raw)))
+    tables = cost_breakdown.break_down(raw, np.ones(len(raw)))
     assert sum(row["bytes"] for row in tables.by_position) == len(raw)
 
 
@@ -73,7 +73,7 @@ def test_eval_prints_both_tables(tiny_model: Path, tmp_path: Path, capfd: pytest
     assert "in one lane" in out and "punctuation" in out and f".. {len(MIXED):,}" in out
     assert cli.main([*call, "--json"]) == 0
     [row] = json.loads(capfd.readouterr().out)
-    assert {part["class"] for part in row["by_byte_class"]} == set(anatomy.CLASSES)
+    assert {part["class"] for part in row["by_byte_class"]} == set(cost_breakdown.CLASSES)
     assert abs(sum(part["bits"] for part in row["by_position"]) - row["model_bits"]) < 0.01 * row["model_bits"]
 
 

@@ -62,7 +62,7 @@ def test_manifest_is_complete_and_found() -> None:
     for name in corpora.names():
         corpus = corpora.corpus(name)
         assert corpus.files and len({file.name for file in corpus.files}) == len(corpus.files)
-        assert all(source.url.startswith("https://") for source in corpus.sources)
+        assert all(source.url.startswith("https://") for source in corpus.downloads)
         assert all(len(file.sha256) == 64 and file.size_bytes > 0 for file in corpus.files)
 
 

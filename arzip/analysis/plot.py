@@ -45,7 +45,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_cost_breakdown(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG: bits per byte along each file, and shares of bits by kind of byte. Raises ArzipError."""
     figure = new_figure((11, 4))
     along, kinds = figure.subplots(1, 2)

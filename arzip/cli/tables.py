@@ -112,7 +112,7 @@ def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
     print_table(lines, left=4)
 
 
-def print_anatomy(rows: Sequence[Row], keys: Sequence[str]) -> None:
+def print_cost_breakdown(rows: Sequence[Row], keys: Sequence[str]) -> None:
     """`eval --by-position`, `--by-byte-class`: a table for each file and each of the keys."""
     for row in rows:
         for key in keys:
