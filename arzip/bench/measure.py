@@ -107,14 +107,14 @@ def _work(job: Job) -> Outcome:
         start_new_session=True,
     )
     try:
-        answer, talk = worker.communicate(json.dumps(job._asdict()).encode())
+        answer, errors = worker.communicate(json.dumps(job._asdict()).encode())
     finally:
         if worker.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
     if worker.returncode:
-        last = (talk.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        last = (errors.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
         return Outcome([], 0, f"its process ended with {worker.returncode}: {last}")
     return Outcome(**json.loads(answer))
 

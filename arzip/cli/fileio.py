@@ -74,13 +74,13 @@ def _transform(
 
 
 def test(name: str, settings: Settings, reporter: Reporter) -> dict[str, Any]:
-    """Decompress `name` to nowhere; the record that --json prints. Raises ArzipError if it isn't sound."""
-    with files.open_source(name, special=True) as source, open(os.devnull, "wb") as nowhere:
+    """Decompress `name`, discard the bytes, return the record that --json prints. Raises ArzipError if it isn't sound."""
+    with files.open_source(name, special=True) as source, open(os.devnull, "wb") as null:
         _refuse_terminal(source, settings)
         from arzip import codec
 
         with reporter.progress(name, source.size_bytes, of_archive=True) as progress:
-            summary = codec.decompress(source.stream, nowhere, codec_options(settings), progress)
+            summary = codec.decompress(source.stream, null, codec_options(settings), progress)
     reporter.log(name, f"sound, {summary.raw_bytes:,} bytes in {summary.blocks} blocks")
     return {
         "name": name,

@@ -76,12 +76,12 @@ def code_group(weights: Tensor | None, memory: DeviceMemory, block: LaneState, t
     if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
         below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
     for bit in range(8):
-        half, opinion = 128 >> bit, None
+        half, network_p = 128 >> bit, None
         if weights is not None:
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
             p = (stop - middle << P_BITS) // (stop - start)
-            opinion = p.clamp(1, P_ONE - 1)
-        block.probability[first:end] = memory_verbs.predict(memory, first, end, opinion).cpu().numpy()
+            network_p = p.clamp(1, P_ONE - 1)
+        block.probability[first:end] = memory_verbs.predict(memory, first, end, network_p).cpu().numpy()
         at = lockstep.code_bits(block, t, bit, first, end, block.probability, at)
         bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
         memory_verbs.update(memory, first, end, bits)

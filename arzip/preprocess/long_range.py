@@ -53,8 +53,8 @@ def search(text, table, matches):
             while size < start - source and start + size < text.size and text[source + size] == text[start + size]:
                 size += 1
             if size >= WINDOW_BYTES:
-                most = min(start - end, source, start - source - size)
-                while back < most and text[source - back - 1] == text[start - back - 1]:
+                limit = min(start - end, source, start - source - size)
+                while back < limit and text[source - back - 1] == text[start - back - 1]:
                     back += 1
             size += back
             if size >= MIN_MATCH_BYTES:
