@@ -15,13 +15,13 @@ from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.system.workers import Workers
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 Progress = Callable[[int, int], None]
 
@@ -79,8 +79,8 @@ def _compress(
     level = levels.level(options.level)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
-        engine = open_engine(models.find(options.model or level.model), options.device, workers.threads)
-        writer = framing.Writer(sink, engine.digest)
+        engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
+        writer = stream.Writer(sink, engine.digest)
         meter = _ProgressMeter(workers, progress)
 
         def encode(raw: bytes) -> Coded:
@@ -103,7 +103,7 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
-    verifier = framing.Verifier()
+    verifier = stream.Verifier()
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
@@ -115,7 +115,7 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
                 return event, b""
             return event, block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
 
-        for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
+        for event, raw in workers.map(decode, _with_digest(stream.read_events(source))):
             verifier.check(event, raw)
             if isinstance(event, Block):
                 sink.write(raw)
@@ -135,7 +135,7 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
     data = source.read()
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
-    digest = models.file_digest(models.find(options.model or levels.level(levels.DEFAULT).model))
+    digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
         meter = _ProgressMeter(workers, progress)
@@ -145,7 +145,7 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
                 continue
             try:
                 raw = block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
-                framing.Verifier().check(event, raw)
+                stream.Verifier().check(event, raw)
             except DamagedError:
                 continue
             except ArzipError as error:
@@ -200,7 +200,7 @@ class _Engines:
         """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
         with self._lock:
             if digest not in self._open:
-                path = models.find_digest(digest, models.find(self._preferred) if self._preferred else None)
+                path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
                 engine = open_engine(path, self._device, self.workers.threads)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")

@@ -17,14 +17,14 @@ import pytest
 
 from arzip import levels, planner
 from arzip.bench.samples import samples
-from arzip.coding import range_coder as coder
+from arzip.coding import range_coder
 from arzip.engine.engine import Engine, open_engine
 from arzip.engine.plan import Plan
 from arzip.format.records import Method
 from arzip.format.stream import Writer, list_members
 from arzip.network import gemm
 from arzip.probability import P_BITS
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 Benchmark = Callable[..., Any]
 LANES, K, N = 24, 512, 512
@@ -33,7 +33,7 @@ SIZE_BYTES = 48_000
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return open_engine(models.find(levels.level(levels.DEFAULT).model), "cpu")
+    return open_engine(registry.find(levels.level(levels.DEFAULT).model), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def test_coder(benchmark: Benchmark) -> None:
     bits = (source.integers(0, 1 << P_BITS, chances.size) < chances).astype(np.uint8)
 
     def there_and_back() -> None:
-        encoder = coder.Encoder()
+        encoder = range_coder.Encoder()
         encoder.encode(bits, chances)
-        assert np.array_equal(coder.Decoder(encoder.finish()).decode(chances), bits)
+        assert np.array_equal(range_coder.Decoder(encoder.finish()).decode(chances), bits)
 
     benchmark(there_and_back)
 

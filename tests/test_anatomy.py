@@ -17,7 +17,7 @@ from arzip.analysis import cost_breakdown
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 
@@ -37,8 +37,8 @@ def test_costs_are_those_of_the_engine(plan: Plan) -> None:
 def test_costs_are_those_of_the_shipped_model() -> None:
     """Whatever the model's file starts the memory with is in them."""
     try:
-        path = models.find(levels.level(9).model)
-    except models.ModelMissingError:
+        path = registry.find(levels.level(9).model)
+    except registry.ModelMissingError:
         pytest.skip("the model is not at hand")
     from arzip.engine.engine import open_engine
 

@@ -20,7 +20,7 @@ from arzip import levels
 from arzip.cli.tables import archive_rows, filter_name
 from arzip.codec import Options
 from arzip.errors import UnsupportedError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header, Method
 from arzip.levels import Level
 from arzip.preprocess import bcj
@@ -178,8 +178,8 @@ def test_this_python_gets_shorter(options: Options, monkeypatch: pytest.MonkeyPa
     assert len(archive) < 0.97 * len(check_roundtrip(window, options))
 
 
-def blocks(archive: bytes) -> list[framing.Block]:
-    return [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+def blocks(archive: bytes) -> list[stream.Block]:
+    return [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
 
 
 @pytest.mark.parametrize("raw", [code(40_000), arm64(40_000)], ids=["x86", "arm64"])

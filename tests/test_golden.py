@@ -20,7 +20,7 @@ from arzip.errors import (
     UnsupportedError,
 )
 from arzip.format.records import MAGIC, Frame, Header
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -153,7 +153,7 @@ ERRORS = {e.__name__: e for e in (DamagedError, TruncatedError, NotAnArchiveErro
 REFUSED = sorted([*GOLDEN.glob("bad/*.arz"), *GOLDEN.glob("unsupported/*.arz")])
 
 try:
-    models.find(levels.LEVELS[0].model)
+    registry.find(levels.LEVELS[0].model)
 except ArzipError:
     pytestmark = pytest.mark.skip(reason="the shipped model is not at hand")
 

@@ -27,19 +27,21 @@ from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import NO_MEMORY, Engine
 from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
-from arzip.jit import cpu_features as processor
+from arzip.jit import cpu_features
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
 from arzip.network import gemm, packing
 from arzip.network import ngram_rows as context
 from arzip.network.config import NetworkConfig, Weights
 from arzip.probability import P_BITS
-from arzip.weights import registry as models
+from arzip.weights import registry
 from arzip.weights.file import METADATA_KEY, dump_weights, load_weights, pack, parse_weights
 
-needs_vnni = pytest.mark.skipif(not processor.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
-needs_avx2 = pytest.mark.skipif(not processor.HAS_AVX2, reason="this processor has no AVX2")
-needs_amx = pytest.mark.skipif(not processor.HAS_AMX, reason="no AMX tiles here: the processor or the system has none")
+needs_vnni = pytest.mark.skipif(not cpu_features.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
+needs_avx2 = pytest.mark.skipif(not cpu_features.HAS_AVX2, reason="this processor has no AVX2")
+needs_amx = pytest.mark.skipif(
+    not cpu_features.HAS_AMX, reason="no AMX tiles here: the processor or the system has none"
+)
 PRODUCTS = [
     "gemm_plain",
     pytest.param("gemm_avx2", marks=needs_avx2),
@@ -317,7 +319,7 @@ def test_stream_costs_what_the_weights_say() -> None:
 
 def shipped(name: str) -> Weights:
     try:
-        return load_weights(models.find(name))
+        return load_weights(registry.find(name))
     except ModelMissingError:
         pytest.skip(f"models/{name}.safetensors is not at hand")
 
@@ -383,8 +385,8 @@ def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file
     path = tmp_path / "tiny.safetensors"
     path.write_bytes(file_bytes)
     digest = sha256(file_bytes).digest()[:4]
-    assert load_weights(path).digest == models.file_digest(path) == digest
-    info = models.read_info(path)
+    assert load_weights(path).digest == registry.file_digest(path) == digest
+    info = registry.read_info(path)
     assert (info.name, info.digest, info.file_bytes) == ("tiny", digest.hex(), len(file_bytes))
 
 
@@ -392,11 +394,11 @@ def test_packed_weights_file_is_the_same_model_under_a_digest_of_its_own(tmp_pat
     path = tmp_path / "tiny.safetensors.gz"
     path.write_bytes(pack(file_bytes))
     assert gzip.decompress(path.read_bytes()) == file_bytes
-    weights, info = load_weights(path), models.read_info(path)
-    assert weights.digest == models.file_digest(path) == sha256(path.read_bytes()).digest()[:4]
+    weights, info = load_weights(path), registry.read_info(path)
+    assert weights.digest == registry.file_digest(path) == sha256(path.read_bytes()).digest()[:4]
     assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
     assert (info.name, info.digest, info.file_bytes) == ("tiny", weights.digest.hex(), path.stat().st_size)
-    assert models.find(str(path)) == path
+    assert registry.find(str(path)) == path
 
 
 @pytest.mark.parametrize("size", [2, 10, 100, 1000, -1])
@@ -408,7 +410,7 @@ def test_damaged_packed_weights_file_is_refused(tmp_path: Path, file_bytes: byte
     for head in (packed[: abs(size) % 100], b"\x1f\x8bnonsense"):
         path.write_bytes(head)
         with pytest.raises(ModelError):
-            models.read_info(path)
+            registry.read_info(path)
 
 
 def test_configuration_roundtrips() -> None:

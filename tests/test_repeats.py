@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from arzip import levels
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header, Method
 from arzip.levels import Level
 from arzip.preprocess import long_range
@@ -90,7 +90,7 @@ def archive(options: Options, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(levels, "LEVELS", (Level(1 << 20, levels.ALWAYS, 7, levels.FAST, levels.FAST),) * 9)
     monkeypatch.setattr(levels, "LANE_BYTES", 4000)
     archive = check_roundtrip(TWICE, options)
-    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    [block] = [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
     assert (block.frame.method, block.frame.lanes) == (Method.REPEATS, 7)
     return archive
 
@@ -107,7 +107,7 @@ def test_flipped_bytes_never_pass(archive: bytes, options: Options) -> None:
 
 
 def test_frame_with_more_lanes_than_the_rest_has_bytes_is_damaged(archive: bytes, options: Options) -> None:
-    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    [block] = [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
     size = Header.parse(archive)[1]
     frame = replace(block.frame, lanes=60_000)
     with pytest.raises(DamagedError, match="doesn't fit"):

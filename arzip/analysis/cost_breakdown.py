@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from arzip import levels, planner
 from arzip.engine.engine import Engine, open_engine
 from arzip.levels import Level
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 SEGMENTS = 20
 CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "high")
@@ -25,7 +25,7 @@ CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "hig
 def byte_costs(raw: bytes, level_number: int, model: str | None) -> NDArray[np.float64]:
     """What each byte of `raw` costs in bits: (n,). Raises ModelError when the model can't be had."""
     level = levels.level(level_number)
-    engine = open_engine(models.find(model or level.model), "cpu")
+    engine = open_engine(registry.find(model or level.model), "cpu")
     blocks = [raw[at : at + level.block_bytes] for at in range(0, len(raw), level.block_bytes)]
     return np.concatenate([np.zeros(0), *(block_costs(engine, block, level) for block in blocks)])
 

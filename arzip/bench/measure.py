@@ -146,9 +146,9 @@ def _keep(packed: Path, target: Path) -> None:
 def _model_bytes(packed: Path, model: str) -> int:
     """The size of the weights file that an archive of ours names; 0 if it needs none."""
     from arzip.format.stream import list_members
-    from arzip.weights import registry as models
+    from arzip.weights import registry
 
     with open(packed, "rb") as stream:
         digests = {member.header.digest for member in list_members(stream)} - {b""}
-    preferred = models.find(model) if model else None
-    return sum(models.find_digest(digest, preferred).stat().st_size for digest in digests)
+    preferred = registry.find(model) if model else None
+    return sum(registry.find_digest(digest, preferred).stat().st_size for digest in digests)

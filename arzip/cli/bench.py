@@ -99,17 +99,16 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
 
 def _measured(names: Sequence[str], options: dict[str, Any], reporter: Reporter, bar: bool) -> Result:
     """The result, from a file or by measuring. Raises ArzipError."""
-    from arzip.bench import codecs, external, inputs, machine, measure
-    from arzip.bench import results as records
+    from arzip.bench import codecs, external, inputs, machine, measure, results
 
     if options["source"]:
-        return records.load(Path(options["source"]))
+        return results.load(Path(options["source"]))
     known = codecs.families(models=options["models"], device=options["device"], threads=options["threads"])
     chosen = codecs.choose(known, options["codecs"], options["levels"])
     chosen += [external.parse_command(text) for text in options["commands"]]
     with tempfile.TemporaryDirectory(prefix="arzip-bench-") as scratch:
         items = inputs.resolve(names, Path(scratch))
-        result = records.Result(machine.describe(codec.name for codec in chosen))
+        result = results.Result(machine.describe(codec.name for codec in chosen))
         _run(items, chosen, result, Path(scratch), measure.Plan(options["runs"], options["keep"]), bar)
     for row in result.rows:
         if not row.verified:
@@ -119,11 +118,10 @@ def _measured(names: Sequence[str], options: dict[str, Any], reporter: Reporter,
 
 def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch: Path, plan: Plan, bar: bool) -> None:
     """Measure every cell into the result."""
-    from arzip.bench import measure
-    from arzip.bench import terminal as live
+    from arzip.bench import measure, terminal
 
     cells = measure.cells(items, chosen)
-    with live.progress(bar, len(cells), result) as step:
+    with terminal.progress(bar, len(cells), result) as step:
         step("arzip gets ready", None)
         measure.warm_up(chosen, max((item.size_bytes for item in items), default=0), scratch)
         for item, codec in cells:
@@ -141,8 +139,8 @@ def _put_out(result: Result, formats: Sequence[str], base: str, reporter: Report
     if base == "-":
         click.echo(exports.text(result, formats[0]), nl=False)
         return
-    from arzip.bench import terminal as live
+    from arzip.bench import terminal
 
-    live.show(result)
+    terminal.show(result)
     for path in exports.write(result, formats, base):
         reporter.log("bench", f"wrote {path}")

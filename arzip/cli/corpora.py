@@ -66,11 +66,13 @@ def describe(name: str) -> dict[str, Any]:
 
 def fetch(name: str, reporter: Reporter) -> None:
     """Fetch what a corpus lacks. Raises ArzipError."""
-    from arzip.corpora.download import fetch as bring
+    from arzip.corpora.download import fetch as download
 
     corpus, place = catalog.corpus(name), catalog.folder(name)
     damaged = catalog.damage(name)
-    bring(corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: reporter.log(name, line))
+    download(
+        corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: reporter.log(name, line)
+    )
     click.echo(f"{name}: {len(corpus.files)} files in {shown(str(place))}")
 
 

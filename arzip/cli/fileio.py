@@ -74,7 +74,7 @@ def _transform(
 
 
 def test(name: str, settings: Settings, reporter: Reporter) -> dict[str, Any]:
-    """Decompress `name`, discard the bytes, return the record that --json prints. Raises ArzipError if it isn't sound."""
+    """Decompress `name`, discard the bytes, return the row that --json prints. Raises ArzipError if it is damaged."""
     with files.open_source(name, special=True) as source, open(os.devnull, "wb") as null:
         _refuse_terminal(source, settings)
         from arzip import codec

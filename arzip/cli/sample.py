@@ -55,10 +55,10 @@ def run(
 ) -> None:
     """Write to `sink`. Raises ModelError."""
     from arzip.analysis import sampling
-    from arzip.weights import registry as models
+    from arzip.weights import registry
     from arzip.weights.file import load_weights
 
-    weights = load_weights(models.find(model))
+    weights = load_weights(registry.find(model))
     table = TAME if sink.isatty() else None
     if beam:
         sink.write(sampling.search(weights, prompt, size_bytes, beam).translate(table))

@@ -14,7 +14,7 @@ from arzip.cli.options import CONTEXT, MESSAGES
 from arzip.errors import ArzipError, OutputError
 from arzip.system import extras
 from arzip.system.files import write_whole
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 STOCK = "small"
 
@@ -51,7 +51,7 @@ def train(
     def job(name: str) -> None:
         extras.require("torch", "train", "training")
         path = check_output(name, force)
-        source = None if start == "none" else models.find(start)
+        source = None if start == "none" else registry.find(start)
         run(list(data), path, source, minutes, threads, seed, reporter)
 
     return reporter.each([output], job)
@@ -60,8 +60,8 @@ def train(
 def check_output(name: str, force: bool) -> Path:
     """The output's path. Raises OutputError if it can't be one."""
     path = Path(name)
-    if path.suffix != models.SUFFIX:
-        raise OutputError(f"a model's file ends with {models.SUFFIX}")
+    if path.suffix != registry.SUFFIX:
+        raise OutputError(f"a model's file ends with {registry.SUFFIX}")
     if not path.parent.is_dir():
         raise OutputError(f"no such folder: {path.parent}")
     if path.exists() and not force:
@@ -95,7 +95,7 @@ def run(
         f"{shown(str(path))}: {len(fitted.data):,} bytes, digest {digest}; use it with -m {shown(str(path))}"
     )
     reporter.report(
-        f"put it into {models.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
+        f"put it into {registry.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
     )
     compare(own.judge, own.train, path, threads, reporter)
 
@@ -107,7 +107,7 @@ def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int
     reporter.report("comparing archives of held-out records")
     sizes: dict[str, int | None] = {path.stem: judge.archive_bytes(records, str(path), threads)}
     try:
-        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(models.find(STOCK)), threads)
+        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(registry.find(STOCK)), threads)
     except ArzipError:
         sizes[f"stock model {STOCK}"] = None
     sizes["xz -9e"] = judge.xz_bytes(records)

@@ -21,12 +21,12 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from arzip.jit import cpu_features as processor
+from arzip.jit import cpu_features
 
 
 def _package_stamp() -> str:
     """A digest of all source files of the package, and of what numba doesn't know of the processor."""
-    digest = hashlib.blake2b(bytes([processor.HAS_AMX]), digest_size=16)
+    digest = hashlib.blake2b(bytes([cpu_features.HAS_AMX]), digest_size=16)
     for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
