@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from numba import uint64
 
-from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.state import MAP_COUNT_BITS
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
+from arzip.probability import P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 
 
 @inlined
-def consult(memory, lane, i, at, flip):  # type: ignore[no-untyped-def]
+def consult(memory, lane, i, at, flip):
     """Map i's opinion is that of the entry at `at`; flip 1: its bit is the bit being 0."""
     word = memory.maps[uint64(at)]
     p = word >> (MAP_COUNT_BITS + 10)
@@ -29,7 +29,7 @@ def consult(memory, lane, i, at, flip):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def abstain(memory, lane, i):  # type: ignore[no-untyped-def]
+def abstain(memory, lane, i):
     """Map i has no opinion, and nothing to learn."""
     memory.entry[lane, i] = -1
     memory.inputs[lane, 2 * i] = 0
@@ -37,7 +37,7 @@ def abstain(memory, lane, i):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def teach(memory, lane, m, target, alone):  # type: ignore[no-untyped-def]
+def teach(memory, lane, m, target, alone):
     """Move the entry of map m that a lane consulted towards target, 0 or P_ONE - 1; unsettled unless alone."""
     at = uint64(memory.entry[lane, m])
     word = memory.old[lane, m]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing import contexts
-from arzip.context_mixing.logistic import P_ONE
+from arzip.context_mixing import hashing
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
+from arzip.probability import P_ONE
 
 
 @inlined
-def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
+def final_entry(memory, lane, f, step):
     """Index of final map f's entry of this step in the lane's context."""
     partial = memory.lane[lane, PARTIAL]
     kind = memory.finals[f]
@@ -24,14 +24,14 @@ def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
     if kind == 1:
         context = (memory.lane[lane, RECENT] & 255) << 8 | partial
     elif kind == 2:
-        context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
+        context = np.int64(hashing.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
     elif kind == 3:
         context = memory.match[lane, 0, EXPECTED] << 8 | partial
     return memory.map_bases[memory.orders.size + 3 + f] + context * APM_STEPS + step
 
 
 @inlined
-def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
+def fetch_finals(memory, lane):
     """Have the processor fetch what `refine` may look at: these maps are too large for its caches."""
     for f in range(memory.finals.size):
         if memory.finals[f]:
@@ -41,7 +41,7 @@ def fetch_finals(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
+def choose_finals(memory, lane):
     """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
     first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
@@ -52,7 +52,7 @@ def choose_finals(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def refine(memory, lane):  # type: ignore[no-untyped-def]
+def refine(memory, lane):
     """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
     first = memory.limits.size - memory.finals.size
     position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)

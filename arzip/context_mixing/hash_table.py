@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.contexts import mix
+from arzip.context_mixing.hashing import mix
 from arzip.context_mixing.state import PARTIAL, SLOT_BYTES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
@@ -19,7 +19,7 @@ TAKE = 256  # flag beside the check byte: the slot is to be taken over
 
 
 @inlined
-def find(memory, lane):  # type: ignore[no-untyped-def]
+def find(memory, lane):
     """Choose each context's slot for the nibble that comes: a hit, or the less informed of two neighbours."""
     slots = memory.slots
     mask = uint64(slots.size // SLOT_BYTES - 1)
@@ -48,7 +48,7 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def claim(memory, first, end):  # type: ignore[no-untyped-def]
+def claim(memory, first, end):
     """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0.
 
     What the model file has counted of a winner's context is where its histories start.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from numba import uint64
 
 from arzip.context_mixing import adaptive_map as maps
-from arzip.context_mixing.logistic import HISTORIES
 from arzip.context_mixing.state import (
     JOINT_ENTRIES,
     JOINT_STEPS,
@@ -19,6 +18,7 @@ from arzip.context_mixing.state import (
     NETWORK,
     RUN_RECORDS,
 )
+from arzip.context_mixing.state_table import HISTORIES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
 
@@ -26,7 +26,7 @@ assert MATCH_BUCKETS * MATCH_RECORDS <= RUN_RECORDS == HISTORIES
 
 
 @inlined
-def second_opinion(memory, lane, network):  # type: ignore[no-untyped-def]
+def second_opinion(memory, lane, network):
     """The step, 0 .. JOINT_STEPS - 1, of the second opinion's logit."""
     p = network >> 10
     if not memory.clock[NETWORK]:
@@ -35,7 +35,7 @@ def second_opinion(memory, lane, network):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def consult(memory, lane, network, first):  # type: ignore[no-untyped-def]
+def consult(memory, lane, network, first):
     """The joint maps' opinions on the bit that comes, as maps `first` and up, once their sources were asked."""
     if memory.joints.size == 0:
         return

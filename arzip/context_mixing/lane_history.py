@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.context_mixing.contexts import mix
+from arzip.context_mixing.hashing import mix
 from arzip.context_mixing.state import (
     CLASSES,
     FIELD,
@@ -37,7 +37,7 @@ _SEPARATES = np.isin(np.arange(256), list(SEPARATORS))
 
 
 @njit(forceinline=True, _nrt=False)
-def byte_class(byte):  # type: ignore[no-untyped-def]
+def byte_class(byte):
     """A coarse class of a byte, 0..7: what kind of text it belongs to."""
     if 97 <= byte <= 122:
         return 1
@@ -57,13 +57,13 @@ def byte_class(byte):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def is_separator(byte):  # type: ignore[no-untyped-def]
+def is_separator(byte):
     """Whether a byte ends a field of a line: one of SEPARATORS."""
     return _SEPARATES[byte]
 
 
 @inlined
-def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
+def follow(memory, lane, byte):
     """Remember that `byte`, the newest of RECENT, has followed the byte and the two bytes before it."""
     before = (memory.lane[lane, RECENT] >> 8) & 0xFFFF
     for at in (before & 255, 256 + before):
@@ -71,7 +71,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def push_field(memory, lane, byte, place):  # type: ignore[no-untyped-def]
+def push_field(memory, lane, byte, place):
     """Follow the fields of a line: number, text so far; the last name before one of =:> and the line's first field."""
     if byte == 58 or byte == 61 or byte == 62:
         memory.lane[lane, KEY] = memory.lane[lane, WORD1]
@@ -94,7 +94,7 @@ def push_field(memory, lane, byte, place):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
+def push_byte(memory, lane, byte):
     """Update a lane's fields with the byte it has just seen, at its place `clock[STEP]`."""
     place = memory.starts[lane] + memory.clock[STEP]
     memory.lane[lane, OLDER] = (memory.lane[lane, OLDER] << 8) | ((memory.lane[lane, RECENT] >> 56) & 255)
@@ -125,7 +125,7 @@ def push_byte(memory, lane, byte):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def choose_rows(memory):  # type: ignore[no-untyped-def]
+def choose_rows(memory):
     """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
     if memory.clock[STEP] & 255 != 0:
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing.contexts import SPREAD
+from arzip.context_mixing.hashing import SPREAD
 from arzip.context_mixing.state import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, njit, prefetch
@@ -20,7 +20,7 @@ GIVE_UP = 8  # misses among the last 16 predictions that end an unlucky match
 
 
 @njit(forceinline=True, _nrt=False)
-def length_bucket(length):  # type: ignore[no-untyped-def]
+def length_bucket(length):
     """0 for a match that has just failed, up to 15."""
     if length < 16:
         return (length + 1) >> 1
@@ -33,7 +33,7 @@ def length_bucket(length):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
+def text_key(memory, place, start, n, size):
     """Index of the last n bytes before `place` in a table of `size` entries, or -1 at the start of a lane."""
     if place - start < n:
         return -1
@@ -45,7 +45,7 @@ def text_key(memory, place, start, n, size):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def fetch(memory, lane, step):  # type: ignore[no-untyped-def]
+def fetch(memory, lane, step):
     """Find where the table of recent places names the lane's last bytes before a step, and have that fetched."""
     start, size = memory.starts[lane], memory.recent.shape[1]
     for k in range(memory.shortest.size):
@@ -55,7 +55,7 @@ def fetch(memory, lane, step):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
+def follow(memory, lane, byte):
     """Move each match past `byte`; where there is none, look for one. `clock[STEP]` counts `byte` already."""
     start = memory.starts[lane]
     place = start + memory.clock[STEP]
@@ -98,7 +98,7 @@ def follow(memory, lane, byte):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
+def enter(memory, first, end, alone):
     """Remember where each lane's last bytes stand; called after every lane has looked."""
     for merge in range(1 if alone else 0, 2):
         spmd.block_barrier()
@@ -116,7 +116,7 @@ def enter(memory, first, end, alone):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def record_bucket(record):  # type: ignore[no-untyped-def]
+def record_bucket(record):
     """The last predictions' successes, newest first, as 0..MATCH_RECORDS - 1."""
     recent = record & 3
     return recent | (4 if record & 0xFC else 0)

@@ -55,7 +55,7 @@ def _clamped(builder: Any, value: Any) -> Any:
     return builder.select(builder.icmp_signed(">", value, limit), value, limit)
 
 
-def _dot_rows(typingctx, weights, row, inputs, lane):  # type: ignore[no-untyped-def]
+def _dot_rows(typingctx, weights, row, inputs, lane):
     """Sum (int32) of ((weights[row] >> 4) * inputs[lane]) >> 10."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -79,7 +79,7 @@ def _dot_rows(typingctx, weights, row, inputs, lane):  # type: ignore[no-untyped
     return types.int32(weights, types.int64, inputs, types.int64), codegen
 
 
-def _train_rows(typingctx, weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
+def _train_rows(typingctx, weights, row, inputs, lane, error, last):
     """weights[row] += (inputs[lane] * error + 2**11) >> 12; brought into range if `last`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -99,7 +99,7 @@ def _train_rows(typingctx, weights, row, inputs, lane, error, last):  # type: ig
     return types.void(weights, types.int64, inputs, types.int64, types.int32, types.boolean), codegen
 
 
-def _clamp_rows(typingctx, weights, row):  # type: ignore[no-untyped-def]
+def _clamp_rows(typingctx, weights, row):
     """weights[row] brought into range."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -118,7 +118,7 @@ _clamp: Any = intrinsic(_clamp_rows)
 
 
 @spmd.cuda_version(_dot)
-def _dot_columns(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
+def _dot_columns(weights, row, inputs, lane):
     """A member's share of `_dot`'s sum. Every product fits an int32, which LLVM sees from the conversions."""
     total = np.int32(0)
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
@@ -127,14 +127,14 @@ def _dot_columns(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
 
 
 @spmd.cuda_version(_train)
-def _train_columns(weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
+def _train_columns(weights, row, inputs, lane, error, last):
     """`_train` for a member's columns. A block of one lane has the CPU's way only, so `last` is false."""
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
         spmd.atomic_add(weights, (row, k), np.int32(inputs[lane, k] * error + (1 << 11)) >> 12)
 
 
 @spmd.cuda_version(_clamp)
-def _clamp_columns(weights, row):  # type: ignore[no-untyped-def]
+def _clamp_columns(weights, row):
     """`_clamp` for a member's columns; most are in range, and need no store."""
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
         w = weights[row, k]
@@ -143,25 +143,25 @@ def _clamp_columns(weights, row):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def dot(weights, row, inputs, lane):  # type: ignore[no-untyped-def]
+def dot(weights, row, inputs, lane):
     """Sum of products of weights[row] and inputs[lane], a logit in Q8, the same for all members of a team."""
     return (np.int64(spmd.team_sum(_dot(weights, row, inputs, lane))) + 32) >> 6
 
 
 @inlined
-def train(weights, row, inputs, lane, error, last):  # type: ignore[no-untyped-def]
+def train(weights, row, inputs, lane, error, last):
     """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19. last: bring it into range."""
     _train(weights, row, inputs, lane, np.int32(error), last)
 
 
 @inlined
-def clamp(weights, row):  # type: ignore[no-untyped-def]
+def clamp(weights, row):
     """Bring weights[row] back into range, after all lanes' gradients."""
     _clamp(weights, row)
 
 
 @inlined
-def clip(x, limit):  # type: ignore[no-untyped-def]
+def clip(x, limit):
     """x within +-limit."""
     return min(max(x, -limit), limit)
 

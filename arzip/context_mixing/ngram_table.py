@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.context_mixing.logistic import PRIMED, PRIMED_CLASSES
+from arzip.context_mixing.state_table import PRIMED, PRIMED_CLASSES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
 
@@ -35,25 +35,25 @@ _CLASSES = class_table()
 
 
 @inlined
-def row_of(h, rows):  # type: ignore[no-untyped-def]
+def row_of(h, rows):
     """The first of the two neighbouring rows (r and r ^ 1) where a context of this hash may stand."""
     return np.int64((h >> uint64(24)) & uint64(rows - 1))
 
 
 @inlined
-def check_of(h):  # type: ignore[no-untyped-def]
+def check_of(h):
     """The check byte of a hash."""
     return np.int64((h >> uint64(48)) & uint64(255))
 
 
 @inlined
-def fetch(rows, h):  # type: ignore[no-untyped-def]
+def fetch(rows, h):
     """Have the processor fetch what `fill` will look at; there must be rows."""
     prefetch(rows, row_of(h, rows.shape[0]) * ROW_BYTES)
 
 
 @inlined
-def fill(rows, h, slots, at):  # type: ignore[no-untyped-def]
+def fill(rows, h, slots, at):
     """Bring a cleared slot at byte `at` to what the table knows of the context with hash h."""
     row = row_of(h, rows.shape[0])
     check = check_of(h)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.context_mixing import apm as finals
-from arzip.context_mixing import contexts
+from arzip.context_mixing import contexts, hashing, mixer
 from arzip.context_mixing import hash_table as slots
 from arzip.context_mixing import lane_history as past
 from arzip.context_mixing import match_model as match
@@ -25,7 +25,7 @@ from arzip.jit.compile import inlined, njit, prefetch
 
 
 @njit(forceinline=True, _nrt=False)
-def turn(memory, step):  # type: ignore[no-untyped-def]
+def turn(memory, step):
     """The lanes that are now predicted stand at this step, before their first bit."""
     if spmd.leads_block():
         memory.clock[STEP] = step
@@ -35,32 +35,32 @@ def turn(memory, step):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, _nrt=False)
-def predict(memory, first, end, network, out, alone):  # type: ignore[no-untyped-def]
+def predict(memory, first, end, network, out, alone):
     """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         if alone:
             finals.fetch_finals(memory, lane)
         opinions.gather(memory, lane, network[lane])
-        opinions.select(memory, lane, network[lane])
-        opinions.blend(memory, lane)
+        mixer.select(memory, lane, network[lane])
+        mixer.blend(memory, lane)
         finals.choose_finals(memory, lane)
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         out[lane] = finals.refine(memory, lane)
 
 
 @inlined
-def fetch(memory, lane, partial):  # type: ignore[no-untyped-def]
+def fetch(memory, lane, partial):
     """Have the processor fetch the slots that `slots.find` will look at: one after the other it would wait for each."""
     mask = uint64(memory.slots.size // SLOT_BYTES - 1)
     for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
         h = memory.hashes[lane, c]
         if partial > 1:
-            h = contexts.mix(h, partial)
+            h = hashing.mix(h, partial)
         prefetch(memory.slots, np.int64(h & mask) * SLOT_BYTES)
 
 
 @njit(forceinline=True, _nrt=False)
-def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
+def update(memory, first, end, bits, alone):
     """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted, and move on to the next."""
     spmd.block_barrier()
     learn.collect(memory, first, end, bits, alone)
@@ -88,14 +88,14 @@ def update(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
 
 
 @njit(_nrt=False)
-def begin(memory, first, end):  # type: ignore[no-untyped-def]
+def begin(memory, first, end):
     """Prepare the first byte of every lane. Call once, before the first `predict`."""
     enter_byte(memory, first, end)
     ready_byte(memory, first, end)
 
 
 @njit(forceinline=True, _nrt=False)
-def end_byte(memory, first, end, values, step, alone):  # type: ignore[no-untyped-def]
+def end_byte(memory, first, end, values, step, alone):
     """Move on to the next byte; values (L,) int64 are the bytes just coded."""
     if spmd.leads_block():
         memory.clock[STEP] = step
@@ -123,7 +123,7 @@ def end_byte(memory, first, end, values, step, alone):  # type: ignore[no-untype
 
 
 @inlined
-def enter_byte(memory, first, end):  # type: ignore[no-untyped-def]
+def enter_byte(memory, first, end):
     """Contexts of the byte that comes; what they name is fetched while there is other work to do."""
     if spmd.leads_block():
         memory.clock[BIT] = 0
@@ -136,7 +136,7 @@ def enter_byte(memory, first, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
+def ready_byte(memory, first, end):
     """Direct entries, runs and slots for the byte that comes."""
     spmd.team_barrier()
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
@@ -146,7 +146,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
             history = memory.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
             index = history << 8
             if (8 * order + 8 > 16 and index >= entries) or order > 2:
-                index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
+                index = np.int64(hashing.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         runs.find(memory, lane)
     spmd.team_barrier()

@@ -18,7 +18,7 @@ LONGEST = 255  # an entry: 16 bits of check, a count of 8, a byte
 
 
 @inlined
-def find(memory, lane):  # type: ignore[no-untyped-def]
+def find(memory, lane):
     """Look up what each run's context expects next; `hashes` are those of the byte that comes."""
     for r in range(spmd.member_index(), memory.runs.size, spmd.member_count()):
         h = memory.hashes[lane, memory.runs[r]]
@@ -32,7 +32,7 @@ def find(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def consult(memory, lane, first):  # type: ignore[no-untyped-def]
+def consult(memory, lane, first):
     """The runs' opinions on the bit that comes, as those of maps `first` and up."""
     bit = memory.clock[BIT]
     partial = memory.lane[lane, PARTIAL]
@@ -47,7 +47,7 @@ def consult(memory, lane, first):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def enter(memory, first, end, values):  # type: ignore[no-untyped-def]
+def enter(memory, first, end, values):
     """Remember the bytes (L,) that came, for every lane of a crew."""
     for merge in range(2):
         spmd.block_barrier()

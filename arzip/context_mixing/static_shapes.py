@@ -77,7 +77,7 @@ def counts_of(memory: Memory) -> Counts | None:
     return Counts(**found)
 
 
-def _known(typingctx, memory, counts):  # type: ignore[no-untyped-def]
+def _known(typingctx, memory, counts):
     """The memory itself, its shapes constants for whoever is compiled into the caller."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -12,16 +12,18 @@ from numba import uint64
 from arzip.context_mixing import adaptive_map as maps
 from arzip.context_mixing import mixer_simd as mixer
 from arzip.context_mixing.adaptive_map import COUNT_MASK
-from arzip.context_mixing.logistic import HISTORIES, OUTPUT_LIMIT, P_ONE
+from arzip.context_mixing.logistic import OUTPUT_LIMIT
 from arzip.context_mixing.state import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
+from arzip.context_mixing.state_table import HISTORIES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
+from arzip.probability import P_ONE
 
 RATE = 6  # field of the clock: the mixers' learning rate at this step
 
 
 @inlined
-def pace(memory):  # type: ignore[no-untyped-def]
+def pace(memory):
     """Set the mixers' learning rate for the step that the clock shows."""
     rate = memory.rates[0]
     extra = memory.rates[1]
@@ -31,7 +33,7 @@ def pace(memory):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
+def judge_haste(memory, lane):
     """Set a lane's share, in 1 / 16, of the mixers' learning rate: by the classes of its last 6 bytes (contexts.py)."""
     classes = memory.lane[lane, CLASSES]
     letters, binary = 0, 0
@@ -49,7 +51,7 @@ def judge_haste(memory, lane):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
+def collect(memory, first, end, bits, alone):
     """Add what each lane's bit (L,) int64 0 or 1 teaches to maps, slots and weights; settled at once if alone."""
     contexts = memory.kinds.size
     direct = contexts + memory.orders.size
@@ -85,7 +87,7 @@ def collect(memory, first, end, bits, alone):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def settle(memory, first, end, bits):  # type: ignore[no-untyped-def]
+def settle(memory, first, end, bits):
     """Bring what several lanes have added into range; every operation may be repeated without effect."""
     bit = memory.clock[BIT]
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
