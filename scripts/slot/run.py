@@ -107,7 +107,7 @@ def train_all(slot: Slot, plan: Plan, until: float) -> None:
         end = time.time() + slot.left(until) * core.share / sum(c.share for c in plan.cores[k:])
         while True:
             if slot.left(end) < plan.least_seconds:
-                slot.say(f"{core.name}: {slot.left(end):.0f} s are too few to train it")
+                slot.say(f"{core.name}: {max(slot.left(end), 0):.0f} s are too few to train it")
                 break
             words = ["train", core.name, "--output", str(slot.output), "--caution", str(caution)]
             if slot.stage(f"train {core.name}", words, end) or caution + 1 == len(CAUTION):
