@@ -37,19 +37,24 @@ class Slot:
     def __init__(self, output: Path, seconds: float, common: list[str]) -> None:
         """common: options of every stage. Raises OSError where `output` can't be written to."""
         self.output, self.common = output, common
+        self.command = [sys.executable, "-u", "-m", "scripts.slot.stages"]
         self.began = time.time()
         self.end = self.began + seconds - min(GRACE_SECONDS, seconds / 10)
         self.results: dict[str, Any] = {}
         output.mkdir(parents=True, exist_ok=True)
-        self.log = open(output / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+        self.log("")
+
+    def log(self, text: str) -> None:
+        """Add to log.txt."""
+        with open(self.output / "log.txt", "a", encoding="utf-8") as file:
+            file.write(text)
 
     def say(self, line: str) -> None:
         """Print a line and log it. A full disk must not end the run."""
         text = f"{time.time() - self.began:6.1f} {line}"
         print(text, flush=True)
         with suppress(OSError):
-            self.log.write(text + "\n")
-            self.log.flush()
+            self.log(text + "\n")
 
     def left(self, until: float = 0.0) -> float:
         """Seconds until then, or until the end."""
@@ -67,9 +72,8 @@ class Slot:
         """Run a stage, ended by force if it is late; whether it came to its end."""
         began = time.time()
         self.say(f"== {name}: {until - began:.0f} s")
-        command = [sys.executable, "-u", "-m", "scripts.slot.stages", *words, *self.common, "--until", str(until)]
         process = subprocess.Popen(
-            command,
+            [*self.command, *words, *self.common, "--until", str(until)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

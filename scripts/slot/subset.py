@@ -25,12 +25,16 @@ class Part:
 
 
 def take(source: Source, size_bytes: int, seed: int = 0) -> Part:
-    """Documents drawn at random, about `size_bytes` of them; all of the source if it has no more."""
+    """Documents drawn at random, about `size_bytes` of them; all of the source if it has no more.
+
+    A source of one document, of which the end is held out, gives its beginning, and so does one of two.
+    """
     if len(source.train) == 1 and len(source.held_out) == 1 and source.train[0, 1] == source.held_out[0, 0]:
         return _beginning(source, size_bytes)
     rng = np.random.default_rng(seed)
-    train = _draw(source.train, size_bytes - size_bytes // VALIDATION_STRIDE, rng)
-    held = _draw(source.held_out, source.data.size, rng)
+    everything, train_bytes = source.data.size, int((source.train[:, 1] - source.train[:, 0]).sum())
+    train = _draw(source.train, -(-size_bytes * train_bytes // everything), rng)
+    held = _draw(source.held_out, everything, rng)
     return _lay(source, train, held)
 
 
