@@ -85,16 +85,17 @@ class Slot:
         timer.start()
         facts = None
         assert process.stdout
-        for line in process.stdout:
-            if line.startswith(RESULT):
-                facts = json.loads(line.removeprefix(RESULT))
-            else:
-                self.say(line.rstrip())
+        with process.stdout:
+            for line in process.stdout:
+                if line.startswith(RESULT):
+                    facts = json.loads(line.removeprefix(RESULT))
+                else:
+                    self.say(line.rstrip())
         code = process.wait()
         timer.cancel()
         whole = code == 0 and facts is not None
         self.say(f"== {name}: {'done' if whole else f'FAILED, exit code {code}'}, {time.time() - began:.1f} s")
-        self.record(name, (facts if whole else {"failed": code}))
+        self.record(name, facts if whole else {"failed": code})
         return whole
 
 
