@@ -23,6 +23,7 @@ from arzip.train.data import SHARES, Source, load_mix, load_source  # noqa: E402
 from scripts.slot import cases, compare, exports, land, pack, rehearse, subset  # noqa: E402
 from scripts.slot.plan import PLAN, TOY  # noqa: E402
 from scripts.slot.run import Slot, train_all  # noqa: E402
+from scripts.slot.training import WAYS  # noqa: E402
 from scripts.slot.unpack import unpack  # noqa: E402
 
 # ------------------------------------------------------------------------------------------- what is taken of a source
@@ -102,22 +103,22 @@ def slot(tmp_path: Path) -> Slot:
 
 
 class Stages:
-    """Stands in for Slot.stage: networks fail below these levels of caution."""
+    """Stands in for Slot.stage: networks fail in ways before these."""
 
     def __init__(self, **needed: int) -> None:
         self.needed, self.calls = needed, []
 
     def __call__(self, name: str, words: list[str], until: float) -> bool:
-        core, caution = words[1], int(words[-1])
-        self.calls.append((core, caution, until - time.time()))
-        return caution >= self.needed.get(core, 0)
+        core, way = words[1], int(words[-1])
+        self.calls.append((core, way, until - time.time()))
+        return way >= self.needed.get(core, 0)
 
 
-def test_what_fails_is_tried_with_more_caution_and_so_is_the_rest(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_is_tried_in_a_safer_way_and_so_is_the_rest(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(small=2)
     monkeypatch.setattr(slot, "stage", stages)
     train_all(slot, PLAN, time.time() + 1000)
-    tried = [(core, caution) for core, caution, _ in stages.calls]
+    tried = [(core, way) for core, way, _ in stages.calls]
     assert tried == [("base", 0), ("small", 0), ("small", 1), ("small", 2), ("nano", 2)]
 
 
@@ -125,7 +126,7 @@ def test_network_that_fails_in_every_way_stops_nothing(slot: Slot, monkeypatch: 
     stages = Stages(base=9)
     monkeypatch.setattr(slot, "stage", stages)
     train_all(slot, PLAN, time.time() + 1000)
-    assert [core for core, _, _ in stages.calls] == ["base", "base", "base", "small", "nano"]
+    assert [core for core, _, _ in stages.calls] == ["base"] * len(WAYS) + ["small", "nano"]
 
 
 def test_time_for_training_is_shared_as_the_plan_says(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def only_used(table: NDArray[np.int8], rows: NDArray[np.int64]) -> tuple[NDArray
 def dump(case: Arrays) -> bytes:
     """A case as the bytes of an .npz."""
     sink = io.BytesIO()
-    np.savez(sink, allow_pickle=False, **case)
+    np.savez(sink, **case)
     return sink.getvalue()
 
 

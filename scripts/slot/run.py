@@ -23,7 +23,8 @@ from typing import Any
 import click
 
 from scripts.slot.plan import PLAN, TOY, Plan
-from scripts.slot.stages import CAUTION, RESULT
+from scripts.slot.stages import RESULT
+from scripts.slot.training import WAYS
 from scripts.slot.unpack import unpack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -83,7 +84,7 @@ class Slot:
         )
         timer = threading.Timer(until - began + GRACE_SECONDS / 2, end_group, [process.pid])
         timer.start()
-        facts = None
+        facts: dict[str, Any] | None = None
         assert process.stdout
         with process.stdout:
             for line in process.stdout:
@@ -95,7 +96,7 @@ class Slot:
         timer.cancel()
         whole = code == 0 and facts is not None
         self.say(f"== {name}: {'done' if whole else f'FAILED, exit code {code}'}, {time.time() - began:.1f} s")
-        self.record(name, facts if whole else {"failed": code})
+        self.record(name, facts if whole else {"failed": code} | (facts or {}))
         return whole
 
 
@@ -106,18 +107,18 @@ def end_group(leader: int) -> None:
 
 
 def train_all(slot: Slot, plan: Plan, until: float) -> None:
-    """Every network in its share of the time. What fails is tried again with more caution, as are those after it."""
-    caution = 0
+    """Every network in its share of the time. What fails is tried again in the next way, as are those after it."""
+    way = 0
     for k, core in enumerate(plan.cores):
         end = time.time() + slot.left(until) * core.share / sum(c.share for c in plan.cores[k:])
         while True:
             if slot.left(end) < plan.least_seconds:
                 slot.say(f"{core.name}: {max(slot.left(end), 0):.0f} s are too few to train it")
                 break
-            words = ["train", core.name, "--output", str(slot.output), "--caution", str(caution)]
-            if slot.stage(f"train {core.name}", words, end) or caution + 1 == len(CAUTION):
+            words = ["train", core.name, "--output", str(slot.output), "--way", str(way)]
+            if slot.stage(f"train {core.name}", words, end) or way + 1 == len(WAYS):
                 break
-            caution += 1
+            way += 1
 
 
 def run(slot: Slot, plan: Plan, pack: Path, scratch: Path) -> None:

@@ -1,6 +1,6 @@
 """One stage of a slot, in a process of its own: a CUDA device that a failure has spoilt is then only that stage's.
 
-Prints lines for the log, and last of all "RESULT" and a JSON object. Must not import numba.
+Prints lines for the log, and lines of "RESULT" and a JSON object. Must not import numba.
 """
 
 from __future__ import annotations
@@ -12,24 +12,18 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from arzip.models import SUFFIX
 from scripts.slot import cases, exports
-from scripts.slot.plan import PLAN, TOY, Core, Plan
+from scripts.slot.plan import PLAN, TOY, Plan
+from scripts.slot.training import WAYS, network, recurrence_seconds, seconds_of, speed, step_seconds, timed
 
-if TYPE_CHECKING:
-    from arzip.train.model import FloatNetwork
-
-# How a network is trained, the fastest way first.
-CAUTION = (
-    "compiled, as a CUDA graph",
-    "as a CUDA graph",
-    "step by step",
-)
 RESULT = "RESULT "
 
 
@@ -59,9 +53,14 @@ def settle(toy: bool, device: str) -> Plan:
     return TOY if toy else PLAN
 
 
-def finish(facts: dict[str, Any]) -> None:
-    """Print the last line of a stage and end its process, without the second that torch takes to tidy up."""
+def tell(facts: dict[str, Any]) -> None:
+    """Print a stage's figures so far: what counts is the last such line."""
     click.echo(RESULT + json.dumps(facts))
+
+
+def finish(facts: dict[str, Any]) -> None:
+    """Print a stage's figures and end its process, without the second that torch takes to tidy up."""
+    tell(facts)
     sys.stdout.flush()
     os._exit(0)
 
@@ -100,21 +99,6 @@ def cuda_facts() -> dict[str, Any]:
     return facts
 
 
-def seconds_of(work: Callable[[], object], times: int, device: str) -> float:
-    """Seconds of one call, after two to warm up."""
-    import torch
-
-    wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
-    for _ in range(2):
-        work()
-    wait()
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    wait()
-    return (time.perf_counter() - began) / times
-
-
 @main.command()
 @shared
 def exact(toy: bool, device: str, scratch: Path, until: float) -> None:
@@ -126,6 +110,7 @@ def exact(toy: bool, device: str, scratch: Path, until: float) -> None:
         result[path.stem] = cases.check(case, device)
         for line in result[path.stem]:
             click.echo(f"{path.stem}: {line}")
+        tell(result)
     if not result:
         raise click.ClickException("there are no cases to check")
     finish(result)
@@ -134,91 +119,61 @@ def exact(toy: bool, device: str, scratch: Path, until: float) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--output", required=True, type=click.Path(path_type=Path))
-@click.option("--caution", type=click.IntRange(0, len(CAUTION) - 1), default=0)
+@click.option("--way", type=click.IntRange(0, len(WAYS) - 1), default=0)
 @shared
-def train(name: str, output: Path, caution: int, toy: bool, device: str, scratch: Path, until: float) -> None:
+def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Path, until: float) -> None:
     """Train a network until a time, its export written as it goes."""
     deadline = time.monotonic() + until - time.time()
-    plan, core = settle(toy, device), settle(toy, device).core(name)
+    plan = settle(toy, device)
+    core, every = plan.core(name), plan.report_seconds
     from arzip.train.recipes import scaled
+    from arzip.train.run import Periods
 
     from arzip.train.data import held_out_rows, load_mix
-    from arzip.train.loop import Trainer
 
     sources = load_mix([scratch / "mix"])
     held = held_out_rows(sources, plan.held_bytes, plan.held_rows)
     net, started_from = network(core, scratch, output)
-    if device == "cuda" and caution == 0:
-        net.compile()
     recipe = scaled(core.batch, core.length, minutes=(deadline - time.monotonic()) / 60)
-    trainer = Trainer(net, sources, recipe, device, graph=caution < 2)
-    trainer.metadata |= {"name": name, "started_from": started_from}
-    click.echo(
-        f"{name}: {net.config.core_parameters:,} parameters in the core, from {started_from}; {CAUTION[caution]}"
-    )
+    trainer = WAYS[way].trainer(net, sources, recipe, device)
+    about = {"name": name, "started_from": started_from, "recipe": json.dumps(asdict(recipe), sort_keys=True)}
+    trainer.metadata |= about | {"trained_on": ", ".join(sorted({s.kind or s.name for s in sources}))}
+    click.echo(f"{name}: {net.config.core_parameters:,} parameters in the core, from {started_from}; {WAYS[way].name}")
 
-    def facts() -> dict[str, Any]:
-        rate = trainer.seen_bytes / max(trainer.seconds, 1e-9) / 1e6
-        return {"seen_bytes": trainer.seen_bytes, "progress": round(trainer.progress(), 3), "mb_s": round(rate, 3)}
+    def export(data: bytes) -> None:
+        exports.write(output, f"{name}{SUFFIX}", data, speed(trainer))
 
-    bits = trainer.run(
-        None,
-        click.echo,
-        plan.report_seconds,
-        deadline=deadline,
-        on_export=lambda data: exports.write(output, f"{name}{SUFFIX}", data, facts()),
-        export_seconds=plan.report_seconds,
-        held=held,
-    )
-    done = {"bits_per_byte": {kind: round(value, 4) for kind, value in bits.items()}, "caution": CAUTION[caution]}
-    finish(facts() | {"steps": trainer.steps, "seconds": round(trainer.seconds, 1)} | done)
-
-
-def network(core: Core, scratch: Path, output: Path) -> tuple[FloatNetwork, str]:
-    """What a network starts from, and what that is: its own export, if a run was broken off; a start; or chance."""
-    from arzip.network.weights import parse_weights
-    from arzip.train.export import import_weights
-    from arzip.train.model import FloatNetwork
-
-    name, start = f"{core.name}{SUFFIX}", scratch / "start" / f"{core.start}{SUFFIX}"
-    if name in exports.read_index(output):
-        net, origin = import_weights(parse_weights(exports.read(output, name), name)), "its own export"
-    elif core.start:
-        weights = parse_weights(start.read_bytes(), str(start))
-        net, origin = import_weights(weights, core.config.blocks), weights.metadata.get("digest", core.start)
-    else:
-        net, origin = FloatNetwork(core.config), "random"
-    if net.config != core.config:
-        raise click.ClickException(f"{core.name} can't go on from {origin}: {net.config} is not {core.config}")
-    return net, origin
+    periods = Periods(report=every, evaluate=every, export=every)
+    bits = trainer.run(None, click.echo, periods, deadline=deadline, on_export=export, held=held)
+    finish(speed(trainer) | {"way": WAYS[way].name, "bits_per_byte": {k: round(v, 4) for k, v in bits.items()}})
 
 
 @main.command()
 @shared
 def timings(toy: bool, device: str, scratch: Path, until: float) -> None:
-    """MB/s of training the first network of the plan, by batch and by how it is run."""
+    """MB/s of the recurrence alone and of a training step, by batch and by the way it is run."""
     plan = settle(toy, device)
-    from arzip.train.recipes import scaled
-
-    from arzip.train.data import load_mix
-    from arzip.train.loop import Trainer
-    from arzip.train.model import FloatNetwork
-
-    sources, core, rates = load_mix([scratch / "mix"]), plan.cores[0], {}
-    for batch in plan.batches:
-        for caution, words in enumerate(CAUTION):
-            if time.time() > until:
-                break
-            net = FloatNetwork(core.config)
-            if device == "cuda" and caution == 0:
-                net.compile()
-            trainer = Trainer(net, sources, scaled(batch, core.length, minutes=1.0), device, graph=caution < 2)
-            seconds = seconds_of(trainer.step, plan.timing_steps, device)
-            rates[f"{batch} rows, {words}"] = round(batch * core.length / seconds / 1e6, 3)
-            click.echo(
-                f"{core.name}, {batch} rows of {core.length}, {words}: {batch * core.length / seconds / 1e6:.2f} MB/s"
-            )
+    core = plan.cores[0]
+    rates: dict[str, float] = {}
+    for way in (WAYS[0], WAYS[-1]):
+        name = f"recurrence, {core.batch} rows, {'Triton' if way.triton else 'loop'}"
+        attempt(rates, name, core.batch * core.length, partial(recurrence_seconds, plan, core.batch, way, device))
+    for batch, way in timed(plan, core.batch):
+        if time.time() > until:
+            break
+        name = f"{core.name}, {batch} rows of {core.length}, {WAYS[way].name}"
+        attempt(rates, name, batch * core.length, partial(step_seconds, plan, batch, WAYS[way], scratch, device))
     finish(rates)
+
+
+def attempt(rates: dict[str, float], name: str, size_bytes: int, seconds: Callable[[], float]) -> None:
+    """Put MB/s under a name, or say why there are none."""
+    try:
+        rates[name] = round(size_bytes / seconds() / 1e6, 3)
+        click.echo(f"{name}: {rates[name]} MB/s")
+        tell(rates)
+    except Exception as error:  # compilers raise what they like; the other timings are worth having
+        click.echo(f"{name}: {type(error).__name__}: {str(error).splitlines()[:1]}")
 
 
 if __name__ == "__main__":
