@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from arzip.network.spec import NetworkConfig
 
-LANES, STEPS = 200, 48
 FEW = (1, 16, 17)  # lanes: torch's int8 product on CUDA wants more than 16 rows
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,7 +28,7 @@ def digest(freqs: NDArray[Any], h: NDArray[Any]) -> str:
     return hashlib.sha256(whole).hexdigest()
 
 
-def make(path: Path, text: NDArray[np.uint8], lanes: int = LANES, steps: int = STEPS) -> Arrays:
+def make(path: Path, text: NDArray[np.uint8], lanes: int, steps: int) -> Arrays:
     """A case of the model at `path`: lanes x steps bytes of `text`, by the compiled step."""
     from arzip.network import context, cpu
     from arzip.network.weights import load_weights

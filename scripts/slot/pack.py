@@ -33,6 +33,7 @@ MANIFEST = "pack.json"
 DICTIONARY_BYTES = 1 << 26  # at most; the unpacker needs as much memory
 SLACK = 0.03  # the pack may be smaller than asked by this share of it
 TRIES = 4
+INDEX_BYTES = 20_000  # shares, sizes and digests
 FIRST_GUESS = 0.25  # packed bytes a byte, before anything was packed
 
 Numbers = NDArray[np.float64]
@@ -106,9 +107,11 @@ def pack_mix(
             found = [packed for packed in done if packed]
             total = sum(packed.packed_bytes for packed in found)
             say(f"{sum(packed.raw_bytes for packed in found):,} bytes of text in {total:,}")
-            if total <= packed_bytes and (total > (1 - SLACK) * packed_bytes or bool((asked == sizes).all())):
-                return found
-    raise click.ClickException(f"the mix doesn't settle at {packed_bytes:,} packed bytes")
+            if (1 - SLACK) * packed_bytes < total <= packed_bytes or (total <= packed_bytes and (asked == sizes).all()):
+                break
+    if total > packed_bytes:
+        raise click.ClickException(f"the mix doesn't settle at {packed_bytes:,} packed bytes: try a little less")
+    return found
 
 
 def _differs(asked: int, wanted: int) -> bool:
@@ -156,38 +159,58 @@ def mix_sources(folder: Path, more: tuple[str, ...]) -> list[tuple[Path, Source]
     return [(by_place[source.name, source.kind], source) for source in load_mix([folder], more)]
 
 
+def check_output(output: Path) -> None:
+    """Raises click.ClickException if the folder holds anything but an older pack, which is replaced."""
+    if output.exists() and not (output / MANIFEST).exists() and any(output.iterdir()):
+        raise click.ClickException(f"{output}: not empty, and not a pack: name another folder")
+
+
+def write_pack(output: Path, parts: list[Packed], sources: list[tuple[Path, Source]], others: dict[str, bytes]) -> None:
+    """others: packed files beside the mix, by name. The manifest comes last: without it there is no pack."""
+    shutil.rmtree(output, ignore_errors=True)
+    write(output, others)
+    digests, shares = (
+        {name.removesuffix(".xz"): sha256(lzma.decompress(data)).hexdigest() for name, data in others.items()},
+        {},
+    )
+    for (_, source), part in zip(sources, parts, strict=True):
+        write(output / "mix", part.files)
+        digests |= {f"mix/{name}": digest for name, digest in part.digests.items()}
+        shares[next(iter(part.digests)).removesuffix(".bin")] = round(source.share, 8)
+    write(output, {f"mix/{SHARES}": json.dumps(shares, indent=1).encode()})
+    write(output, {MANIFEST: json.dumps({"files": digests}, indent=1).encode()})
+
+
+def describe(output: Path, parts: list[Packed], sources: list[tuple[Path, Source]]) -> list[str]:
+    """Sizes by kind, and of the pack."""
+    lines = []
+    for kind in sorted({source.kind for _, source in sources}):
+        own = [(part, source) for part, (_, source) in zip(parts, sources, strict=True) if source.kind == kind]
+        raw, packed = (sum(getattr(part, side) for part, _ in own) for side in ("raw_bytes", "packed_bytes"))
+        share = sum(source.share for _, source in own)
+        lines.append(f"{kind:10} {raw:>12,} bytes, {packed:>11,} packed, share {share:.3f}")
+    travels = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    return [*lines, f"{output}: {travels:,} bytes travel; the text is {sum(part.raw_bytes for part in parts):,} bytes"]
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.argument("mix", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", default=Path("slot"), type=click.Path(file_okay=False, path_type=Path), help="Folder.")
 @click.option("--models", "folder", default=Path("models"), type=click.Path(exists=True, path_type=Path))
-@click.option("--packed-mb", type=float, help="Size of the packed text, in 10**6 bytes; else the plan's.")
+@click.option("--mb", type=float, help="Size of the pack, in 10**6 bytes; else the plan's.")
 @click.option("--toy", is_flag=True, help="The plan of a rehearsal.")
-def main(mix: Path, output: Path, folder: Path, packed_mb: float | None, toy: bool) -> None:
+def main(mix: Path, output: Path, folder: Path, mb: float | None, toy: bool) -> None:
     """Pack the best of a training mix (KIND/NAME.bin, .idx) with what starts the networks and what checks them."""
     plan = TOY if toy else PLAN
+    check_output(output)
     sources = mix_sources(mix, plan.more)
-    packed_bytes = int(packed_mb * 1e6) if packed_mb else plan.packed_bytes
-    parts = pack_mix(mix, sources, packed_bytes, click.echo)
     found = sorted([*folder.glob("*" + models.SUFFIX), *folder.glob("*" + models.PACKED)])
-    others = extras(plan, found, kinds_text(sources))
-    shutil.rmtree(output, ignore_errors=True)
-    digests = {name: sha256(data).hexdigest() for name, data in others.items()}
-    write(output, {f"{name}.xz": xz(data) for name, data in others.items()})
-    shares, by_kind = {}, {}
-    for (_, source), part in zip(sources, parts, strict=True):
-        write(output / "mix", part.files)
-        digests |= {f"mix/{name}": digest for name, digest in part.digests.items()}
-        name = next(iter(part.digests)).removesuffix(".bin")
-        shares[name] = round(source.share, 8)
-        raw, packed, share = by_kind.get(source.kind, (0, 0, 0.0))
-        by_kind[source.kind] = (raw + part.raw_bytes, packed + part.packed_bytes, round(share + source.share, 6))
-    write(output, {f"mix/{SHARES}": json.dumps(shares, indent=1).encode()})
-    travels = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    facts = {"toy": toy, "kinds": by_kind, "files": digests}
-    write(output, {MANIFEST: json.dumps(facts, indent=1).encode()})
-    for kind, (raw, packed, share) in by_kind.items():
-        click.echo(f"{kind:10} {raw:>12,} bytes, {packed:>11,} packed, share {share:.3f}")
-    click.echo(f"{output}: {travels:,} bytes travel; the text is {sum(raw for raw, _, _ in by_kind.values()):,} bytes")
+    others = {f"{name}.xz": xz(data) for name, data in extras(plan, found, kinds_text(sources)).items()}
+    left = int(mb * 1e6 if mb else plan.pack_bytes) - sum(map(len, others.values())) - INDEX_BYTES
+    parts = pack_mix(mix, sources, left, click.echo)
+    write_pack(output, parts, sources, others)
+    for line in describe(output, parts, sources):
+        click.echo(line)
 
 
 if __name__ == "__main__":
