@@ -26,6 +26,10 @@ SOFTMAX_STEP_BITS = 7  # the exponential table has an entry every 1 / 128 nat
 SOFTMAX_ENTRIES = 2048
 SOFTMAX_ONE = 1 << 20  # the weight of the likeliest byte
 
+# Contexts of the n-gram tables (context.py): multiplicative hashing in 64 bits.
+MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplicative hashing
+WORD_MULTIPLIER = 0xD6E8FEB86659FD93
+
 WORD_TABLE = "word"  # name of the n-gram table indexed by the current and the previous word
 
 
