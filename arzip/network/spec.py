@@ -35,6 +35,10 @@ HIDDEN_SHIFT = 2 * RESIDUAL_BITS - HIDDEN_BITS
 HALF_GATES = GATE_ENTRIES // 2
 SOFTMAX_SHIFT = RESIDUAL_BITS - SOFTMAX_STEP_BITS
 
+# Contexts of the n-gram tables (context.py): multiplicative hashing in 64 bits.
+MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplicative hashing
+WORD_MULTIPLIER = 0xD6E8FEB86659FD93
+
 WORD_TABLE = "word"  # name of the n-gram table indexed by the current and the previous word
 
 

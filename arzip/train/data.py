@@ -142,17 +142,25 @@ class Windows:
         k = int(np.searchsorted(source.held_out[:, 1], start, "right"))
         return k < len(source.held_out) and source.held_out[k, 0] < end
 
-    def next(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The next batch; see the class."""
-        text = np.empty((self.batch, self.length), np.uint8)
+    def places(self) -> tuple[list[tuple[Source, int]], NDArray[np.bool_]]:
+        """Where the next batch's windows start, and which rows are fresh."""
+        found: list[tuple[Source, int]] = []
         fresh = np.zeros(self.batch, np.bool_)
         for b in range(self.batch):
             source, start, end = self.row[b]
             if end - start < self.length:
                 source, start, end = self.segment()
                 fresh[b] = True
-            text[b] = source.data[start : start + self.length]
+            found.append((source, start))
             self.row[b] = (source, start + self.length, end)
+        return found, fresh
+
+    def next(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The next batch; see the class."""
+        found, fresh = self.places()
+        text = np.empty((self.batch, self.length), np.uint8)
+        for row, (source, start) in zip(text, found, strict=True):
+            row[:] = source.data[start : start + self.length]
         return text, fresh
 
 

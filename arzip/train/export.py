@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from arzip.network import spec
-from arzip.network.weights import Weights
+from arzip.network.weights import MEMORY_PREFIX, Weights, dump_weights
 from arzip.train.model import FloatNetwork
 
 
@@ -52,6 +52,17 @@ def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
         else:
             tensors[name] = quantise(value, spec.EMBEDDING_BITS if name == "byte" else spec.WEIGHT_BITS)
     return tensors
+
+
+def export_bytes(net: FloatNetwork, metadata: dict[str, str]) -> bytes:
+    """The integer network's weights file; its memory is not primed."""
+    return dump_weights(net.config, export_tensors(net), metadata)
+
+
+def without_memory(weights: Weights) -> bytes:
+    """The weights file of a model without its memory's tensors: what a training run starts from, where there is no numba."""
+    tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(MEMORY_PREFIX)}
+    return dump_weights(weights.config, tensors, weights.metadata)
 
 
 @torch.no_grad()
