@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arzip.network.spec import NetworkConfig
 
 FEW = (1, 16, 17)  # lanes: torch's int8 product on CUDA wants more than 16 rows
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Any]  # of arrays
 
 
 def digest(freqs: NDArray[Any], h: NDArray[Any]) -> str:

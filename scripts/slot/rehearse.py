@@ -95,7 +95,15 @@ def rehearse(folder: Path, seconds: float) -> list[str]:
     do("scripts.slot.run", folder / "slot", "-o", results, "--seconds", str(seconds), "--device", "cpu", "--toy")
     wrong = failures(results)
     if not wrong:
-        words = ["--models", folder / "models", "--primed-mb", "0.03", "--toy", "-o", folder / "landed"]
+        words: list[str | Path] = [
+            "--models",
+            folder / "models",
+            "--primed-mb",
+            "0.03",
+            "--toy",
+            "-o",
+            folder / "landed",
+        ]
         words += [word for name in EVALUATION for word in ("--corpus", name)]
         do("scripts.slot.land", results, "--mix", folder / "mix", "--eval", folder / "corpora", *words)
     return wrong

@@ -126,10 +126,9 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     deadline = time.monotonic() + until - time.time()
     plan = settle(toy, device)
     core, every = plan.core(name), plan.report_seconds
+    from arzip.train.data import held_out_rows, load_mix
     from arzip.train.recipes import scaled
     from arzip.train.run import Periods
-
-    from arzip.train.data import held_out_rows, load_mix
 
     sources = load_mix([scratch / "mix"])
     held = held_out_rows(sources, plan.held_bytes, plan.held_rows)
@@ -155,9 +154,9 @@ def timings(toy: bool, device: str, scratch: Path, until: float) -> None:
     plan = settle(toy, device)
     core = plan.cores[0]
     rates: dict[str, float] = {}
-    for way in (WAYS[0], WAYS[-1]):
-        name = f"recurrence, {core.batch} rows, {'Triton' if way.triton else 'loop'}"
-        attempt(rates, name, core.batch * core.length, partial(recurrence_seconds, plan, core.batch, way, device))
+    for triton in (True, False):
+        name = f"recurrence, {core.batch} rows, {'Triton' if triton else 'loop'}"
+        attempt(rates, name, core.batch * core.length, partial(recurrence_seconds, plan, core.batch, triton, device))
     for batch, way in timed(plan, core.batch):
         if time.time() > until:
             break

@@ -85,15 +85,16 @@ def seconds_of(work: Callable[[], object], times: int, device: str, warmup: int 
     """Seconds of one call, after some to warm up."""
     import torch
 
-    wait = torch.cuda.synchronize if device == "cuda" else (lambda: None)
-    for _ in range(warmup):
-        work()
-    wait()
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    wait()
-    return (time.perf_counter() - began) / times
+    def repeat(count: int) -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    repeat(warmup)
+    return repeat(times) / times
 
 
 def timed(plan: Plan, batch: int) -> list[tuple[int, int]]:
@@ -105,10 +106,9 @@ def timed(plan: Plan, batch: int) -> list[tuple[int, int]]:
 
 def step_seconds(plan: Plan, batch: int, way: Way, scratch: Path, device: str) -> float:
     """Seconds of one training step of the plan's first network."""
-    from arzip.train.recipes import scaled
-
     from arzip.train.data import load_mix
     from arzip.train.model import FloatNetwork
+    from arzip.train.recipes import scaled
 
     core = plan.cores[0]
     recipe = scaled(batch, core.length, minutes=1.0)
@@ -116,13 +116,13 @@ def step_seconds(plan: Plan, batch: int, way: Way, scratch: Path, device: str) -
     return seconds_of(trainer.step, plan.timing_steps, device, warmup=6)
 
 
-def recurrence_seconds(plan: Plan, batch: int, way: Way, device: str) -> float:
+def recurrence_seconds(plan: Plan, batch: int, triton: bool, device: str) -> float:
     """Seconds of one recurrence, there and back, of the plan's first network."""
     import torch
 
     from arzip.train import scan
 
-    core, work = plan.cores[0], scan.fused_recurrence if way.triton and device == "cuda" else scan.recurrence
+    core, work = plan.cores[0], scan.fused_recurrence if triton else scan.recurrence
     d = core.config.d
     z = torch.randn(core.length, batch, 3 * d, dtype=torch.bfloat16, device=device, requires_grad=True)
     bias, h0 = torch.zeros(3 * d, device=device, requires_grad=True), torch.zeros(batch, d, device=device)
