@@ -37,7 +37,7 @@ def make_mix(folder: Path) -> None:
         text = b"".join(path.read_bytes() for pattern in patterns for path in sorted(ROOT.glob(pattern)))
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.bin").write_bytes(text)
-        np.arange(0, len(text), DOCUMENT_BYTES).astype("<u8").tofile(folder / f"{name}.idx")
+        np.arange(0, len(text) - DOCUMENT_BYTES // 2, DOCUMENT_BYTES).astype("<u8").tofile(folder / f"{name}.idx")
 
 
 def make_models(folder: Path) -> None:

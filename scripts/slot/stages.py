@@ -76,6 +76,7 @@ def machine(toy: bool, device: str, scratch: Path, until: float) -> None:
     """What there is to run on, and how fast it moves and multiplies."""
     facts: dict[str, Any] = {name: version(name) for name in ("torch", "triton", "numpy", "safetensors")}
     facts |= {"python": platform.python_version(), "cores": os.cpu_count(), "device": device}
+    tell(facts)
     if device == "cuda":
         facts |= cuda_facts()
     for name, value in facts.items():
@@ -137,14 +138,18 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     trainer = WAYS[way].trainer(net, sources, recipe, device)
     about = {"name": name, "started_from": started_from, "recipe": json.dumps(asdict(recipe), sort_keys=True)}
     trainer.metadata |= about | {"trained_on": ", ".join(sorted({s.kind or s.name for s in sources}))}
-    click.echo(f"{name}: {net.config.core_parameters:,} parameters in the core, from {started_from}; {WAYS[way].name}")
+    click.echo(
+        f"{name}: {net.config.core_parameters:,} parameters in the core, from {started_from}; {WAYS[way].words(device)}"
+    )
 
     def export(data: bytes) -> None:
         exports.write(output, f"{name}{SUFFIX}", data, speed(trainer))
 
     periods = Periods(report=every, evaluate=every, export=every)
     bits = trainer.run(None, click.echo, periods, deadline=deadline, on_export=export, held=held)
-    finish(speed(trainer) | {"way": WAYS[way].name, "bits_per_byte": {k: round(v, 4) for k, v in bits.items()}})
+    finish(
+        speed(trainer) | {"way": WAYS[way].words(device), "bits_per_byte": {k: round(v, 4) for k, v in bits.items()}}
+    )
 
 
 @main.command()
@@ -154,13 +159,13 @@ def timings(toy: bool, device: str, scratch: Path, until: float) -> None:
     plan = settle(toy, device)
     core = plan.cores[0]
     rates: dict[str, float] = {}
-    for triton in (True, False):
+    for triton in (True, False) if device == "cuda" else (False,):
         name = f"recurrence, {core.batch} rows, {'Triton' if triton else 'loop'}"
         attempt(rates, name, core.batch * core.length, partial(recurrence_seconds, plan, core.batch, triton, device))
-    for batch, way in timed(plan, core.batch):
+    for batch, way in timed(plan, core.batch, device):
         if time.time() > until:
             break
-        name = f"{core.name}, {batch} rows of {core.length}, {WAYS[way].name}"
+        name = f"{core.name}, {batch} rows of {core.length}, {WAYS[way].words(device)}"
         attempt(rates, name, batch * core.length, partial(step_seconds, plan, batch, WAYS[way], scratch, device))
     finish(rates)
 

@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Way:
-    """Whether a step is compiled, recorded as a CUDA graph, and has the recurrence as a Triton kernel."""
+    """Whether, on a GPU, a step is compiled, recorded as a CUDA graph, and has the recurrence as a Triton kernel."""
 
     name: str
     compiled: bool
     graph: bool
     triton: bool
 
+    def words(self, device: str) -> str:
+        """For the log."""
+        return self.name if device == "cuda" else "on the CPU"
+
     def trainer(self, net: FloatNetwork, sources: list[Source], recipe: Recipe, device: str) -> Trainer:
-        """A run that steps in this way; on a CPU there is only one."""
+        """A run that steps in this way."""
         from arzip.train import scan
         from arzip.train.loop import Trainer
 
@@ -97,11 +101,12 @@ def seconds_of(work: Callable[[], object], times: int, device: str, warmup: int 
     return repeat(times) / times
 
 
-def timed(plan: Plan, batch: int) -> list[tuple[int, int]]:
+def timed(plan: Plan, batch: int, device: str) -> list[tuple[int, int]]:
     """(batch, way) in the order of worth: the batch that is trained with, in all ways; then others."""
     others = [size for size in plan.batches if size != batch]
-    pairs = [(batch, way) for way in range(len(WAYS))] + [(size, way) for way in (1, 0) for size in others]
-    return pairs
+    if device == "cpu":
+        return [(size, 0) for size in (batch, *others)]
+    return [(batch, way) for way in range(len(WAYS))] + [(size, way) for way in (1, 0) for size in others]
 
 
 def step_seconds(plan: Plan, batch: int, way: Way, scratch: Path, device: str) -> float:
