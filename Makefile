@@ -27,7 +27,7 @@ check: lint
 lint: $(INSTALLED) ## Style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict arzip
+	$(BIN)/mypy --strict --explicit-package-bases arzip scripts/slot
 
 format: $(INSTALLED) ## Put the sources into the one form
 	$(BIN)/ruff check --fix .

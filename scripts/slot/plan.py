@@ -1,6 +1,6 @@
 """The plan of a slot, in one place: which networks are trained, for which share of the time, and how.
 
-A toy plan of the same form serves the rehearsal on a CPU. Learning rates follow from the batch: arzip.train.recipes.
+A toy plan of the same form serves the rehearsal on a CPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from arzip.network.spec import NetworkConfig
 class Core:
     """A network to train. share: of the time for training; level: whose archives show what it is worth.
 
-    start: of which shipped model it goes on from, "": from random weights. batch: rows of `length` bytes.
+    start: of which shipped model it goes on from, "": from random weights. batch: rows of `length` bytes. rate: times
+    the learning rates that arzip.train.recipes gives for such a batch.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Core:
     start: str = ""
     batch: int = 1024
     length: int = 256
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)

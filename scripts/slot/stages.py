@@ -22,7 +22,7 @@ import click
 from arzip.models import SUFFIX
 from scripts.slot import cases, exports
 from scripts.slot.plan import PLAN, TOY, Plan
-from scripts.slot.training import WAYS, network, recurrence_seconds, seconds_of, speed, step_seconds, timed
+from scripts.slot.training import WAYS, network, recipe_of, recurrence_seconds, seconds_of, speed, step_seconds, timed
 
 RESULT = "RESULT "
 
@@ -128,13 +128,12 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     plan = settle(toy, device)
     core, every = plan.core(name), plan.report_seconds
     from arzip.train.data import held_out_rows, load_mix
-    from arzip.train.recipes import scaled
     from arzip.train.run import Periods
 
     sources = load_mix([scratch / "mix"])
     held = held_out_rows(sources, plan.held_bytes, plan.held_rows)
     net, started_from = network(core, scratch, output)
-    recipe = scaled(core.batch, core.length, minutes=(deadline - time.monotonic()) / 60)
+    recipe = recipe_of(core, core.batch, deadline - time.monotonic())
     trainer = WAYS[way].trainer(net, sources, recipe, device)
     about = {"name": name, "started_from": started_from, "recipe": json.dumps(asdict(recipe), sort_keys=True)}
     trainer.metadata |= about | {"trained_on": ", ".join(sorted({s.kind or s.name for s in sources}))}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,15 @@ def network(core: Core, scratch: Path, output: Path) -> tuple[FloatNetwork, str]
     return net, origin
 
 
+def recipe_of(core: Core, batch: int, seconds: float) -> Recipe:
+    """What the trainer is told, for so many rows a batch and a schedule over so many seconds."""
+    from arzip.train.recipes import scaled
+
+    recipe = scaled(batch, core.length, minutes=seconds / 60)
+    rates = {name: core.rate * getattr(recipe, name) for name in ("lr", "muon_lr", "ngram_lr")}
+    return replace(recipe, **rates)
+
+
 def speed(trainer: Trainer) -> dict[str, Any]:
     """How far a run has come, and how fast."""
     seconds = round(trainer.seconds, 1)
@@ -113,11 +122,10 @@ def step_seconds(plan: Plan, batch: int, way: Way, scratch: Path, device: str) -
     """Seconds of one training step of the plan's first network."""
     from arzip.train.data import load_mix
     from arzip.train.model import FloatNetwork
-    from arzip.train.recipes import scaled
 
     core = plan.cores[0]
-    recipe = scaled(batch, core.length, minutes=1.0)
-    trainer = way.trainer(FloatNetwork(core.config), load_mix([scratch / "mix"]), recipe, device)
+    sources, recipe = load_mix([scratch / "mix"]), recipe_of(core, batch, 60.0)
+    trainer = way.trainer(FloatNetwork(core.config), sources, recipe, device)
     return seconds_of(trainer.step, plan.timing_steps, device, warmup=6)
 
 
