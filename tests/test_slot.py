@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,12 +20,27 @@ if not (CHECKOUT / "scripts" / "slot").is_dir():
 pytest.importorskip("torch")
 sys.path.append(str(CHECKOUT))  # behind what is installed
 
+from arzip.errors import ArzipError  # noqa: E402
 from arzip.train.data import SHARES, Source, load_mix, load_source  # noqa: E402
 from scripts.slot import cases, compare, exports, land, pack, rehearse, subset  # noqa: E402
-from scripts.slot.plan import PLAN, TOY  # noqa: E402
+from scripts.slot.plan import PLAN, TOY, Core  # noqa: E402
 from scripts.slot.run import Slot, train_all  # noqa: E402
 from scripts.slot.training import WAYS  # noqa: E402
 from scripts.slot.unpack import unpack  # noqa: E402
+
+
+@pytest.mark.parametrize("core", [core for core in PLAN.cores if core.start], ids=lambda core: core.name)
+def test_network_of_the_plan_has_the_shape_of_the_model_it_goes_on_from(core: Core) -> None:
+    from arzip import models
+    from arzip.network.weights import load_weights
+
+    try:
+        path = models.find(core.start)
+    except ArzipError:
+        pytest.skip("the shipped model is not at hand")
+    start = load_weights(path, primed_too=False).config
+    assert dataclasses.replace(start, blocks=core.config.blocks) == core.config and start.blocks <= core.config.blocks
+
 
 # ------------------------------------------------------------------------------------------- what is taken of a source
 

@@ -29,9 +29,8 @@ from arzip.train.export import import_weights
 from arzip.train.loop import evaluate, exact_bits
 from arzip.train.prime import prime
 from scripts.slot import compare, exports
-from scripts.slot.plan import PLAN, TOY, Core, Plan
+from scripts.slot.plan import PLAN, ROOT, TOY, Core, Plan
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PRIMED_BYTES, PRIMING_SEED = 6_000_000, 5  # as arzip.train.prime does
 GAP_PER_CENT = 1.0  # between integers and floats: more than that is no rounding
 Bits = dict[str, float]

@@ -13,6 +13,7 @@ import bz2
 import json
 import lzma
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,12 +29,13 @@ from arzip.network.weights import load_weights
 from arzip.train.data import SHARES, Source, load_mix
 from arzip.train.export import without_memory
 from scripts.slot import cases, subset
-from scripts.slot.plan import PLAN, TOY, Plan
+from scripts.slot.plan import PLAN, ROOT, TOY, Plan
 
 MANIFEST = "pack.json"
 DICTIONARY_BYTES = 1 << 26  # at most; the unpacker needs as much memory
 SLACK = 0.03  # the pack may be smaller than asked by this share of it
 TRIES = 4
+TRAVEL_BYTES = 64 << 20  # what a rented machine may take
 INDEX_BYTES = 20_000  # shares, sizes and digests
 FIRST_GUESS = 0.2  # packed bytes a byte, before anything was packed
 HARDER = 0.96  # what `xz` makes of what the quick preset leaves
@@ -190,6 +192,14 @@ def write_pack(output: Path, parts: list[Packed], sources: list[tuple[Path, Sour
     write(output, {MANIFEST: json.dumps({"files": digests}, indent=1).encode()})
 
 
+def checkout_bytes() -> int:
+    """Size of the files that git tracks or would, without the models, which needn't travel; 0 if git can't say."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".", ":!models"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True)
+    names = [name for name in done.stdout.decode().split("\0") if name]
+    return sum((ROOT / name).stat().st_size for name in names if (ROOT / name).is_file())
+
+
 def describe(output: Path, parts: list[Packed], sources: list[tuple[Path, Source]]) -> list[str]:
     """Sizes by kind, and of the pack."""
     lines = []
@@ -199,7 +209,8 @@ def describe(output: Path, parts: list[Packed], sources: list[tuple[Path, Source
         share = sum(source.share for _, source in own)
         lines.append(f"{kind:10} {raw:>12,} bytes, {packed:>11,} packed, share {share:.3f}")
     travels = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    return [*lines, f"{output}: {travels:,} bytes travel; the text is {sum(part.raw_bytes for part in parts):,} bytes"]
+    lines.append(f"{output}: {travels:,} bytes; the text is {sum(part.raw_bytes for part in parts):,} bytes")
+    return [*lines, f"with the checkout, without its models: {travels + checkout_bytes():,} of {TRAVEL_BYTES:,} bytes"]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -6,8 +6,11 @@ A toy plan of the same form serves the rehearsal on a CPU.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from arzip.network.spec import NetworkConfig
+
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the checkout
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ import click
 import numpy as np
 
 from scripts.slot import exports
-from scripts.slot.plan import TOY
-from scripts.slot.run import ROOT
+from scripts.slot.plan import ROOT, TOY
 
 SOURCES = {
     "en_text/docs": ("*.md", "docs/*.md", "corpora/*.md"),

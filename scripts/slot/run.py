@@ -22,12 +22,11 @@ from typing import Any
 
 import click
 
-from scripts.slot.plan import PLAN, TOY, Plan
+from scripts.slot.plan import PLAN, ROOT, TOY, Plan
 from scripts.slot.stages import RESULT
 from scripts.slot.training import WAYS
 from scripts.slot.unpack import unpack
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 MACHINE_SECONDS, EXACT_SECONDS = 60.0, 90.0  # at most
 GRACE_SECONDS = 8.0  # a stage is ended when it is so much late; so much is kept back at the end, too
 
