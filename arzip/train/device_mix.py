@@ -45,7 +45,7 @@ class DeviceMix:
             place = self.base[id(source)]
             self.all_text[place : place + source.data.size] = torch.from_numpy(np.array(source.data))
         self.clock = torch.arange(length, device=device)[:, None]
-        # Two rows: starts, and whether fresh. Pinned, so that copies needn't wait; a slot is used again SLOTS steps later.
+        # Two rows each: starts, and whether fresh. Pinned: copies needn't wait. Used again after SLOTS steps.
         self.slots = torch.zeros(SLOTS, 2, batch, dtype=torch.int64, pin_memory=self.all_text.is_cuda)
         self.plan = torch.zeros(2, batch, dtype=torch.int64, device=device)
         self.drawn = 0

@@ -60,7 +60,7 @@ def export_bytes(net: FloatNetwork, metadata: dict[str, str]) -> bytes:
 
 
 def without_memory(weights: Weights) -> bytes:
-    """The weights file of a model without its memory's tensors: what a training run starts from, where there is no numba."""
+    """A model's weights file without its memory's tensors: what training starts from where there is no numba."""
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(MEMORY_PREFIX)}
     return dump_weights(weights.config, tensors, weights.metadata)
 

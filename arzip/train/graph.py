@@ -27,7 +27,7 @@ class GraphedStep:
         try:
             if self.graph is None and self.calls > WARMUP_STEPS:
                 self.capture()
-        except RuntimeError as error:
+        except (AssertionError, RuntimeError) as error:
             self.is_plain, self.graph = True, None
             self.report(f"no CUDA graph, steps are launched one by one: {str(error).splitlines()[0]}")
             return self.work()
@@ -39,6 +39,8 @@ class GraphedStep:
 
     def on_side_stream(self) -> Tensor:
         """A step as the capture will see it: what autograd keeps for a parameter belongs to a stream."""
+        if not torch.cuda.is_available():
+            return self.work()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

@@ -38,7 +38,8 @@ Report = Callable[[str], None]
 class Trainer:
     """Model, optimisers, clock and data position of one run.
 
-    graph: whether a GPU's steps are recorded in a CUDA graph. `metadata` goes into exported files.
+    graph: whether a GPU's steps are recorded in a CUDA graph. fused: whether a step is made as GPUs make it (text on
+    the device, one operator for the recurrence, dense Adagrad); None: on GPUs. `metadata` goes into exported files.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class Trainer:
         device: str = "cpu",
         graph: bool = True,
         report: Report = print,
+        fused: bool | None = None,
     ) -> None:
         self.net, self.recipe, self.device, self.sources = net, recipe, device, sources
         self.on_cuda = torch.device(device).type == "cuda"
+        self.fused = self.on_cuda if fused is None else fused
         self.dtype = training_dtype(device)
         net.to(device)
         net.ngram = net.ngram.to(device)
@@ -59,9 +62,9 @@ class Trainer:
         self.optimizers = self.make_optimizers()
         self.base = [[float(g["lr"]) for g in o.param_groups] for o in self.optimizers]
         self.ngram_rate = torch.zeros((), device=device)
-        self.adagrad = DenseAdagrad(net.ngram) if self.on_cuda else None
+        self.adagrad = DenseAdagrad(net.ngram) if self.fused else None
         self.feed = Feed(net.config, device)
-        if self.on_cuda:
+        if self.fused:
             net.recurrence = scan.fused_recurrence
         self.state = [(a.clone(), h.clone()) for a, h in net.init_state(recipe.batch)]
         self.loss_sum = torch.zeros((), device=device)
@@ -81,23 +84,21 @@ class Trainer:
             optimizers.append(Muon(hidden, self.recipe.muon_lr, self.recipe.weight_decay))
         else:
             rest = rest + hidden
-        adam = torch.optim.AdamW(
-            rest, lr=self.recipe.lr, betas=(0.9, 0.98), weight_decay=0.0, capturable=self.on_cuda
-        )
+        adam = torch.optim.AdamW(rest, lr=self.recipe.lr, betas=(0.9, 0.98), weight_decay=0.0, capturable=self.on_cuda)
         return [*optimizers, adam]
 
     def restart(self) -> None:
         """Draw data anew, from a seed that depends on the steps done; record the step anew."""
-        mix = DeviceMix if self.on_cuda else HostMix
+        mix = DeviceMix if self.fused else HostMix
         recipe, self.first_step = self.recipe, self.steps
         self.mix = mix(self.sources, recipe.batch, recipe.length, recipe.seed + self.steps, self.device)
         self.run_step: Callable[[], Tensor] = GraphedStep(self.work, self.report) if self.use_graph else self.work
         for group in (g for o in self.optimizers for g in o.param_groups):
-            group["lr"] = torch.tensor(float(group["lr"]), device=self.device) if self.on_cuda else float(group["lr"])
+            group["lr"] = torch.tensor(float(group["lr"]), device=self.device) if self.fused else float(group["lr"])
 
     def compile(self) -> None:
-        """Fuse the step's element-wise work: on a GPU all of it, on a CPU the network's."""
-        self.net.compile(whole=self.on_cuda)
+        """Fuse the step's element-wise work: the network's, and on a GPU the rest too."""
+        self.net.compile(whole=self.fused)
         if self.adagrad:
             self.adagrad.compile()
             self.feed.compile()
@@ -222,8 +223,8 @@ class Trainer:
     ) -> dict[str, float]:
         """Train until the budget is spent; returns held-out bits per byte of each kind.
 
-        deadline: a time.monotonic() by when all is done, last evaluation, checkpoint and export included; the schedule is
-        laid over the time until then. on_export gets weights files' bytes, now and then and at the end.
+        deadline: a time.monotonic() by when all is done, last evaluation, checkpoint and export included; the schedule
+        is laid over the time until then. on_export gets weights files' bytes, now and then and at the end.
         held: kind -> rows (n, length) to evaluate on; otherwise drawn from the sources.
         """
         if held is None:

@@ -16,6 +16,7 @@ from arzip.network.spec import NetworkConfig
 from arzip.train import scan
 from arzip.train.scan import round_to
 
+
 def training_dtype(device: str) -> torch.dtype:
     """What products are fastest in: bfloat16, which holds their operands exactly, but on a CPU without 512-bit vectors.
 
@@ -56,7 +57,7 @@ def mix_in(x: Tensor, last: Tensor, weight: Tensor, dtype: torch.dtype) -> tuple
 
 
 def mix_out(x: Tensor, u: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dtype: torch.dtype) -> Tensor:
-    """Second half of a block: the recurrence's read-out u and a squared-ReLU MLP (Primer, So et al. 2021), both residual."""
+    """Second half of a block: read-out u of the recurrence and squared-ReLU MLP (So et al. 2021), both residual."""
     x = x + linear(u, w, dtype)
     z = linear(norm(x), mlp_in, dtype)
     u = round_to(torch.relu(z).square(), spec.HIDDEN_BITS, 127 / 16)

@@ -29,11 +29,9 @@ def orthogonalise(g: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """torch.optim.Muon's rule, matrices of one shape (or its transpose) at once: few launches, and no scalar on the host."""
+    """torch.optim.Muon's rule, for all matrices of one shape (or its transpose) at once; no scalar on the host."""
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: Rate, weight_decay: float = 0.0, momentum: float = 0.95
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: Rate, weight_decay: float = 0.0, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()

@@ -31,7 +31,7 @@ def hash_rows(key: Tensor, row_bits: int) -> Tensor:
 def word_hashes(text: Tensor, word: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
     """text (T, B), hashes of this and the previous word before it (B,) -> both after 0 .. T bytes, (T + 1, B).
 
-    A letter maps the word's hash w to (w + byte + 1) M, anything else to 0: affine maps, which are composed by doubling.
+    A letter maps the word's hash w to (w + byte + 1) M, anything else to 0: affine maps, composed by doubling.
     """
     steps = len(text)
     lower = torch.where((text >= 65) & (text <= 90), text + 32, text)

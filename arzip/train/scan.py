@@ -1,8 +1,8 @@
 """The gated recurrence h_t = h_{t-1} + f_t (c_t - h_{t-1}) over windows, in three ways that agree to rounding.
 
 `recurrence`: tensor operations around a loop over time; the reference, and what a CPU runs.
-`fused_recurrence`: the custom operator "arzip::recurrence", opaque to torch.compile; on CUDA it is one Triton kernel each
-way, which computes the gates as it goes and keeps only h. On other devices it calls the reference.
+`fused_recurrence`: the custom operator "arzip::recurrence", opaque to torch.compile; on CUDA it is one Triton kernel
+each way, which computes the gates as it goes and keeps only h. On other devices it calls the reference.
 Must not know what stands around a recurrence.
 """
 
@@ -15,6 +15,7 @@ from arzip.network import spec
 
 GATE_LIMIT = 8.0  # pre-activations of the gates are clipped to the sigmoid table
 CANDIDATE_LIMIT = 4.0
+LIMITS = (GATE_LIMIT, CANDIDATE_LIMIT, GATE_LIMIT)  # of the three pre-activations
 ACTIVATION_LIMIT = 127 / 32
 
 
@@ -22,6 +23,16 @@ def round_to(x: Tensor, bits: int, limit: float) -> Tensor:
     """Round to multiples of 2**-bits and clip to +-limit; the gradient passes where nothing was clipped."""
     clipped = x.clamp(-limit, limit)
     return clipped + (torch.round(clipped * 2**bits) * 2.0**-bits - clipped).detach()
+
+
+def scan_back(f: Tensor, grad: Tensor) -> Tensor:
+    """dh_t = grad_t + (1 - f_{t+1}) dh_{t+1}: the gradient of all that follows from h_t."""
+    dh = torch.empty_like(grad)
+    dh[-1] = grad[-1]
+    keep = 1 - f
+    for t in range(f.shape[0] - 2, -1, -1):
+        torch.addcmul(grad[t], dh[t + 1], keep[t + 1], out=dh[t])
+    return dh
 
 
 class Scan(torch.autograd.Function):
@@ -40,13 +51,9 @@ class Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         f, c, h0, h = ctx.saved_tensors
-        dh = torch.empty_like(h)
-        dh[-1] = grad[-1]
-        keep = 1 - f
-        for t in range(f.shape[0] - 2, -1, -1):
-            torch.addcmul(grad[t], dh[t + 1], keep[t + 1], out=dh[t])
+        dh = scan_back(f, grad)
         before = torch.cat([h0[None], h[:-1]])
-        return dh * (c - before), dh * f, dh[0] * keep[0]
+        return dh * (c - before), dh * f, dh[0] * (1 - f[0])
 
 
 def gates(z: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,11 +93,14 @@ def _fused_backward(z: Tensor, bias: Tensor, h0: Tensor, h: Tensor, du: Tensor) 
         from arzip.train import scan_triton
 
         return scan_triton.backward(z.contiguous(), bias, h0.contiguous(), h, du.contiguous())
-    with torch.enable_grad():
-        leaves = z.detach().requires_grad_(), bias.detach().requires_grad_()
-        u, _ = recurrence(*leaves, h0)
-    dz, dbias = torch.autograd.grad(u, leaves, du.float())
-    return dz, dbias
+    f, c, o = gates(z, bias)
+    inside = [(y.abs() <= limit) for y, limit in zip((z.float() + bias).chunk(3, -1), LIMITS, strict=True)]
+    du = torch.where((h * o).abs() <= ACTIVATION_LIMIT, du.float(), 0.0)
+    dh = scan_back(f, du * o)
+    before = torch.cat([h0[None], h[:-1]])
+    grads = dh * (c - before) * f * (1 - f), dh * f, du * h * o * (1 - o)
+    dz = torch.cat([torch.where(there, g, 0.0) for there, g in zip(inside, grads, strict=True)], -1)
+    return dz.to(z.dtype), dz.sum((0, 1))
 
 
 @fused_recurrence.register_fake

@@ -1,7 +1,7 @@
 """The gated recurrence as one Triton kernel each way: a thread a channel of a row, a loop over time.
 
-What a step needs is loaded four to eight steps before, for memory answers late and the loop is sequential. Pointers move instead
-of offsets, which could pass 2**31. Imported only where there is triton; see scan for the formulas.
+What a step needs is loaded four to eight steps before: the loop is sequential, memory slow. Pointers move instead of
+offsets, which could pass 2**31. Imported only where there is triton; see scan for the formulas.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def load_steps(at, stride, d, mask, left):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def forward_kernel(z, bias, h0, u, h, steps, width, d, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def forward_kernel(z, bias, h0, u, h, width, d, STEPS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """z (T, B, 3d), bias (3d,), h0 (B, d) -> u (T, B, d), h (T, B, d); width = B d."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     m = n < width
@@ -53,17 +53,17 @@ def forward_kernel(z, bias, h0, u, h, steps, width, d, BLOCK: tl.constexpr):  # 
     last = tl.load(h0 + n, mask=m, other=0.0)
     z_at = z + (n // d) * (3 * d) + n % d
     u_at, h_at = u + n, h + n
-    ahead = load_steps(z_at, 3 * width, d, m, steps)
-    for t in range(0, steps, 4):
+    ahead = load_steps(z_at, 3 * width, d, m, STEPS)
+    for t in range(0, STEPS, 4):
         now = ahead
         z_at += 12 * width
-        ahead = load_steps(z_at, 3 * width, d, m, steps - t - 4)
+        ahead = load_steps(z_at, 3 * width, d, m, STEPS - t - 4)
         for i in tl.static_range(4):
             f, c, o = now[i]
             last += tl.sigmoid(clip(f + bf, 8.0)) * (clip(c + bc, 4.0) - last)
             scaled = clip(last * tl.sigmoid(clip(o + bo, 8.0)), 3.96875) * 32.0
             rounded = ((scaled + HALF_UP) - HALF_UP) * 0.03125
-            there = m & (t + i < steps)
+            there = m & (t + i < STEPS)
             tl.store(u_at, rounded.to(u.dtype.element_ty), mask=there)
             tl.store(h_at, last, mask=there)
             u_at += width
@@ -92,29 +92,29 @@ def load_back_steps(z_at, h_at, du_at, width, d, mask, left):  # type: ignore[no
 
 
 @triton.jit
-def backward_kernel(z, bias, h0, h, du, dz, db, steps, width, d, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def backward_kernel(z, bias, h0, h, du, dz, db, width, d, STEPS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """As forward_kernel, and du (T, B, d) -> dz (T, B, 3d), db (B, 3d): the bias's gradient, for each row apart."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     m = n < width
     bf, bc, bo = load_gates(bias + n % d, d, m)
     first = tl.load(h0 + n, mask=m, other=0.0)
     place = (n // d) * (3 * d) + n % d
-    end = tl.cast(steps - 1, tl.int64) * width
+    end = tl.cast(width, tl.int64) * (STEPS - 1)
     z_at, dz_at = z + 3 * end + place, dz + 3 * end + place
     h_at, du_at = h + end - width + n, du + end + n
     state = tl.load(h + end + n, mask=m, other=0.0)
     carry = tl.zeros((BLOCK,), tl.float32)
     sum_f, sum_c, sum_o = carry, carry, carry
-    ahead = load_back_steps(z_at, h_at, du_at, width, d, m, steps)
-    for t in range(0, steps, 4):
+    ahead = load_back_steps(z_at, h_at, du_at, width, d, m, STEPS)
+    for t in range(0, STEPS, 4):
         now = ahead
         z_at -= 12 * width
         h_at -= 4 * width
         du_at -= 4 * width
-        ahead = load_back_steps(z_at, h_at, du_at, width, d, m, steps - t - 4)
+        ahead = load_back_steps(z_at, h_at, du_at, width, d, m, STEPS - t - 4)
         for i in tl.static_range(4):
             zf, zc, zo, before, grad = now[i]
-            left = steps - t - i
+            left = STEPS - t - i
             before = tl.where(left > 1, before, first)
             there = m & (left > 0)
             zf, zc, zo = zf + bf, zc + bc, zo + bo
@@ -143,7 +143,8 @@ def forward(z: Tensor, bias: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
     steps, batch, d = z.shape[0], z.shape[1], z.shape[2] // 3
     u, h = z.new_empty(steps, batch, d), h0.new_empty(steps, batch, d)
     kernel: Any = forward_kernel
-    kernel[(triton.cdiv(batch * d, BLOCK),)](z, bias, h0, u, h, steps, batch * d, d, BLOCK=BLOCK, num_warps=WARPS)
+    grid = (triton.cdiv(batch * d, BLOCK),)
+    kernel[grid](z, bias, h0, u, h, batch * d, d, STEPS=steps, BLOCK=BLOCK, num_warps=WARPS)
     return u, h
 
 
@@ -153,5 +154,5 @@ def backward(z: Tensor, bias: Tensor, h0: Tensor, h: Tensor, du: Tensor) -> tupl
     dz, db = torch.empty_like(z), torch.empty(batch, 3 * d, dtype=torch.float32, device=z.device)
     kernel: Any = backward_kernel
     grid = (triton.cdiv(batch * d, BLOCK),)
-    kernel[grid](z, bias, h0, h, du, dz, db, steps, batch * d, d, BLOCK=BLOCK, num_warps=WARPS)
+    kernel[grid](z, bias, h0, h, du, dz, db, batch * d, d, STEPS=steps, BLOCK=BLOCK, num_warps=WARPS)
     return dz, db.sum(0)
