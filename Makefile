@@ -8,14 +8,14 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro slot-pack slot-rehearsal slot-land
 
 # What the README's table is measured on: prose and a log, 1.1 MB; every level of arzip takes some minutes.
 BENCH_FILES := canterbury/alice29.txt calgary/book1 loghub/HPC_2k.log
 BENCH_CODECS := gzip:9,bzip2:9,xz:9e,zstd:3+22,brotli:11,lz4:0,ppmd:h16,kanzi:9,zpaq:5,arzip:1-9
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Compress a real file, restore it, compare; sizes beside gzip and xz
 	$(BIN)/python scripts/demo.py
@@ -27,7 +27,7 @@ check: lint
 lint: $(INSTALLED) ## Style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict arzip
+	$(BIN)/mypy --strict --explicit-package-bases arzip scripts/slot
 
 format: $(INSTALLED) ## Put the sources into the one form
 	$(BIN)/ruff check --fix .
@@ -45,6 +45,15 @@ bench-readme: $(INSTALLED) ## Write README.md's benchmark from the newest result
 
 bench-micro: $(INSTALLED) ## Time the parts; kept in .benchmarks/, compared by: .venv/bin/pytest-benchmark compare
 	$(BIN)/python -m pytest -q benchmarks/micro.py --benchmark-autosave --benchmark-columns=min,median,stddev,rounds
+
+slot-pack: $(INSTALLED) ## Pack what a GPU slot needs (docs/SLOT.md): MIX=folder of the training mix -> slot/
+	$(BIN)/python -m scripts.slot.pack $(MIX) -o slot
+
+slot-rehearsal: $(INSTALLED) ## Pack, run and land on this CPU at toy size (some minutes)
+	$(BIN)/python -m scripts.slot.rehearse
+
+slot-land: $(INSTALLED) ## Models of what a slot brought, compared: EXPORT=its results MIX=.. CORPORA=.. -> landed/
+	$(BIN)/python -m scripts.slot.land $(EXPORT) --mix $(MIX) --eval $(CORPORA) -o landed
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

@@ -29,6 +29,19 @@ SOFTMAX_STEP_BITS = 7  # the exponential table has an entry every 1 / 128 nat
 SOFTMAX_ENTRIES = 2048
 SOFTMAX_ONE = 1 << 20  # the weight of the likeliest byte
 
+# What a step shifts by, from one format to the next.
+HALF_EMBEDDING = RESIDUAL_BITS - EMBEDDING_BITS
+GATE_SHIFT = RESIDUAL_BITS - GATE_STEP_BITS
+CANDIDATE_SHIFT = STATE_BITS - RESIDUAL_BITS
+STATE_SHIFT = STATE_BITS + GATE_BITS - ACTIVATION_BITS
+HIDDEN_SHIFT = 2 * RESIDUAL_BITS - HIDDEN_BITS
+HALF_GATES = GATE_ENTRIES // 2
+SOFTMAX_SHIFT = RESIDUAL_BITS - SOFTMAX_STEP_BITS
+
+# Contexts of the n-gram tables (context.py): multiplicative hashing in 64 bits.
+MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplicative hashing
+WORD_MULTIPLIER = 0xD6E8FEB86659FD93
+
 WORD_TABLE = "word"  # name of the n-gram table indexed by the current and the previous word
 
 

@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from arzip.jit.compile import njit, prefetch
 from arzip.network import config as spec
 from arzip.network import ngram_rows as context
-from arzip.network.config import Weights
+from arzip.network.config import (
+    CANDIDATE_SHIFT,
+    GATE_SHIFT,
+    HALF_EMBEDDING,
+    HALF_GATES,
+    HIDDEN_SHIFT,
+    SOFTMAX_SHIFT,
+    STATE_SHIFT,
+    Weights,
+)
 from arzip.network.gemm import gemm
 from arzip.network.packing import LINE, OFFSET, aligned, pack_weights, stack, start_values
-
-HALF_EMBEDDING = spec.RESIDUAL_BITS - spec.EMBEDDING_BITS
-GATE_SHIFT = spec.RESIDUAL_BITS - spec.GATE_STEP_BITS
-CANDIDATE_SHIFT = spec.STATE_BITS - spec.RESIDUAL_BITS
-STATE_SHIFT = spec.STATE_BITS + spec.GATE_BITS - spec.ACTIVATION_BITS
-HIDDEN_SHIFT = 2 * spec.RESIDUAL_BITS - spec.HIDDEN_BITS
-HALF_GATES = spec.GATE_ENTRIES // 2
-SOFTMAX_SHIFT = spec.RESIDUAL_BITS - spec.SOFTMAX_STEP_BITS
 
 
 class Network(NamedTuple):

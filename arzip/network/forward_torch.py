@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arzip.network import config as spec
-from arzip.network import forward_cpu as cpu
 from arzip.network.config import Weights
 
 FLOAT_EXACT_INPUTS = (1 << 24) // (127 * 127)  # float32 sums of so many int8 products are exact
@@ -56,30 +55,30 @@ class TorchStep:
 
     def gate(self, z: Tensor) -> Tensor:
         """Sigmoid of z in Q12, by table, in Q16, int64; see `cpu.gate`."""
-        k = (z + (1 << (cpu.GATE_SHIFT - 1))) >> cpu.GATE_SHIFT
-        return self.t["sigmoid"][k.clamp(-cpu.HALF_GATES, cpu.HALF_GATES - 1).long() + cpu.HALF_GATES].long()
+        k = (z + (1 << (spec.GATE_SHIFT - 1))) >> spec.GATE_SHIFT
+        return self.t["sigmoid"][k.clamp(-spec.HALF_GATES, spec.HALF_GATES - 1).long() + spec.HALF_GATES].long()
 
     def recur(self, k: int, z: Tensor) -> Tensor:
         """Move block k's state by z (L, 3 d) and return its gated output (L, d) int8; see `cpu.recur`."""
         f, c, o = z.chunk(3, -1)
         limit = spec.CANDIDATE_LIMIT
-        new = c.clamp(-limit, limit).long() << cpu.CANDIDATE_SHIFT
+        new = c.clamp(-limit, limit).long() << spec.CANDIDATE_SHIFT
         moved = (new - self.h[k]) * self.gate(f)
         self.h[k] += (moved + (1 << (spec.GATE_BITS - 1))) >> spec.GATE_BITS
-        out = (self.h[k] * self.gate(o) + (1 << (cpu.STATE_SHIFT - 1))) >> cpu.STATE_SHIFT
+        out = (self.h[k] * self.gate(o) + (1 << (spec.STATE_SHIFT - 1))) >> spec.STATE_SHIFT
         return out.clamp(-127, 127).to(torch.int8)
 
     def hidden(self, z: Tensor) -> Tensor:
         """Squared ReLU; see `cpu.squared_relu`."""
         v = z.clamp(0, spec.HIDDEN_LIMIT)
-        return ((v * v + (1 << (cpu.HIDDEN_SHIFT - 1))) >> cpu.HIDDEN_SHIFT).clamp(max=127).to(torch.int8)
+        return ((v * v + (1 << (spec.HIDDEN_SHIFT - 1))) >> spec.HIDDEN_SHIFT).clamp(max=127).to(torch.int8)
 
     def __call__(self, last: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
         """last (L,) bytes just seen and rows (L, tables) of the n-gram tables -> weights (L, 256) int32 > 0."""
         t = self.t
         grams = t["ngram"][torch.arange(self.config.tables, device=self.device), torch.from_numpy(rows).to(self.device)]
         x = torch.cat([t["byte"][torch.from_numpy(last).to(self.device)], grams.flatten(1)], -1).int()
-        x = x << cpu.HALF_EMBEDDING
+        x = x << spec.HALF_EMBEDDING
         for k in range(self.config.blocks):
             before, self.a[k] = self.a[k], norm(x)
             z = int_matmul(torch.cat([self.a[k], before], -1), t[f"block{k}.gates"]) + t[f"block{k}.gates_bias"]
@@ -88,5 +87,5 @@ class TorchStep:
             x = x + 2 * int_matmul(u, t[f"block{k}.mlp_out"])
         logits = int_matmul(norm(x), t["out"]) + t["out_bias"]
         below = logits.max(-1, keepdim=True).values - logits
-        entry = (below + (1 << (cpu.SOFTMAX_SHIFT - 1))) >> cpu.SOFTMAX_SHIFT
+        entry = (below + (1 << (spec.SOFTMAX_SHIFT - 1))) >> spec.SOFTMAX_SHIFT
         return t["exponential"][entry.clamp(max=spec.SOFTMAX_ENTRIES - 1).long()]

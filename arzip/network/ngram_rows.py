@@ -1,4 +1,5 @@
-"""The bytes a lane has seen -> rows of the n-gram tables. Shared by training and by every engine.
+"""The bytes a lane has seen -> rows of the n-gram tables. Shared by every engine; training has its own (train/rows.py),
+which tests hold to this one.
 
 A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so
 far, and the hash of the word before it. All zero at the start of a lane.
@@ -11,11 +12,10 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit
+from arzip.network.config import MULTIPLIER, WORD_MULTIPLIER
 
 HISTORY, WORD, PREVIOUS = 0, 1, 2
 CONTEXT_FIELDS = 3
-MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplicative hashing
-WORD_MULTIPLIER = 0xD6E8FEB86659FD93
 
 
 @njit(inline="always")

@@ -26,6 +26,7 @@ def parse_orders(text: str) -> tuple[int, ...]:
 @click.option("--from", "start", type=click.Path(exists=True, path_type=Path), help="Weights file to start from.")
 @click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="Resume here, save here.")
 @click.option("--minutes", default=60.0, help="Time to train; the schedule is laid over it.")
+@click.option("--megabytes", default=0.0, help="Text to train on instead, of 10^6 bytes; the schedule is laid over it.")
 @click.option("--device", default="cpu", help="A torch device.")
 @click.option("-T", "--threads", default=1, help="Threads of torch's CPU operations.")
 @click.option("--compile", "fuse", is_flag=True, help="Fuse element-wise operations (needs a C++ compiler).")
@@ -47,6 +48,7 @@ def main(
     start: Path | None,
     checkpoint: Path | None,
     minutes: float,
+    megabytes: float,
     device: str,
     threads: int,
     fuse: bool,
@@ -68,10 +70,10 @@ def main(
 
     from arzip.network.config import NetworkConfig
     from arzip.train.data import held_out_rows, load_mix
-    from arzip.train.export import export_tensors, import_weights
-    from arzip.train.loop import Recipe, Trainer, evaluate, exact_bits
+    from arzip.train.export import export_bytes, import_weights
+    from arzip.train.loop import HELD_OUT_BYTES, HELD_OUT_ROWS, Recipe, Trainer, exact_bits
     from arzip.train.model import FloatNetwork
-    from arzip.weights.file import dump_weights, load_weights, parse_weights
+    from arzip.weights.file import load_weights, parse_weights
 
     torch.set_num_threads(threads)
     try:
@@ -80,17 +82,16 @@ def main(
         net = import_weights(load_weights(start), blocks, seed) if start else FloatNetwork(config, seed)
     except (ArzipError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    if fuse:
-        net.compile()
-    recipe = Recipe(minutes, batch, length, lr, muon_lr, ngram_lr, seed=seed)
+    recipe = Recipe(minutes, batch, length, lr, muon_lr, ngram_lr, seed=seed, budget_bytes=int(1e6 * megabytes))
     trainer = Trainer(net, sources, recipe, device)
+    if fuse:
+        trainer.compile()
     if checkpoint and checkpoint.exists():
         trainer.load(checkpoint)
         click.echo(f"resumed at {trainer.seen_bytes / 1e6:.1f} MB, {trainer.seconds / 60:.1f} minutes", err=True)
-    trainer.run(checkpoint, lambda line: click.echo(line, err=True))
+    held = held_out_rows(sources, HELD_OUT_BYTES, HELD_OUT_ROWS)
+    floating = trainer.run(checkpoint, lambda line: click.echo(line, err=True), held=held)
 
-    held = held_out_rows(sources, 1024, 8)
-    floating = evaluate(net, held, device)
     mix = hashlib.sha256("\n".join(f"{s.name} {s.data.size} {s.share:.6f}" for s in sources).encode()).hexdigest()
     metadata = {
         "name": output.stem,
@@ -101,7 +102,7 @@ def main(
         "recipe": json.dumps(asdict(recipe) | {"more": more}, sort_keys=True),
         "bits_per_byte": ", ".join(f"{kind} {bits:.3f}" for kind, bits in floating.items()),
     }
-    data_bytes = dump_weights(net.config, export_tensors(net), metadata)
+    data_bytes = export_bytes(net, metadata)
     exact = exact_bits(parse_weights(data_bytes, str(output)), held)
     floating["mean"], exact["mean"] = (float(np.mean(list(bits.values()))) for bits in (floating, exact))
     for kind in floating:

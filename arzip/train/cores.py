@@ -72,17 +72,6 @@ CANDIDATES = (
 )
 
 
-class ByteTrainer(Trainer):
-    """A run whose schedule is laid over bytes seen, not over time: the same for slow and fast cores."""
-
-    budget_bytes = 1
-
-    def learning_rate(self) -> float:
-        """See Trainer."""
-        self.seconds = 60 * self.recipe.minutes * self.seen_bytes / self.budget_bytes
-        return super().learning_rate()
-
-
 @torch.no_grad()
 def opinions(net: FloatNetwork, text: NDArray[np.uint8]) -> tuple[NDArray[np.int32], float]:
     """text (B, T) -> P(bit = 1) in Q22 (B, T, 8), and the mean bits per byte."""
@@ -125,9 +114,9 @@ def judge(net: FloatNetwork, held: dict[str, NDArray[np.uint8]], start: Path) ->
 def try_core(candidate: Candidate, sources: list[Source], megabytes: float, start: Path) -> dict[str, Any]:
     """Train a core on so much text; what it reaches."""
     torch.manual_seed(0)
-    trainer = ByteTrainer(candidate.kind(candidate.config, 0), sources, Recipe(1.0, 16, 256, 3e-3, 0.03, 0.1, seed=3))
-    trainer.budget_bytes = int(megabytes * 1e6)
-    while trainer.seen_bytes < trainer.budget_bytes:
+    recipe = Recipe(0.0, 16, 256, 3e-3, 0.03, 0.1, seed=3, budget_bytes=int(megabytes * 1e6))
+    trainer = Trainer(candidate.kind(candidate.config, 0), sources, recipe)
+    while trainer.progress() < 1:
         trainer.step()
     alone, mixed = judge(trainer.net, held_out_rows(sources, ROW_BYTES, ROWS_A_SOURCE), start)
     return {

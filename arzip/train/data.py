@@ -6,6 +6,7 @@ little-endian uint64) or any other file (one document). Must not know the model.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ KIND_SHARE = {
     "dna": 1.0,
 }
 SOURCE_SHARE = {"gutenberg": 22.0}
+SHARES = "shares.json"  # in a folder: {"KIND/NAME": share}, of sources whose sizes say nothing about it
 SIZE_POWER = 0.7  # within a kind, sources are drawn by size ** SIZE_POWER
 VALIDATION_STRIDE = 100  # every hundredth document is held out
 SEGMENT_BYTES = 4096  # a row follows one document for so long, then jumps elsewhere
@@ -61,11 +63,14 @@ def load_source(path: Path, kind: str, share: float) -> Source:
 def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
     """Sources under `paths` with shares that sum to 1. Raises ValueError where there is no data.
 
-    more: "NAME=FACTOR", sources of which so many times as much is drawn as otherwise.
+    more: "NAME=FACTOR", sources of which so many times as much is drawn as otherwise. A folder with SHARES holds parts
+    of a mix, drawn by the shares of the whole.
     """
     files: list[tuple[Path, str]] = []
+    given: dict[Path, float] = {}
     for path in paths:
         if path.is_dir():
+            given |= given_shares(path)
             found = sorted(p for p in path.rglob("*") if p.is_file() and p.stat().st_size > 0)
             bins = [p for p in found if p.suffix == ".bin"] or found
             files += [(p, p.relative_to(path).parts[0] if p.parent != path else "") for p in bins]
@@ -81,6 +86,9 @@ def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
         rest = KIND_SHARE.get(kind, 1.0) - sum(fixed.values())
         free = sum(weight[p] for p in members if p not in fixed) or 1.0
         share |= {p: fixed.get(p, rest * weight[p] / free) for p in members}
+    if given and given.keys() != share.keys():
+        raise ValueError(f"{min(given.keys() ^ share.keys())}: not both in {SHARES} and among the files")
+    share |= given
     for word in more:
         name, _, factor = word.partition("=")
         wanted = [p for p in share if p.stem == name]
@@ -89,6 +97,13 @@ def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
         share |= {p: share[p] * float(factor) for p in wanted}
     total = sum(share.values())
     return [load_source(p, k, share[p] / total) for p, k in files]
+
+
+def given_shares(folder: Path) -> dict[Path, float]:
+    """The shares that a folder's SHARES gives its sources, by their files; nothing if it has none."""
+    path = folder / SHARES
+    shares: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return {folder / f"{name}.bin": share for name, share in shares.items()}
 
 
 class Windows:
@@ -127,17 +142,25 @@ class Windows:
         k = int(np.searchsorted(source.held_out[:, 1], start, "right"))
         return k < len(source.held_out) and source.held_out[k, 0] < end
 
-    def next(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The next batch; see the class."""
-        text = np.empty((self.batch, self.length), np.uint8)
+    def places(self) -> tuple[list[tuple[Source, int]], NDArray[np.bool_]]:
+        """Where the next batch's windows start, and which rows are fresh."""
+        found: list[tuple[Source, int]] = []
         fresh = np.zeros(self.batch, np.bool_)
         for b in range(self.batch):
             source, start, end = self.row[b]
             if end - start < self.length:
                 source, start, end = self.segment()
                 fresh[b] = True
-            text[b] = source.data[start : start + self.length]
+            found.append((source, start))
             self.row[b] = (source, start + self.length, end)
+        return found, fresh
+
+    def next(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The next batch; see the class."""
+        found, fresh = self.places()
+        text = np.empty((self.batch, self.length), np.uint8)
+        for row, (source, start) in zip(text, found, strict=True):
+            row[:] = source.data[start : start + self.length]
         return text, fresh
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from arzip.network import config as spec
 from arzip.network.config import Weights
 from arzip.train.model import FloatNetwork
+from arzip.weights.file import MEMORY_PREFIX, dump_weights
 
 
 def sigmoid_table() -> NDArray[np.int32]:
@@ -52,6 +53,17 @@ def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
         else:
             tensors[name] = quantise(value, spec.EMBEDDING_BITS if name == "byte" else spec.WEIGHT_BITS)
     return tensors
+
+
+def export_bytes(net: FloatNetwork, metadata: dict[str, str]) -> bytes:
+    """The integer network's weights file; its memory is not primed."""
+    return dump_weights(net.config, export_tensors(net), metadata)
+
+
+def without_memory(weights: Weights) -> bytes:
+    """A model's weights file without its memory's tensors: what training starts from where there is no numba."""
+    tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(MEMORY_PREFIX)}
+    return dump_weights(weights.config, tensors, weights.metadata)
 
 
 @torch.no_grad()

@@ -1,14 +1,12 @@
-"""The training loop: teacher forcing on windows, AdamW (Muon for matrices), cosine schedule, checkpoints.
+"""The training loop: teacher forcing on windows, AdamW (Muon for matrices), Adagrad for n-gram rows, checkpoints.
 
-Knows data and the float model; must not know archives.
+One step for all devices; on CUDA its tensors stay in place, so that a graph can hold it. Must not know archives.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,149 +14,172 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arzip.engine.cpu_backend import CpuBackend
-from arzip.engine.engine import Engine
-from arzip.engine.plan import Plan
-from arzip.network import ngram_rows as context
-from arzip.network.config import NetworkConfig, Weights
-from arzip.train.data import Source, Windows, held_out_rows
-from arzip.train.model import FloatNetwork, State
+from arzip.train import scan
+from arzip.train.data import Source, held_out_rows
+from arzip.train.device_mix import DeviceMix, HostMix
+from arzip.train.graph import GraphedStep
+from arzip.train.heldout import NATS_PER_BIT
+from arzip.train.heldout import evaluate as evaluate
+from arzip.train.heldout import exact_bits as exact_bits
+from arzip.train.model import FloatNetwork, training_dtype
+from arzip.train.optim import DenseAdagrad, Muon, sparse_adagrad
+from arzip.train.recipes import Recipe as Recipe
+from arzip.train.rows import Feed as Feed
+from arzip.train.run import LongRun, Periods
 
-NATS_PER_BIT = math.log(2)
-ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text
-WARMUP_SHARE = 0.01
-CHECKPOINT_SECONDS = 300.0
+NGRAM_LIMIT = 127 / 64
+WAIT_STEPS = 8  # a GPU is waited for so often: the clock is right to that many steps; below device_mix.SLOTS
+SETTLING_STEPS = 5  # compilation and capture are over then, and a deadline's schedule begins
+HELD_OUT_BYTES, HELD_OUT_ROWS = 1024, 8  # of a row; rows of each source
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything a run is made of besides its data; travels in the weights file's metadata."""
-
-    minutes: float
-    batch: int = 32
-    length: int = 256
-    lr: float = 3e-3
-    muon_lr: float = 0.0
-    ngram_lr: float = 0.03
-    weight_decay: float = 0.01
-    final_lr_share: float = 0.02
-    seed: int = 0
-
-
-class Feed:
-    """Text windows -> tensors of a step, with each row's context and last byte carried along."""
-
-    def __init__(self, config: NetworkConfig, device: str) -> None:
-        self.orders = np.array([*config.orders, 0], np.int64)
-        self.row_bits = config.rows.bit_length() - 1
-        self.device = device
-        self.contexts = np.zeros((0, context.CONTEXT_FIELDS), np.uint64)
-
-    def tensors(self, text: NDArray[np.uint8], fresh: NDArray[np.bool_]) -> tuple[Tensor, Tensor, Tensor]:
-        """text (B, T), fresh (B,) -> last bytes (T, B), n-gram rows (T, B, tables), targets (T, B), int64."""
-        batch, length = text.shape
-        if len(self.contexts) != batch:
-            self.contexts = np.zeros((batch, context.CONTEXT_FIELDS), np.uint64)
-        self.contexts[fresh] = 0
-        first = (self.contexts[:, context.HISTORY] & np.uint64(255)).astype(np.int64)
-        rows = np.empty((length, batch, self.orders.size), np.int64)
-        context.window_rows(text, self.contexts, self.orders, self.row_bits, rows)
-        target = torch.from_numpy(text.T.astype(np.int64))
-        last = torch.cat([torch.from_numpy(first)[None], target[:-1]])
-        return last.to(self.device), torch.from_numpy(rows).to(self.device), target.to(self.device)
-
-
-@torch.no_grad()
-def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str) -> dict[str, float]:
-    """Held-out bits per byte of each kind, rows coded from an empty state, float32."""
-    result = {}
-    for kind, text in rows.items():
-        last, grams, target = Feed(net.config, device).tensors(text, np.ones(len(text), np.bool_))
-        state, nats = net.init_state(len(text)), 0.0
-        with torch.compiler.set_stance("force_eager"):  # else every kind's number of rows is compiled for
-            for t in range(0, len(last), 256):
-                part = slice(t, t + 256)
-                logits, state = net(last[part], net.gather(grams[part]), state)
-                loss = nn.functional.cross_entropy(logits.flatten(0, 1), target[part].flatten(), reduction="sum")
-                nats += float(loss)
-        result[kind] = nats / NATS_PER_BIT / target.numel()
-    return result
-
-
-def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
-    """What `evaluate` gives, by the integer network that runs: each row a lane."""
-    engine, result = Engine(weights, CpuBackend(weights, two_threads=False)), {}
-    for kind, text in rows.items():
-        result[kind] = engine.cost_bits(text.tobytes(), Plan(len(text), use_network=True, cm_profile=None)) / text.size
-    return result
+Report = Callable[[str], None]
 
 
 class Trainer:
-    """Model, optimisers, clock and data position of one run."""
+    """Model, optimisers, clock and data position of one run.
 
-    def __init__(self, net: FloatNetwork, sources: list[Source], recipe: Recipe, device: str = "cpu") -> None:
+    graph: whether a GPU's steps are recorded in a CUDA graph. fused: whether a step is made as GPUs make it (text on
+    the device, one operator for the recurrence, dense Adagrad); None: on GPUs. `metadata` goes into exported files.
+    """
+
+    def __init__(
+        self,
+        net: FloatNetwork,
+        sources: list[Source],
+        recipe: Recipe,
+        device: str = "cpu",
+        graph: bool = True,
+        report: Report = print,
+        fused: bool | None = None,
+    ) -> None:
         self.net, self.recipe, self.device, self.sources = net, recipe, device, sources
+        self.on_cuda = torch.device(device).type == "cuda"
+        self.fused = self.on_cuda if fused is None else fused
+        self.dtype = training_dtype(device)
         net.to(device)
         net.ngram = net.ngram.to(device)
-        self.ngram_sum = torch.full_like(net.ngram, ADAGRAD_START)
-        hidden = [v for n, v in net.p.items() if n.startswith("block") and v.ndim == 2]
-        rest = [v for n, v in net.p.items() if not (n.startswith("block") and v.ndim == 2)]
-        self.optimizers: list[torch.optim.Optimizer] = []
-        if recipe.muon_lr:
-            self.optimizers.append(torch.optim.Muon(hidden, lr=recipe.muon_lr, weight_decay=recipe.weight_decay))
+        self.ngram_sum = torch.full_like(net.ngram, recipe.ngram_start)
+        self.optimizers = self.make_optimizers()
+        self.base = [[float(g["lr"]) for g in o.param_groups] for o in self.optimizers]
+        self.ngram_rate = torch.zeros((), device=device)
+        self.adagrad = DenseAdagrad(net.ngram) if self.fused else None
+        self.feed = Feed(net.config, device)
+        if self.fused:
+            net.recurrence = scan.fused_recurrence
+        self.state = [(a.clone(), h.clone()) for a, h in net.init_state(recipe.batch)]
+        self.loss_sum = torch.zeros((), device=device)
+        self.seconds, self.seen_bytes, self.steps = 0.0, 0, 0
+        self.deadline: float | None = None
+        self.began = self.reserve = 0.0
+        self.metadata: dict[str, str] = {}
+        self.report, self.use_graph = report, graph and self.on_cuda
+        self.restart()
+
+    def make_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon for the blocks' matrices if the recipe wants it, AdamW for the rest."""
+        hidden = [v for n, v in self.net.p.items() if n.startswith("block") and v.ndim == 2]
+        rest = [v for n, v in self.net.p.items() if not (n.startswith("block") and v.ndim == 2)]
+        optimizers: list[torch.optim.Optimizer] = []
+        if self.recipe.muon_lr:
+            optimizers.append(Muon(hidden, self.recipe.muon_lr, self.recipe.weight_decay))
         else:
             rest = rest + hidden
-        self.optimizers.append(torch.optim.AdamW(rest, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0))
-        self.base = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
-        self.windows = Windows(sources, recipe.batch, recipe.length, recipe.seed)
-        self.feed = Feed(net.config, device)
-        self.state: State = net.init_state(recipe.batch)
-        self.seconds, self.seen_bytes, self.steps = 0.0, 0, 0
+        adam = torch.optim.AdamW(rest, lr=self.recipe.lr, betas=(0.9, 0.98), weight_decay=0.0, capturable=self.on_cuda)
+        return [*optimizers, adam]
+
+    def restart(self) -> None:
+        """Draw data anew, from a seed that depends on the steps done; record the step anew."""
+        mix = DeviceMix if self.fused else HostMix
+        recipe, self.first_step = self.recipe, self.steps
+        self.mix = mix(self.sources, recipe.batch, recipe.length, recipe.seed + self.steps, self.device)
+        self.run_step: Callable[[], Tensor] = GraphedStep(self.work, self.report) if self.use_graph else self.work
+        for group in (g for o in self.optimizers for g in o.param_groups):
+            group["lr"] = torch.tensor(float(group["lr"]), device=self.device) if self.fused else float(group["lr"])
+
+    def compile(self) -> None:
+        """Fuse the step's element-wise work: the network's, and on a GPU the rest too."""
+        self.net.compile(whole=self.fused)
+        if self.adagrad:
+            self.adagrad.compile()
+            self.feed.compile()
+
+    # ------------------------------------------------------------------------------------------------------ schedule
+
+    def progress(self) -> float:
+        """The share of the budget that is spent, 0 to 1; with a deadline, at least that of the time until then."""
+        done = 0.0
+        if self.recipe.budget_bytes:
+            done = self.seen_bytes / self.recipe.budget_bytes
+        elif self.recipe.minutes:
+            done = self.seconds / (60 * self.recipe.minutes)
+        if self.deadline is not None and self.began:
+            left = max(self.deadline - self.reserve - self.began, 1e-9)
+            done = max(done, (time.monotonic() - self.began) / left)
+        return min(done, 1.0)
 
     def learning_rate(self) -> float:
-        """The schedule's factor now: linear warm-up, then a cosine down to final_lr_share."""
-        done = min(self.seconds / (60 * self.recipe.minutes), 1.0)
-        if done < WARMUP_SHARE:
-            return max(done / WARMUP_SHARE, 0.02)
-        cosine = 0.5 + 0.5 * math.cos(math.pi * (done - WARMUP_SHARE) / (1 - WARMUP_SHARE))
-        return self.recipe.final_lr_share + (1 - self.recipe.final_lr_share) * cosine
+        """The schedule's factor now."""
+        return self.recipe.factor(self.progress())
 
-    def step(self) -> float:
-        """One batch; returns its loss in bits per byte."""
-        began = time.monotonic()
-        text, fresh = self.windows.next()
-        last, rows, target = self.feed.tensors(text, fresh)
-        keep = torch.from_numpy(~fresh).to(self.device)[:, None]
-        self.state = [(a * keep, h * keep) for a, h in self.state]
-        grams = self.net.gather(rows).requires_grad_()
-        logits, self.state = self.net(last, grams, self.state, torch.bfloat16)
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        factor = self.learning_rate()
+    def set_rates(self, factor: float) -> None:
+        """All learning rates times the factor; on the device they are tensors that a graph reads."""
         for optimizer, base in zip(self.optimizers, self.base, strict=True):
             for group, lr in zip(optimizer.param_groups, base, strict=True):
-                group["lr"] = lr * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(lr * factor)
+                else:
+                    group["lr"] = lr * factor
+        self.ngram_rate.fill_(self.recipe.ngram_lr * factor)
+
+    # ---------------------------------------------------------------------------------------------------------- step
+
+    def step(self) -> Tensor:
+        """One batch; returns its loss in bits per byte, on the device. The next step may overwrite it."""
+        began = time.monotonic()
+        self.mix.prepare()
+        self.set_rates(self.learning_rate())
+        loss = self.run_step()
+        self.steps += 1
+        if self.on_cuda and self.steps % WAIT_STEPS == 0:
+            torch.cuda.synchronize()
+        now = time.monotonic()
+        if not self.began and self.steps - self.first_step >= SETTLING_STEPS:
+            self.began = now
+        self.seconds += now - began
+        self.seen_bytes += self.recipe.batch * self.recipe.length
+        return loss
+
+    def work(self) -> Tensor:
+        """A step's work on the device: nothing here waits for a value, or moves a tensor that outlives the step."""
+        text, fresh = self.mix.draw()
+        last, rows, target = self.feed.advance(text, fresh)
+        keep = ~fresh[:, None]
+        grams = self.net.gather(rows).requires_grad_()
+        state = [(a * keep, h * keep) for a, h in self.state]
+        loss, after = self.net.loss(last, grams, target, state, self.dtype)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         assert grams.grad is not None
-        self.update_ngrams(rows, grams.grad, self.recipe.ngram_lr * factor)
-        self.seconds += time.monotonic() - began
-        self.seen_bytes += target.numel()
-        self.steps += 1
-        return float(loss.detach()) / NATS_PER_BIT
+        self.update_ngrams(rows, grams.grad)
+        with torch.no_grad():
+            for mine, new in zip(self.state, after, strict=True):
+                for kept, value in zip(mine, new, strict=True):
+                    kept.copy_(value)
+            bits = loss.detach() / NATS_PER_BIT
+            self.loss_sum += bits
+        return bits
 
-    @torch.no_grad()
-    def update_ngrams(self, rows: Tensor, grad: Tensor, lr: float) -> None:
-        """Adagrad (Duchi et al. 2011) on the rows that this batch touched."""
+    def update_ngrams(self, rows: Tensor, grad: Tensor) -> None:
+        """Adagrad on the n-gram rows; dense on a GPU, whose step has no shape that depends on data."""
         c = self.net.config
-        grad = grad.view(-1, c.tables, c.ngram_d)
-        for k in range(c.tables):
-            touched, where = torch.unique(rows[..., k].flatten(), return_inverse=True)
-            g = torch.zeros(len(touched), c.ngram_d, device=self.device).index_add_(0, where, grad[:, k])
-            self.ngram_sum[k, touched] += g * g
-            step = lr * g / self.ngram_sum[k, touched].sqrt()
-            self.net.ngram[k, touched] = (self.net.ngram[k, touched] - step).clamp_(-127 / 64, 127 / 64)
+        rows, grad = rows.view(-1, c.tables), grad.view(-1, c.tables, c.ngram_d)
+        update = self.adagrad.step if self.adagrad else sparse_adagrad
+        update(self.net.ngram, self.ngram_sum, rows, grad, self.ngram_rate, NGRAM_LIMIT)
+
+    # ------------------------------------------------------------------------------------------------------- long runs
 
     def save(self, path: Path) -> None:
         """Checkpoint, replacing the last one only when the new one is whole."""
@@ -180,29 +201,33 @@ class Trainer:
         """Go on from a checkpoint: weights, optimisers and clock; data is drawn anew from a fresh seed."""
         saved = torch.load(path, map_location=self.device, weights_only=True)
         self.net.load_state_dict(saved["params"])
-        self.net.ngram, self.ngram_sum = saved["ngram"], saved["ngram_sum"]
+        self.net.ngram.copy_(saved["ngram"])
+        self.ngram_sum.copy_(saved["ngram_sum"])
         for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            if isinstance(optimizer, torch.optim.AdamW):
+                for group in state["param_groups"]:
+                    group["capturable"] = self.on_cuda  # the checkpoint may come from another device
             optimizer.load_state_dict(state)
         self.seconds, self.seen_bytes, self.steps = saved["clock"]
-        self.windows = Windows(self.sources, self.recipe.batch, self.recipe.length, self.recipe.seed + self.steps)
+        self.restart()
 
-    def run(self, checkpoint: Path | None, report: Callable[[str], None], every_seconds: float = 60.0) -> None:
-        """Train until the recipe's minutes are spent; a checkpoint every few minutes and at the end."""
-        held = held_out_rows(self.sources, 1024, 8)
-        shown = saved = time.monotonic()
-        mean = 0.0
-        while self.seconds < 60 * self.recipe.minutes:
-            loss = self.step()
-            mean = loss if not mean else 0.98 * mean + 0.02 * loss
-            now = time.monotonic()
-            if now - shown > every_seconds:
-                shown = now
-                rate = self.seen_bytes / self.seconds / 1000
-                report(f"{self.seconds / 60:7.1f} min {self.seen_bytes / 1e6:8.2f} MB {rate:6.1f} KB/s {mean:.4f} bpb")
-            if checkpoint and now - saved > CHECKPOINT_SECONDS:
-                saved = now
-                self.save(checkpoint)
-                bits = evaluate(self.net, held, self.device)
-                report("held out: " + " ".join(f"{k} {v:.3f}" for k, v in bits.items()))
-        if checkpoint:
-            self.save(checkpoint)
+    def run(
+        self,
+        checkpoint: Path | None,
+        report: Report,
+        periods: Periods = Periods(),  # noqa: B008  (frozen)
+        *,
+        deadline: float | None = None,
+        on_export: Callable[[bytes], None] | None = None,
+        held: dict[str, NDArray[np.uint8]] | None = None,
+    ) -> dict[str, float]:
+        """Train until the budget is spent; returns held-out bits per byte of each kind.
+
+        deadline: a time.monotonic() by when all is done, last evaluation, checkpoint and export included; the schedule
+        is laid over the time until then. on_export gets weights files' bytes, now and then and at the end.
+        held: kind -> rows (n, length) to evaluate on; otherwise drawn from the sources.
+        """
+        if held is None:
+            held = held_out_rows(self.sources, HELD_OUT_BYTES, HELD_OUT_ROWS)
+        self.deadline, self.report = deadline, report
+        return LongRun(self, held, checkpoint, report, periods, on_export).go()

@@ -13,20 +13,32 @@ from torch import Tensor, nn
 
 from arzip.network import config as spec
 from arzip.network.config import NetworkConfig
+from arzip.train import scan
+from arzip.train.scan import round_to
+
+
+def training_dtype(device: str) -> torch.dtype:
+    """What products are fastest in: bfloat16, which holds their operands exactly, but on a CPU without 512-bit vectors.
+
+    There it is emulated (AMD EPYC, AVX2: 3 GFLOP/s against 22 in float32).
+    """
+    is_cpu = torch.device(device).type == "cpu"
+    slow = is_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+    return torch.float32 if slow else torch.bfloat16
+
 
 State = list[tuple[Tensor, Tensor]]  # for each block: previous normed input (B, d), recurrent state (B, d)
 
 
-def round_to(x: Tensor, bits: int, limit: float) -> Tensor:
-    """Round to multiples of 2**-bits and clip to +-limit; the gradient passes where nothing was clipped."""
-    clipped = x.clamp(-limit, limit)
-    return clipped + (torch.round(clipped * 2**bits) * 2.0**-bits - clipped).detach()
+def product(a: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Product of quantised activations (.., K) with quantised weights (N, K), in `dtype`."""
+    w = round_to(weight, spec.WEIGHT_BITS, 127 / 128)
+    return nn.functional.linear(a.to(dtype), w.to(dtype))
 
 
 def linear(a: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Product of quantised activations (.., K) with quantised weights (N, K), as float32."""
-    w = round_to(weight, spec.WEIGHT_BITS, 127 / 128)
-    return nn.functional.linear(a.to(dtype), w.to(dtype)).float()
+    """`product`, as float32."""
+    return product(a, weight, dtype).float()
 
 
 def norm(x: Tensor) -> Tensor:
@@ -35,43 +47,18 @@ def norm(x: Tensor) -> Tensor:
     return round_to(a, spec.ACTIVATION_BITS, 127 / 32)
 
 
-class Scan(torch.autograd.Function):
-    """h_t = h_{t-1} + f_t (c_t - h_{t-1}) over the first axis; returns all h (T, B, d)."""
+def mix_in(x: Tensor, last: Tensor, weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """First half of a block: norm, pre-activations of the gates from this and the previous input (B, d).
 
-    @staticmethod
-    def forward(ctx, f: Tensor, c: Tensor, h0: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        h = torch.empty_like(f)
-        last = h0
-        for t in range(f.shape[0]):
-            torch.lerp(last, c[t], f[t], out=h[t])
-            last = h[t]
-        ctx.save_for_backward(f, c, h0, h)
-        return h
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        f, c, h0, h = ctx.saved_tensors
-        dh = torch.empty_like(h)
-        dh[-1] = grad[-1]
-        keep = 1 - f
-        for t in range(f.shape[0] - 2, -1, -1):
-            torch.addcmul(grad[t], dh[t + 1], keep[t + 1], out=dh[t])
-        before = torch.cat([h0[None], h[:-1]])
-        return dh * (c - before), dh * f, dh[0] * keep[0]
-
-
-def mix_in(x: Tensor, last: Tensor, gates: Tensor, bias: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """First half of a block: gates from the current and the previous input. Returns a, f, c, o."""
+    Returns the normed input (T, B, d) and the pre-activations (T, B, 3d) in `dtype`, without bias.
+    """
     a = norm(x)
-    pair = torch.cat([a, torch.cat([last[None], a[:-1]])], -1)
-    b = bias + (torch.round(bias * 4096) / 4096 - bias).detach()
-    f, c, o = (linear(pair, gates, dtype) + b).chunk(3, -1)
-    return a, torch.sigmoid(f.clamp(-8, 8)), c.clamp(-4, 4), torch.sigmoid(o.clamp(-8, 8))
+    return a, product(torch.cat([a, torch.cat([last[None], a[:-1]])], -1), weight, dtype)
 
 
-def mix_out(x: Tensor, h: Tensor, o: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dtype: torch.dtype) -> Tensor:
-    """Second half of a block: gated state and squared-ReLU MLP (Primer, So et al. 2021), both residual."""
-    x = x + linear(round_to(h * o, spec.ACTIVATION_BITS, 127 / 32), w, dtype)
+def mix_out(x: Tensor, u: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dtype: torch.dtype) -> Tensor:
+    """Second half of a block: read-out u of the recurrence and squared-ReLU MLP (So et al. 2021), both residual."""
+    x = x + linear(u, w, dtype)
     z = linear(norm(x), mlp_in, dtype)
     u = round_to(torch.relu(z).square(), spec.HIDDEN_BITS, 127 / 16)
     return x + linear(u, mlp_out, dtype)
@@ -97,12 +84,19 @@ class FloatNetwork(nn.Module):
                 value[: config.d] = -torch.linspace(0.0, math.log(1000.0), config.d)
             self.p[name.replace(".", "_")] = nn.Parameter(value)
         self.ngram = torch.zeros(config.shapes()["ngram"])
-        self.mix_in, self.mix_out = mix_in, mix_out
+        self.mix_in, self.mix_out, self.recurrence = mix_in, mix_out, scan.recurrence
 
-    def compile(self) -> None:
-        """Fuse the element-wise work (needs a C++ compiler; worth it for runs of over some minutes)."""
+    def compile(self, whole: bool = False) -> None:
+        """Fuse the element-wise work (needs a compiler: C++, or Triton; worth it for runs of over some minutes).
+
+        whole: everything up to the loss as one graph, for GPUs; else parts, which take the compiler less time.
+        """
+        if whole:
+            self.loss = torch.compile(self.loss, dynamic=False)  # type: ignore[method-assign]
+            return
         self.mix_in = torch.compile(mix_in, dynamic=False)
         self.mix_out = torch.compile(mix_out, dynamic=False)
+        self.recurrence = torch.compile(scan.recurrence, dynamic=False)
 
     def gather(self, rows: Tensor) -> Tensor:
         """n-gram rows (T, B, tables) int64 -> their embeddings (T, B, tables * ngram_d), float."""
@@ -128,13 +122,22 @@ class FloatNetwork(nn.Module):
             after.append(kept)
         return linear(norm(x), self.p["out"], dtype) + self.p["out_bias"], after
 
+    def loss(
+        self, last_byte: Tensor, ngrams: Tensor, target: Tensor, state: State, dtype: torch.dtype
+    ) -> tuple[Tensor, State]:
+        """Mean cross-entropy of target (T, B) int64 in nats; the state after it."""
+        logits, after = self(last_byte, ngrams, state, dtype)
+        return nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten()), after
+
     def block(
         self, k: int, x: Tensor, before: tuple[Tensor, Tensor], dtype: torch.dtype
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Block k on the residual stream x (T, B, d), from its state before -> x, its state after."""
         w = {n: self.p[f"block{k}_{n}"] for n in ("gates", "gates_bias", "state_out", "mlp_in", "mlp_out")}
         last, h0 = before
-        a, f, c, o = self.mix_in(x, last, w["gates"], w["gates_bias"], dtype)
-        h: Tensor = Scan.apply(f, c, h0)  # type: ignore[no-untyped-call]
-        x = self.mix_out(x, h, o, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
+        a, z = self.mix_in(x, last, w["gates"], dtype)
+        bias = w["gates_bias"]
+        bias = bias + (torch.round(bias * 2**spec.RESIDUAL_BITS) / 2**spec.RESIDUAL_BITS - bias).detach()
+        u, h = self.recurrence(z, bias, h0)
+        x = self.mix_out(x, u, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
         return x, (a[-1].detach(), h[-1].detach())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from arzip.network.config import NetworkConfig
 from arzip.train.model import FloatNetwork, State, linear, norm
+from arzip.train.scan import read_out
 
 WINDOW = 128  # bytes that attention looks back
 HEADS = 4
@@ -55,7 +56,7 @@ class MlpBlocks(FloatNetwork, ABC):
         """As FloatNetwork's."""
         seen, kept = self.look_back(k, norm(x), before[0], dtype)
         state_out, mlp_in, mlp_out = (self.p[f"block{k}_{n}"] for n in ("state_out", "mlp_in", "mlp_out"))
-        x = self.mix_out(x, seen, torch.ones(()), state_out, mlp_in, mlp_out, dtype)
+        x = self.mix_out(x, read_out(seen, torch.ones(())), state_out, mlp_in, mlp_out, dtype)
         return x, (kept.detach(), before[1])
 
 

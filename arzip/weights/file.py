@@ -9,6 +9,7 @@ import hashlib
 import json
 import zlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from arzip.context_mixing import pretrained as primed
 from arzip.errors import ModelError
 from arzip.format.records import DIGEST_BYTES
 from arzip.network import config as spec
@@ -29,6 +29,7 @@ WIDTH_STEP = 64  # d and hidden are multiples: see gemm
 WIDTH_LIMIT = 1024
 BIAS_LIMIT = 1 << 24
 UNPACKED_LIMIT_BYTES = 1 << 30
+MEMORY_PREFIX = "memory."  # of the tensors that prime the memory
 
 
 def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
@@ -74,8 +75,8 @@ def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights
     try:
         data = unpack(data)
         tensors = load(data)
-        if not primed_too:
-            tensors = primed.without(tensors)
+        if not primed_too and any(name.startswith(MEMORY_PREFIX) for name in tensors):
+            tensors = _primed().without(tensors)
         header = int.from_bytes(data[:8], "little")
         head = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][METADATA_KEY])
         config = NetworkConfig.loads(json.dumps(head["network"]))
@@ -86,9 +87,17 @@ def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights
     return Weights(config, tensors, digest, metadata)
 
 
+def _primed() -> ModuleType:
+    """Imported only for files with a primed memory: training machines have no compiler of kernels."""
+    from arzip.context_mixing import pretrained
+
+    return pretrained
+
+
 def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:
     """Raises ValueError unless the shape and every tensor are within what network and memory compute exactly."""
-    primed.check_tensors(tensors)
+    if any(name.startswith(MEMORY_PREFIX) for name in tensors):
+        _primed().check_tensors(tensors)
     if config.d % WIDTH_STEP or config.hidden % WIDTH_STEP or not 0 < max(config.d, config.hidden) <= WIDTH_LIMIT:
         raise ValueError(f"widths {config.d} and {config.hidden} must be multiples of {WIDTH_STEP} up to {WIDTH_LIMIT}")
     if not 1 <= config.blocks <= 16 or config.byte_d < 0 or config.ngram_d < 1:

@@ -1,0 +1,40 @@
+"""What a training run is made of besides its data: rates, batch, budget; and its schedule. Must not import torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text
+SMALLEST_FACTOR = 0.02  # of the warm-up
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Travels in the weights file's metadata.
+
+    minutes, budget_bytes: the schedule is laid over the bytes if there are any given, else over the time of the steps.
+    batch, length: rows and bytes of a batch's windows. lr: AdamW's, muon_lr: of the blocks' matrices (0: AdamW for them
+    too), ngram_lr: Adagrad's; ngram_start: what its sums of squared gradients start with.
+    """
+
+    minutes: float
+    batch: int = 32
+    length: int = 256
+    lr: float = 3e-3
+    muon_lr: float = 0.0
+    ngram_lr: float = 0.03
+    weight_decay: float = 0.01
+    final_lr_share: float = 0.02
+    seed: int = 0
+    budget_bytes: int = 0
+    warmup_share: float = 0.01
+    ngram_start: float = ADAGRAD_START
+
+    def factor(self, done: float) -> float:
+        """The learning rates' factor when this share of the budget is spent: linear warm-up, then a cosine down."""
+        done = min(done, 1.0)
+        if done < self.warmup_share:
+            return max(done / self.warmup_share, SMALLEST_FACTOR)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * (done - self.warmup_share) / (1 - self.warmup_share))
+        return self.final_lr_share + (1 - self.final_lr_share) * cosine

@@ -1,0 +1,87 @@
+"""The plan of a slot, in one place: which networks are trained, for which share of the time, and how.
+
+A toy plan of the same form serves the rehearsal on a CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from arzip.network.config import NetworkConfig
+
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the checkout
+
+
+@dataclass(frozen=True)
+class Core:
+    """A network to train. share: of the time for training; level: whose archives show what it is worth.
+
+    start: of which shipped model it goes on from, "": from random weights. batch: rows of `length` bytes. rate: times
+    the learning rates that arzip.train.recipes gives for such a batch.
+    """
+
+    name: str
+    config: NetworkConfig
+    share: float
+    level: int
+    start: str = ""
+    batch: int = 1024
+    length: int = 256
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A slot. pack_bytes: of all that travels beside the checkout; more: see arzip.train.data.load_mix.
+
+    held_rows, held_bytes: rows of a source that are evaluated, and their size. case_lanes, case_steps: of the exactness
+    cases. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the whole time.
+    least_seconds: a network isn't trained for less.
+    """
+
+    cores: tuple[Core, ...]
+    pack_bytes: int
+    more: tuple[str, ...] = ()
+    held_rows: int = 8
+    held_bytes: int = 1024
+    case_lanes: int = 200
+    case_steps: int = 24
+    batches: tuple[int, ...] = (512, 1024, 2048)
+    timing_steps: int = 20
+    report_seconds: float = 60.0
+    timing_share: float = 0.08
+    least_seconds: float = 20.0
+
+    def core(self, name: str) -> Core:
+        """The network of this name."""
+        [found] = [core for core in self.cores if core.name == name]
+        return found
+
+
+# What gains most comes first: a slot may end early.
+PLAN = Plan(
+    cores=(
+        Core("base", NetworkConfig(d=256, blocks=4, hidden=768, ngram_d=24), 0.55, 9),
+        Core("small", NetworkConfig(), 0.35, 6, start="small"),
+        Core("nano", NetworkConfig(d=128, blocks=1, hidden=384, ngram_d=12), 0.10, 5, start="nano"),
+    ),
+    pack_bytes=64_500_000,  # 64 MiB less 2.6 MB for the checkout without its models
+)
+
+TOY = Plan(
+    cores=(
+        Core("base", NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), ngram_d=8), 0.6, 9, "", 8, 64),
+        Core("small", NetworkConfig(d=64, blocks=1, hidden=64, orders=(2, 3), ngram_d=8), 0.4, 6, "small", 8, 64),
+    ),
+    pack_bytes=360_000,
+    held_rows=2,
+    held_bytes=256,
+    case_lanes=20,
+    case_steps=6,
+    batches=(8, 16),
+    timing_steps=2,
+    report_seconds=3.0,
+    timing_share=0.2,
+    least_seconds=2.0,
+)
