@@ -15,14 +15,8 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-<<<<<<< HEAD
 from arzip.network.config import NetworkConfig  # noqa: E402
-from arzip.train import optim  # noqa: E402
-=======
-from arzip.network.config import NetworkConfig  # noqa: E402
-from arzip.weights.file import parse_weights  # noqa: E402
 from arzip.train import optim, run  # noqa: E402
->>>>>>> train
 from arzip.train.data import Source, load_mix  # noqa: E402
 from arzip.train.device_mix import SLOTS, DeviceMix, HostMix  # noqa: E402
 from arzip.train.graph import GraphedStep  # noqa: E402
