@@ -88,7 +88,7 @@ def pack_source(folder: Path, path: Path, asked_bytes: int) -> Packed:
 def allocate(sizes: Numbers, shares: Numbers, costs: Numbers, packed_bytes: float) -> NDArray[np.int64]:
     """How many bytes of each source to take: in proportion to its share, so that all are seen equally often, or all.
 
-    costs: packed bytes a byte that is asked for. What packs badly is no dearer for that: it is also what there is more to learn of.
+    costs: packed bytes a byte that is asked for. What packs badly is no dearer for that: there is more to learn of it.
     """
     low, high = 0.0, float(np.max(sizes / shares))
     for _ in range(60):
