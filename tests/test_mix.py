@@ -42,6 +42,14 @@ def test_no_data_is_refused(tmp_path: Path) -> None:
         load_mix([tmp_path])
 
 
+def test_staggered_rows_do_not_all_start_anew_at_once(mix: Path) -> None:
+    for stagger in (False, True):
+        windows = Windows(load_mix([mix]), 16, 64, 0, 1024, stagger)
+        fresh = np.array([windows.next()[1].sum() for _ in range(64)])
+        assert fresh[0] == 16 and abs(fresh[16:].sum() - 48) <= 8  # a segment every 16 windows, either way
+        assert (fresh[16:].max() <= 4) == stagger
+
+
 def test_what_is_held_out_is_never_drawn(mix: Path) -> None:
     sources = load_mix([mix])
     held = {99, 199, 299 % 256}  # every hundredth document; numbers repeat from 256 on

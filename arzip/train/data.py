@@ -110,15 +110,23 @@ class Windows:
     """Endless batches of text: row b of one batch goes on in row b of the next until its segment ends.
 
     `next()` gives text (B, T) uint8 and fresh (B,) bool: rows that start a new segment, with no past.
+    stagger: the rows' first segments have different lengths, so that later ones don't all start in the same batch.
     """
 
     def __init__(
-        self, sources: list[Source], batch: int, length: int, seed: int, segment_bytes: int = SEGMENT_BYTES
+        self,
+        sources: list[Source],
+        batch: int,
+        length: int,
+        seed: int,
+        segment_bytes: int = SEGMENT_BYTES,
+        stagger: bool = False,
     ) -> None:
         self.sources, self.batch, self.length, self.segment_bytes = sources, batch, length, segment_bytes
         self.shares = np.array([s.share for s in sources])
         self.rng = np.random.default_rng(seed)
         self.row: list[tuple[Source, int, int]] = [(sources[0], 0, 0)] * batch
+        self.skipped = segment_bytes * np.arange(batch) // batch if stagger else np.zeros(batch, np.int64)
 
     def segment(self) -> tuple[Source, int, int]:
         """A new segment: its source, start and end, at least one window long."""
@@ -150,7 +158,8 @@ class Windows:
             source, start, end = self.row[b]
             if end - start < self.length:
                 source, start, end = self.segment()
-                fresh[b] = True
+                end -= int(self.skipped[b])
+                self.skipped[b], fresh[b] = 0, True
             found.append((source, start))
             self.row[b] = (source, start + self.length, end)
         return found, fresh

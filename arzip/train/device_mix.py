@@ -17,8 +17,10 @@ SLOTS = 32  # batches that may be on their way to the device; a trainer waits fo
 class HostMix:
     """Text stays in the sources (memory-mapped files): every batch is copied to the device."""
 
-    def __init__(self, sources: list[Source], batch: int, length: int, seed: int, device: str) -> None:
-        self.windows = Windows(sources, batch, length, seed)
+    def __init__(
+        self, sources: list[Source], batch: int, length: int, seed: int, device: str, stagger: bool = False
+    ) -> None:
+        self.windows = Windows(sources, batch, length, seed, stagger=stagger)
         self.text = torch.zeros(length, batch, dtype=torch.uint8, device=device)
         self.fresh = torch.zeros(batch, dtype=torch.bool, device=device)
 
@@ -36,8 +38,10 @@ class HostMix:
 class DeviceMix:
     """All text lies on the device, one source after another: a step sends only where its windows start."""
 
-    def __init__(self, sources: list[Source], batch: int, length: int, seed: int, device: str) -> None:
-        self.windows = Windows(sources, batch, length, seed)
+    def __init__(
+        self, sources: list[Source], batch: int, length: int, seed: int, device: str, stagger: bool = False
+    ) -> None:
+        self.windows = Windows(sources, batch, length, seed, stagger=stagger)
         sizes = [source.data.size for source in sources]
         self.base = dict(zip(map(id, sources), np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
         self.all_text = torch.empty(sum(sizes), dtype=torch.uint8, device=device)

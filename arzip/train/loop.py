@@ -81,7 +81,7 @@ class Trainer:
         rest = [v for n, v in self.net.p.items() if not (n.startswith("block") and v.ndim == 2)]
         optimizers: list[torch.optim.Optimizer] = []
         if self.recipe.muon_lr:
-            optimizers.append(Muon(hidden, self.recipe.muon_lr, self.recipe.weight_decay))
+            optimizers.append(Muon(hidden, self.recipe.muon_lr, self.recipe.weight_decay, dtype=self.dtype))
         else:
             rest = rest + hidden
         adam = torch.optim.AdamW(rest, lr=self.recipe.lr, betas=(0.9, 0.98), weight_decay=0.0, capturable=self.on_cuda)
@@ -91,7 +91,7 @@ class Trainer:
         """Draw data anew, from a seed that depends on the steps done; record the step anew."""
         mix = DeviceMix if self.fused else HostMix
         recipe, self.first_step = self.recipe, self.steps
-        self.mix = mix(self.sources, recipe.batch, recipe.length, recipe.seed + self.steps, self.device)
+        self.mix = mix(self.sources, recipe.batch, recipe.length, recipe.seed + self.steps, self.device, recipe.stagger)
         self.run_step: Callable[[], Tensor] = GraphedStep(self.work, self.report) if self.use_graph else self.work
         for group in (g for o in self.optimizers for g in o.param_groups):
             group["lr"] = torch.tensor(float(group["lr"]), device=self.device) if self.fused else float(group["lr"])

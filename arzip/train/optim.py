@@ -17,10 +17,10 @@ EPS = 1e-7
 Rate = float | Tensor
 
 
-def orthogonalise(g: Tensor) -> Tensor:
-    """Matrices (n, rows <= columns) -> nearly the nearest orthogonal ones, bfloat16."""
+def orthogonalise(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """Matrices (n, rows <= columns) -> nearly the nearest orthogonal ones, computed in `dtype`."""
     a, b, c = NEWTON_SCHULZ
-    x = g.bfloat16()
+    x = g.to(dtype)
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=EPS)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
@@ -31,8 +31,16 @@ def orthogonalise(g: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """torch.optim.Muon's rule, for all matrices of one shape (or its transpose) at once; no scalar on the host."""
 
-    def __init__(self, params: Iterable[Tensor], lr: Rate, weight_decay: float = 0.0, momentum: float = 0.95) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: Rate,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -53,7 +61,7 @@ class Muon(torch.optim.Optimizer):
         grads: list[Any] = [p.grad for p in params]
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         update = torch.stack([wide(g.lerp(b, momentum)) for g, b in zip(grads, buffers, strict=True)])
-        for p, u in zip(params, orthogonalise(update).unbind(), strict=True):
+        for p, u in zip(params, orthogonalise(update, self.dtype).unbind(), strict=True):
             p.mul_(1 - lr * weight_decay)
             tall = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
             p.sub_((u.mT if p.shape[0] > p.shape[1] else u).float() * (lr * tall))

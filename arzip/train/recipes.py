@@ -15,7 +15,7 @@ class Recipe:
 
     minutes, budget_bytes: the schedule is laid over the bytes if there are any given, else over the time of the steps.
     batch, length: rows and bytes of a batch's windows. lr: AdamW's, muon_lr: of the blocks' matrices (0: AdamW for them
-    too), ngram_lr: Adagrad's; ngram_start: what its sums of squared gradients start with.
+    too), ngram_lr: Adagrad's; ngram_start: what its sums of squared gradients start with. stagger: see data.Windows.
     """
 
     minutes: float
@@ -30,6 +30,7 @@ class Recipe:
     budget_bytes: int = 0
     warmup_share: float = 0.01
     ngram_start: float = ADAGRAD_START
+    stagger: bool = False
 
     def factor(self, done: float) -> float:
         """The learning rates' factor when this share of the budget is spent: linear warm-up, then a cosine down."""
