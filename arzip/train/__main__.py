@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -103,16 +104,19 @@ def main(
         "bits_per_byte": ", ".join(f"{kind} {bits:.3f}" for kind, bits in floating.items()),
     }
     data_bytes = export_bytes(net, metadata)
-    exact = exact_bits(parse_weights(data_bytes, str(output)), held)
-    floating["mean"], exact["mean"] = (float(np.mean(list(bits.values()))) for bits in (floating, exact))
-    for kind in floating:
-        gap = 100 * (exact[kind] / floating[kind] - 1)
-        click.echo(f"{kind:12s} float {floating[kind]:.4f} exact {exact[kind]:.4f} bpb, gap {gap:+.2f}%")
     try:
         write_whole(output, data_bytes)
     except ArzipError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{output}: {len(data_bytes):,} bytes, {net.config.core_parameters:,} parameters in the core")
+    if not find_spec("numba"):
+        click.echo("numba is not at hand: the integer network was not run")
+        return
+    exact = exact_bits(parse_weights(data_bytes, str(output)), held)
+    floating["mean"], exact["mean"] = (float(np.mean(list(bits.values()))) for bits in (floating, exact))
+    for kind in floating:
+        gap = 100 * (exact[kind] / floating[kind] - 1)
+        click.echo(f"{kind:12s} float {floating[kind]:.4f} exact {exact[kind]:.4f} bpb, gap {gap:+.2f}%")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from arzip.train.export import export_bytes
 from arzip.train.heldout import evaluate
-
-if TYPE_CHECKING:
-    from arzip.train.loop import Trainer
+from arzip.train.model import FloatNetwork
+from arzip.train.recipes import Recipe
 
 RESERVE = 1.5  # times what evaluation, checkpoint and export last took is kept for the last ones
 RESERVE_SECONDS = 1.0
@@ -56,12 +56,39 @@ class Task:
             self.run()
 
 
+class Stepper(Protocol):
+    """What a run drives: arzip.train.loop.Trainer, whose attributes these are."""
+
+    net: FloatNetwork
+    recipe: Recipe
+    device: str
+    metadata: dict[str, str]
+    deadline: float | None
+    reserve: float
+    seconds: float
+    seen_bytes: int
+    steps: int
+    loss_sum: Tensor
+
+    def step(self) -> Tensor:
+        """Train on one batch; returns its loss."""
+
+    def progress(self) -> float:
+        """Share of the budget that is spent."""
+
+    def learning_rate(self) -> float:
+        """The schedule's factor."""
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+
+
 class LongRun:
     """One call of Trainer.run, whose parameters it has."""
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Stepper,
         held: dict[str, NDArray[np.uint8]],
         checkpoint: Path | None,
         report: Callable[[str], None],

@@ -1,7 +1,7 @@
 """Part of a source of the training mix, such that arzip.train.data holds out in it what it holds out of the whole.
 
-A source's every hundredth document is held out. The part keeps whole documents in their order, and puts held-out ones,
-as many as it has room for, where that rule looks for them.
+A source's every hundredth document is held out. The part keeps whole documents in their order, and puts the beginnings
+of held-out ones, as many as it has room for, where that rule looks for them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from arzip.train.data import VALIDATION_STRIDE, Source
 
+HELD_OUT_BYTES = 1 << 16  # of a held-out document; no more is looked at
 Spans = NDArray[np.int64]
 
 
@@ -25,25 +26,29 @@ class Part:
 
 
 def take(source: Source, size_bytes: int, seed: int = 0) -> Part:
-    """Documents drawn at random, about `size_bytes` of them; all of the source if it has no more.
+    """Documents drawn at random, about `size_bytes` of them, or all.
 
     A source of one document, of which the end is held out, gives its beginning, and so does one of two.
     """
     if len(source.train) == 1 and len(source.held_out) == 1 and source.train[0, 1] == source.held_out[0, 0]:
         return _beginning(source, size_bytes)
     rng = np.random.default_rng(seed)
-    everything, train_bytes = source.data.size, int((source.train[:, 1] - source.train[:, 0]).sum())
-    train = _draw(source.train, -(-size_bytes * train_bytes // everything), rng)
-    held = _draw(source.held_out, everything, rng)
-    return _lay(source, train, held)
+    held = source.held_out.copy()
+    held[:, 1] = np.minimum(held[:, 1], held[:, 0] + HELD_OUT_BYTES)
+    document_bytes, held_bytes = ((s[:, 1] - s[:, 0]).mean() for s in (source.train, held))
+    expected = min(len(held), max(1.0, size_bytes / document_bytes / VALIDATION_STRIDE))
+    return _lay(source, _draw(source.train, size_bytes - int(expected * held_bytes), rng), held)
 
 
 def _draw(spans: Spans, size_bytes: int, rng: np.random.Generator) -> Spans:
-    """Spans, in their order, of `size_bytes` or a document more."""
-    order = rng.permutation(len(spans))
-    before = np.cumsum(spans[order, 1] - spans[order, 0]) - (spans[order, 1] - spans[order, 0])
-    chosen: Spans = spans[np.sort(order[before < size_bytes])]
-    return chosen
+    """Spans, in their order, of about `size_bytes`: a long document that would more than fill it up is passed over."""
+    lengths = spans[:, 1] - spans[:, 0]
+    chosen, total = [], 0
+    for k in rng.permutation(len(spans)):
+        if total + lengths[k] // 2 <= size_bytes:
+            chosen.append(k)
+            total += lengths[k]
+    return spans[np.sort(chosen or [int(np.argmin(lengths))])]
 
 
 def _lay(source: Source, train: Spans, held: Spans) -> Part:
