@@ -478,8 +478,8 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
 
 
 @njit()
-def code_byte(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
-    return lockstep.code_group(weights, prefill.NO_PREFILL, 0, memory, block, t, 0, at, lockstep.SINGLE_LANE, None)
+def code_byte(weights, cm, block, t, at):  # type: ignore[no-untyped-def]
+    return lockstep.code_group(weights, prefill.NO_PREFILL, 0, cm, block, t, 0, at, lockstep.SINGLE_LANE, None)
 
 
 def test_probability_of_a_bit_is_never_certain() -> None:
@@ -489,8 +489,8 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     weights[0, 77] = 1 << 20
     block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
     block = lane_state.reserve(block, len(raw))
-    memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
+    cm, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        at = code_byte(weights, memory, block, t, at)
+        at = code_byte(weights, cm, block, t, at)
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << P_BITS

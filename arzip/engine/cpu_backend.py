@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arzip.coding import lockstep
 from arzip.coding.lane_state import LaneState
-from arzip.context_mixing.state import Memory
+from arzip.context_mixing.state import CMState
 from arzip.engine.backend import Run
 from arzip.engine.plan import Plan
 from arzip.network import forward_cpu as cpu
@@ -23,13 +23,13 @@ class CpuBackend:
         both = plan.use_network and plan.cm_profile is not None
         return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 
-    def start(self, plan: Plan, memory: Memory) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See Backend."""
         network = self.network if plan.use_network else cpu.no_network()
         state = cpu.init_state(network, plan.lanes)
 
         def run(block: LaneState, first: int, end: int) -> int:
             two_threads = self.threads_for(plan, block.is_decoding) > 1
-            return lockstep.run_steps(network, state, memory, block, first, end, two_threads)
+            return lockstep.run_steps(network, state, cm, block, first, end, two_threads)
 
         return run

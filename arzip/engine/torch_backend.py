@@ -12,9 +12,9 @@ from torch import Tensor
 from arzip.coding import lockstep
 from arzip.coding.lane_state import LaneState, group_lanes
 from arzip.coding.prefill import NO_PREFILL
-from arzip.context_mixing.state import Memory
-from arzip.context_mixing.torch_ops import predictor as memory_verbs
-from arzip.context_mixing.torch_ops.state import DeviceMemory
+from arzip.context_mixing.state import CMState
+from arzip.context_mixing.torch_ops import predictor
+from arzip.context_mixing.torch_ops.state import DeviceState
 from arzip.engine.backend import Run
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.plan import Plan
@@ -44,9 +44,9 @@ def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyp
 
 
 @njit()
-def code_on_host(weights, memory, block, t, group, at):  # type: ignore[no-untyped-def]
+def code_on_host(weights, cm, block, t, group, at):  # type: ignore[no-untyped-def]
     """`lockstep.code_group` after the network's step, for Python to call."""
-    return lockstep.code_group(weights, NO_PREFILL, 0, memory, block, t, group, at, lockstep.MULTI_LANE, None)
+    return lockstep.code_group(weights, NO_PREFILL, 0, cm, block, t, group, at, lockstep.MULTI_LANE, None)
 
 
 class LaneNetwork:
@@ -65,14 +65,14 @@ class LaneNetwork:
         return self.step(block.last.astype(np.int64), self.rows)
 
 
-def code_group(weights: Tensor | None, memory: DeviceMemory, block: LaneState, t: int, group: int, at: int) -> int:
+def code_group(weights: Tensor | None, cm: DeviceState, block: LaneState, t: int, group: int, at: int) -> int:
     """`lockstep.code_group` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
     first, end = group_lanes(block.starts, t, group)
     if first == end:
         return at
-    memory_verbs.turn(memory, t)
+    predictor.set_step(cm, t)
     block.low[first:end] = 0
-    low = torch.zeros(end - first, dtype=torch.int64, device=memory.device)
+    low = torch.zeros(end - first, dtype=torch.int64, device=cm.device)
     if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
         below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
     for bit in range(8):
@@ -81,13 +81,13 @@ def code_group(weights: Tensor | None, memory: DeviceMemory, block: LaneState, t
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
             p = (stop - middle << P_BITS) // (stop - start)
             network_p = p.clamp(1, P_ONE - 1)
-        block.probability[first:end] = memory_verbs.predict(memory, first, end, network_p).cpu().numpy()
+        block.probability[first:end] = predictor.predict(cm, first, end, network_p).cpu().numpy()
         at = lockstep.code_bits(block, t, bit, first, end, block.probability, at)
-        bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
-        memory_verbs.update(memory, first, end, bits)
+        bits = torch.from_numpy(block.bit[first:end]).to(cm.device)
+        predictor.update(cm, first, end, bits)
         low += bits * half
     lockstep.store_bytes(block, t, first, end)
-    memory_verbs.end_byte(memory, first, end, low, t)
+    predictor.end_byte(cm, first, end, low, t)
     return at
 
 
@@ -101,13 +101,13 @@ class TorchBackend:
         """See `backend.Backend`."""
         return 1
 
-    def start(self, plan: Plan, memory: Memory) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See `backend.Backend`."""
         on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
         if not plan.use_network and not on_device:
-            return CpuBackend(None, False).start(plan, memory)
+            return CpuBackend(None, False).start(plan, cm)
         network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.use_network else None
-        there = DeviceMemory(memory, self.device) if on_device else None
+        there = DeviceState(cm, self.device) if on_device else None
 
         def run(block: LaneState, first: int, end: int) -> int:
             at = 0
@@ -116,7 +116,7 @@ class TorchBackend:
                 here = weights.cpu().numpy() if weights is not None and there is None else None
                 for group in range(2):
                     if there is None:
-                        at = code_on_host(here, memory, block, t, group, at)
+                        at = code_on_host(here, cm, block, t, group, at)
                     else:
                         at = code_group(weights, there, block, t, group, at)
             return int(at)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import pretrained
 from arzip.errors import ModelError
 from arzip.format.records import DIGEST_BYTES
 from arzip.network import config as spec
@@ -59,23 +59,23 @@ def unpack(data: bytes) -> bytes:
     return unpacked
 
 
-def load_weights(path: Path, *, primed_too: bool = True) -> Weights:
+def load_weights(path: Path, *, with_initial_states: bool = True) -> Weights:
     """Read and check a weights file; its primed memory is left out on request. Raises ModelError on any other file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
-    return parse_weights(data, str(path), primed_too=primed_too)
+    return parse_weights(data, str(path), with_initial_states=with_initial_states)
 
 
-def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights:
+def parse_weights(data: bytes, name: str, *, with_initial_states: bool = True) -> Weights:
     """The inverse of `dump_weights`, packed or not; `name` is for messages. Raises ModelError."""
     digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
     try:
         data = unpack(data)
         tensors = load(data)
-        if not primed_too:
-            tensors = primed.without(tensors)
+        if not with_initial_states:
+            tensors = pretrained.without_initial_states(tensors)
         header = int.from_bytes(data[:8], "little")
         head = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][METADATA_KEY])
         config = NetworkConfig.loads(json.dumps(head["network"]))
@@ -88,7 +88,7 @@ def parse_weights(data: bytes, name: str, *, primed_too: bool = True) -> Weights
 
 def check_tensors(config: NetworkConfig, tensors: dict[str, NDArray[Any]]) -> None:
     """Raises ValueError unless the shape and every tensor are within what network and memory compute exactly."""
-    primed.check_tensors(tensors)
+    pretrained.check_tensors(tensors)
     if config.d % WIDTH_STEP or config.hidden % WIDTH_STEP or not 0 < max(config.d, config.hidden) <= WIDTH_LIMIT:
         raise ValueError(f"widths {config.d} and {config.hidden} must be multiples of {WIDTH_STEP} up to {WIDTH_LIMIT}")
     if not 1 <= config.blocks <= 16 or config.byte_d < 0 or config.ngram_d < 1:
