@@ -19,7 +19,7 @@ from arzip.context_mixing.state import CMState
 from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, increment, spin_until, store_release, take_ticket
 from arzip.jit.compile import inline_njit, njit
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of two threads, one for each group: steps; tiles of steps
 # None is a type of its own: what is called with it is compiled once more, for one lane only.
@@ -120,7 +120,7 @@ def predict_tile(network, state, block, t, group, counters, tiles):
     first, end = group_lanes(block.starts, t, group)
     first, end = tile_lanes(first, end, tile - t * tiles, tiles)
     if first < end:
-        cpu.step(network, state, block.last, first, end)
+        forward_cpu.step(network, state, block.last, first, end)
     increment(counters, PREDICTED + group)
     return True
 
@@ -151,14 +151,20 @@ def run_coder(network, state, cm, block, prefilled, first_step, end_step, counte
                 while predict_tile(network, state, block, t, group, counters, tiles):
                     pass
                 spin_until(counters, PREDICTED + group, (t + 1) * tiles)
-            at = code_group(state.weights, prefilled, t - first_step, cm, block, t, group, at, single_lane, counts)
+            at = code_group(state.freqs, prefilled, t - first_step, cm, block, t, group, at, single_lane, counts)
             if not is_prefilled:
                 store_release(counters, CODED + group, t + 1)
     return at
 
 
 def run_steps(
-    network: cpu.Network, state: cpu.State, cm: CMState, block: LaneState, first: int, end: int, two_threads: bool
+    network: forward_cpu.Network,
+    state: forward_cpu.State,
+    cm: CMState,
+    block: LaneState,
+    first: int,
+    end: int,
+    two_threads: bool,
 ) -> int:
     """Code steps [first, end), on two threads if `two_threads`; returns how many bits were coded.
 

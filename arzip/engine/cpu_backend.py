@@ -7,7 +7,7 @@ from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import CMState
 from arzip.engine.backend import Run
 from arzip.engine.plan import Plan
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 from arzip.network.config import Weights
 
 
@@ -16,7 +16,7 @@ class CpuBackend:
 
     def __init__(self, weights: Weights | None, two_threads: bool) -> None:
         self.two_threads = two_threads
-        self.network = cpu.load_network(weights) if weights else cpu.no_network()
+        self.network = forward_cpu.load_network(weights) if weights else forward_cpu.empty_network()
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
         """See Backend. A decoder's only lane leaves nothing to hand over."""
@@ -25,8 +25,8 @@ class CpuBackend:
 
     def start(self, plan: Plan, cm: CMState) -> Run:
         """See Backend."""
-        network = self.network if plan.use_network else cpu.no_network()
-        state = cpu.init_state(network, plan.lanes)
+        network = self.network if plan.use_network else forward_cpu.empty_network()
+        state = forward_cpu.init_state(network, plan.lanes)
 
         def run(block: LaneState, first: int, end: int) -> int:
             two_threads = self.threads_for(plan, block.is_decoding) > 1

@@ -20,7 +20,7 @@ from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.compile import njit
-from arzip.network import ngram_rows as context
+from arzip.network import ngram_rows
 from arzip.network.config import Weights
 from arzip.network.forward_torch import TorchStep
 from arzip.probability import P_BITS, P_ONE
@@ -38,24 +38,24 @@ def require_cuda() -> None:
 def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyped-def]
     """Move every lane's context past the byte it has just seen; rows (L, tables) for the next."""
     for lane in range(text.size):
-        context.push_byte(contexts[lane], np.int64(text[lane]))
+        ngram_rows.push_byte(contexts[lane], np.int64(text[lane]))
         for k in range(orders.size):
-            rows[lane, k] = context.table_row(contexts[lane], orders[k], row_bits)
+            rows[lane, k] = ngram_rows.table_row(contexts[lane], orders[k], row_bits)
 
 
 @njit()
-def code_on_host(weights, cm, block, t, group, at):  # type: ignore[no-untyped-def]
+def code_on_host(freqs, cm, block, t, group, at):  # type: ignore[no-untyped-def]
     """`lockstep.code_group` after the network's step, for Python to call."""
-    return lockstep.code_group(weights, NO_PREFILL, 0, cm, block, t, group, at, lockstep.MULTI_LANE, None)
+    return lockstep.code_group(freqs, NO_PREFILL, 0, cm, block, t, group, at, lockstep.MULTI_LANE, None)
 
 
 class LaneNetwork:
-    """A block's lanes and the network: a call gives the weights (L, 256) of their next bytes."""
+    """A block's lanes and the network: a call gives the frequencies (L, 256) of their next bytes."""
 
     def __init__(self, weights: Weights, device: str, lanes: int) -> None:
         config = weights.config
         self.step = TorchStep(weights, device, lanes)
-        self.contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
+        self.contexts = np.zeros((lanes, ngram_rows.CONTEXT_FIELDS), np.uint64)
         self.orders = np.array([*config.orders, 0], np.int64)
         self.rows = np.empty((lanes, self.orders.size), np.int64)
         self.row_bits = config.rows.bit_length() - 1
@@ -65,19 +65,19 @@ class LaneNetwork:
         return self.step(block.last.astype(np.int64), self.rows)
 
 
-def code_group(weights: Tensor | None, cm: DeviceState, block: LaneState, t: int, group: int, at: int) -> int:
-    """`lockstep.code_group` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
+def code_group(freqs: Tensor | None, cm: DeviceState, block: LaneState, t: int, group: int, at: int) -> int:
+    """`lockstep.code_group` with context mixing, and the network's freqs (L, 256) if it takes part, on a device."""
     first, end = group_lanes(block.starts, t, group)
     if first == end:
         return at
     predictor.set_step(cm, t)
     block.low[first:end] = 0
     low = torch.zeros(end - first, dtype=torch.int64, device=cm.device)
-    if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
-        below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
+    if freqs is not None:  # the sum of the freqs of all smaller bytes: (L, 257)
+        below = torch.nn.functional.pad(freqs[first:end].long().cumsum(1), (1, 0))
     for bit in range(8):
         half, network_p = 128 >> bit, None
-        if weights is not None:
+        if freqs is not None:
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
             p = (stop - middle << P_BITS) // (stop - start)
             network_p = p.clamp(1, P_ONE - 1)
@@ -112,13 +112,13 @@ class TorchBackend:
         def run(block: LaneState, first: int, end: int) -> int:
             at = 0
             for t in range(first, end):
-                weights = network(block) if network else None
-                here = weights.cpu().numpy() if weights is not None and there is None else None
+                freqs = network(block) if network else None
+                here = freqs.cpu().numpy() if freqs is not None and there is None else None
                 for group in range(2):
                     if there is None:
                         at = code_on_host(here, cm, block, t, group, at)
                     else:
-                        at = code_group(weights, there, block, t, group, at)
+                        at = code_group(freqs, there, block, t, group, at)
             return int(at)
 
         return run

@@ -1,7 +1,7 @@
-"""The bytes a lane has seen -> rows of the n-gram tables. Shared by training and by every engine.
+"""Rows of the n-gram tables from the bytes a lane has seen. Training and all implementations of the step share it.
 
-A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so
-far, and the hash of the word before it. All zero at the start of a lane.
+A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so far, and the
+hash of the previous word. All are zero at the start of a lane.
 """
 
 from __future__ import annotations

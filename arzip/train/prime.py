@@ -17,7 +17,7 @@ from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import MAP_COUNT_BITS, USE_NETWORK, CMState, create
 from arzip.jit.compile import njit
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 from arzip.network.config import Weights
 from arzip.preprocess import bcj
 from arzip.probability import P_ONE
@@ -62,16 +62,16 @@ def opine(network, state, texts, sizes, opinions):  # type: ignore[no-untyped-de
     for t in range(sizes[0]):
         while sizes[lanes - 1] <= t:
             lanes -= 1
-        cpu.step(network, state, last, 0, lanes)
+        forward_cpu.step(network, state, last, 0, lanes)
         for lane in range(lanes):
-            bits.bit_probabilities(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
+            bits.bit_probabilities(state.freqs, lane, np.int64(texts[lane, t]), opinions[lane, t])
             last[lane] = texts[lane, t]
 
 
 def ask(weights: Weights, documents: list[NDArray[np.uint8]]) -> list[NDArray[np.int32]]:
     """The network's opinions (T, 8) of each document's bits, each coded alone."""
     result: dict[int, NDArray[np.int32]] = {}
-    network = cpu.load_network(weights)
+    network = forward_cpu.load_network(weights)
     order = sorted(range(len(documents)), key=lambda i: -documents[i].size)
     for at in range(0, len(order), 64):
         batch = order[at : at + 64]
@@ -80,7 +80,7 @@ def ask(weights: Weights, documents: list[NDArray[np.uint8]]) -> list[NDArray[np
         for row, i in enumerate(batch):
             texts[row, : sizes[row]] = documents[i]
         opinions = np.zeros((*texts.shape, 8), np.int32)
-        opine(network, cpu.init_state(network, len(batch)), texts, sizes, opinions)
+        opine(network, forward_cpu.init_state(network, len(batch)), texts, sizes, opinions)
         result |= {i: opinions[row, : sizes[row]].copy() for row, i in enumerate(batch)}
     return [result[i] for i in range(len(documents))]
 
