@@ -60,5 +60,5 @@ $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hatchling
 	$(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
 	$(BIN)/python -m pip uninstall --quiet --yes arzip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[bench,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[all,test]"
 	touch $@

@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from arzip import levels
-from arzip import planner as planning
-from arzip.coding.lockstep import Cost, Tick
+from arzip import levels, planner
 from arzip.context_mixing.profile import PROFILES
-from arzip.engine.engine import Engine, Plan
+from arzip.engine.backend import OnBytes, OnCosts
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
-from arzip.preprocess import bcj as filters
-from arzip.preprocess import long_range as repeats
-from arzip.preprocess.long_range import Copy
+from arzip.preprocess import bcj, long_range
+from arzip.preprocess.long_range import LongMatch
 from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
-_PARTS = {method: parts for parts, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+_COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
 
 
 class Coded(NamedTuple):
@@ -35,62 +34,64 @@ class Coded(NamedTuple):
     payload: bytes
     method: Method
     lanes: int
-    profile: int
+    profile_byte: int
 
 
-def encode(engine: Engine, raw: bytes, level: Level, workers: Workers, tick: Tick, cost: Cost | None) -> Coded:
-    """Code a block of at least one byte as the level would have it. tick, cost: as Engine.encode's."""
+def encode(
+    engine: Engine, raw: bytes, level: Level, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None
+) -> Coded:
+    """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode."""
     with workers.hold(1):
-        copies = repeats.find(raw) if levels.together(len(raw), level)[0] > 1 else []
-        rest = repeats.take_out(raw, copies)
-        pieces = repeats.pieces(copies, len(rest))
-        kinds = filters.choose(rest, pieces)
-        text = filters.apply(rest, kinds, pieces)
-        plan = planning.choose(engine, text, level, workers.threads)
-        if copies and (plan.lanes == 1 or plan.parts != _PARTS[Method.REPEATS]):
-            text, copies = filters.apply(raw, kinds), []  # one lane sees whatever it repeats
+        matches = long_range.find(raw) if levels.lanes_and_profile(len(raw), level)[0] > 1 else []
+        rest = long_range.extract(raw, matches)
+        segments = long_range.segments(matches, len(rest))
+        kinds = bcj.choose(rest, segments)
+        text = bcj.apply(rest, kinds, segments)
+        plan = planner.choose(engine, text, level, workers.threads)
+        if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
+            text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
-        payload = engine.encode(text, plan, tick, cost)
-    tick(len(raw) - len(text))
-    method = _METHODS[plan.parts]
-    if copies:
-        method, payload = Method.REPEATS, repeats.pack(copies) + payload
-    return Coded(raw, payload, method, plan.lanes, join_profile(plan.profile or 0, kinds))
+        payload = engine.encode(text, plan, on_bytes, on_costs)
+    on_bytes(len(raw) - len(text))
+    method = _METHODS[plan.components]
+    if matches:
+        method, payload = Method.REPEATS, long_range.pack(matches) + payload
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
 
 
-def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, tick: Tick) -> bytes:
+def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
     """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
 
     Raises UnsupportedError, DamagedError, and what open_ raises.
     """
     frame = block.frame
     if frame.method is Method.STORED:
-        tick(frame.raw_bytes)
+        on_bytes(frame.raw_bytes)
         return block.payload
-    network, memory = _PARTS[frame.method]
-    if frame.memory >= (len(PROFILES) if memory else 1):
-        raise UnsupportedError(f"block {block.number} needs profile {frame.memory}: get a newer arzip")
-    if frame.filter not in filters.KNOWN:
+    network, memory = _COMPONENTS[frame.method]
+    if frame.cm_profile >= (len(PROFILES) if memory else 1):
+        raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")
+    if frame.filter not in bcj.KNOWN:
         raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
-    copies, start = _copies(block)
-    rest_bytes = frame.raw_bytes - sum(copy.size for copy in copies)
+    matches, start = _matches(block)
+    rest_bytes = frame.raw_bytes - sum(match.size for match in matches)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.memory if memory else None)
+    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
     engine = open_(digest)
     with workers.hold(engine.threads_for(plan, decoding=True)):
-        text = engine.decode(block.payload[start:], rest_bytes, plan, tick)
-    tick(frame.raw_bytes - rest_bytes)
-    rest = filters.undo(text, frame.filter, repeats.pieces(copies, rest_bytes))
-    return repeats.put_back(rest, copies)
+        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
+    on_bytes(frame.raw_bytes - rest_bytes)
+    rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
+    return long_range.restore(rest, matches)
 
 
-def _copies(block: Block) -> tuple[list[Copy], int]:
+def _matches(block: Block) -> tuple[list[LongMatch], int]:
     """What was taken out of the block, and where the rest's stream begins."""
     if block.frame.method is not Method.REPEATS:
         return [], 0
     try:
-        return repeats.parse(block.payload, block.frame.raw_bytes)
+        return long_range.parse(block.payload, block.frame.raw_bytes)
     except ValueError as error:
         message = f"block {block.number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error

@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from arzip import block_codec as payload
-from arzip import levels
+from arzip import block_codec, levels
 from arzip.block_codec import Coded
-from arzip.coding.lockstep import Cost
+from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
-from arzip.format.stream import Block, Event, Member, Sink
-from arzip.jit.compile import announced as announced  # for those who drive the codec
+from arzip.format.stream import Block, Event, Member, Writable
+from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.system.workers import Workers
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 Progress = Callable[[int, int], None]
 
@@ -52,14 +51,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A real archive's size beside the model's own opinion: the sum of -log2 p over the bits it coded."""
+    """The size of a real archive, and the sum of -log2 p over its coded bits."""
 
     raw_bytes: int
     archive_bytes: int
     model_bits: float
 
 
-def compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def compress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read `source` to its end and write one archive of it. `progress` gets raw and archive bytes so far.
 
     Raises ModelError when the model that the options name can't be had.
@@ -68,22 +67,24 @@ def compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress 
 
 
 def evaluate(source: BinaryIO, options: Options, progress: Progress | None = None) -> Evaluation:
-    """Compress `source` to nowhere and add up what the model thought of it. Raises as `compress` does."""
+    """Compress `source`, discard the archive, return the sum of -log2 p of its bits. Raises as `compress` does."""
     bits: list[float] = []
-    summary = _compress(source, _Nowhere(), options, progress, lambda costs: bits.append(float(costs.sum())))
+    summary = _compress(source, _NullSink(), options, progress, lambda costs: bits.append(float(costs.sum())))
     return Evaluation(summary.raw_bytes, summary.archive_bytes, sum(bits))
 
 
-def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None, cost: Cost | None) -> Summary:
+def _compress(
+    source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
+) -> Summary:
     level = levels.level(options.level)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
-        engine = open_engine(models.find(options.model or level.model), options.device, workers.threads)
-        writer = framing.Writer(sink, engine.digest)
-        meter = _Meter(workers, progress)
+        engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
+        writer = stream.Writer(sink, engine.digest)
+        meter = _ProgressMeter(workers, progress)
 
         def encode(raw: bytes) -> Coded:
-            return payload.encode(engine, raw, level, workers, meter.tick, cost)
+            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
 
         for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(block.raw)
@@ -97,24 +98,24 @@ def _compress(source: BinaryIO, sink: Sink, options: Options, progress: Progress
     return Summary(raw_bytes, writer.bytes_written, blocks)
 
 
-def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read archives from `source` to its end and write what they hold.
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
-    verifier = framing.Verifier()
+    verifier = stream.Verifier()
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
-        meter = _Meter(workers, progress)
+        meter = _ProgressMeter(workers, progress)
 
         def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
             event, digest = item
             if not isinstance(event, Block):
                 return event, b""
-            return event, payload.decode(event, digest, engines.with_digest, workers, meter.tick)
+            return event, block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
 
-        for event, raw in workers.map(decode, _with_digest(framing.read_events(source))):
+        for event, raw in workers.map(decode, _with_digest(stream.read_events(source))):
             verifier.check(event, raw)
             if isinstance(event, Block):
                 sink.write(raw)
@@ -126,7 +127,7 @@ def decompress(source: BinaryIO, sink: Sink, options: Options, progress: Progres
     return Summary(raw_bytes, archive_bytes, blocks)
 
 
-def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress | None = None) -> Summary:
+def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Write every block of a damaged archive that is still whole. Raises ArzipError when there is none.
 
     Where the header is lost, the model is taken to be the one that the options name, or the default.
@@ -134,17 +135,17 @@ def salvage(source: BinaryIO, sink: Sink, options: Options, progress: Progress |
     data = source.read()
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
-    digest = models.file_digest(models.find(options.model or levels.level(levels.DEFAULT).model))
+    digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
         engines = _Engines(options, workers)
-        meter = _Meter(workers, progress)
+        meter = _ProgressMeter(workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
                 digest = event.digest
                 continue
             try:
-                raw = payload.decode(event, digest, engines.with_digest, workers, meter.tick)
-                framing.Verifier().check(event, raw)
+                raw = block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+                stream.Verifier().check(event, raw)
             except DamagedError:
                 continue
             except ArzipError as error:
@@ -180,7 +181,7 @@ def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
         yield event, digest
 
 
-class _Nowhere:
+class _NullSink:
     def write(self, data: bytes, /) -> object:
         return len(data)
 
@@ -199,7 +200,7 @@ class _Engines:
         """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
         with self._lock:
             if digest not in self._open:
-                path = models.find_digest(digest, models.find(self._preferred) if self._preferred else None)
+                path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
                 engine = open_engine(path, self._device, self.workers.threads)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
@@ -207,8 +208,8 @@ class _Engines:
             return self._open[digest]
 
 
-class _Meter:
-    """Progress, added up over the threads; every tick also asks whether the work is still wanted."""
+class _ProgressMeter:
+    """Progress, added up over the threads; every call also asks whether the work is still wanted."""
 
     def __init__(self, workers: Workers, report: Progress | None) -> None:
         self._workers = workers
@@ -217,7 +218,7 @@ class _Meter:
         self._raw_bytes = 0
         self.archive_bytes = 0
 
-    def tick(self, raw_bytes: int) -> None:
+    def on_bytes(self, raw_bytes: int) -> None:
         """So many raw bytes more have been coded."""
         self._workers.check()
         if self._report is not None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arzip.context_mixing import profile
+from arzip.context_mixing.profile import PROFILES
+
 DEFAULT = 6
-FAST, FULL, MIDDLE, LARGE = range(4)  # memories, by their places in arzip.context_mixing.profile; no numpy for `--help`
+FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
@@ -16,18 +19,18 @@ USELESS = 0.003  # samples start without a past, which flatters the network: wha
 class Level:
     """What to code a block with.
 
-    block_bytes: its size. least_gain: the share of bits that the network must save in a probe to take part.
-    lanes, memory: with the network, how many lanes at most and which memory. alone: the memory without it,
-    in one lane, since lanes buy nothing there and cost much on records and logs; and with the network where a
-    block is too short for lanes. sample_bytes: of each of the probe's samples. model: whose weights.
-    large: the level whose lanes and memory are taken for blocks above LARGE_BYTES; 0: its own.
+    block_bytes: its size. min_gain: the share of bits that the network must save in a probe to take part.
+    lanes, cm_profile: with the network, how many lanes at most and which profile. cm_only_profile: that of the
+    context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
+    logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
+    model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
     """
 
     block_bytes: int
-    least_gain: float
+    min_gain: float
     lanes: int
-    memory: int
-    alone: int
+    cm_profile: int
+    cm_only_profile: int
     sample_bytes: int = 2048
     model: str = "small"
     large: int = 0
@@ -52,8 +55,8 @@ def level(number: int) -> Level:
     return LEVELS[number - 1]
 
 
-def together(size_bytes: int, choices: Level) -> tuple[int, int]:
-    """Lanes and memory of a block beside the network: as many lanes as the level allows, none below LANE_BYTES."""
+def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:
+    """Lanes and profile of a block beside the network: as many lanes as the level allows, none below LANE_BYTES."""
     if choices.large and size_bytes > LARGE_BYTES:
         choices = level(choices.large)
-    return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.memory
+    return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.cm_profile

@@ -1,6 +1,6 @@
 """What a block is coded with: a probe of a few samples says whether the network is worth its time.
 
-Only the encoder plans; the frame says what was chosen. Must not know the container.
+Only the encoder plans; the frame says what was chosen. Must not import format.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from arzip import levels
-from arzip.engine.engine import Engine, Plan
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.levels import Level
 
 SAMPLES = 6  # a tile of the network's products
@@ -17,27 +18,27 @@ SHORT_LANE_BYTES = 512
 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
-    alone = Plan(1, False, level.alone)
-    lanes, memory = levels.together(len(raw), level)
-    together = Plan(lanes, True, memory)
-    least = level.least_gain
-    if least >= levels.NEVER:
-        return alone
-    if together.lanes == 1:  # so short a block takes little time in any case, and starting up the most of it
-        together, least = Plan(1, True, level.alone), min(least, levels.USELESS)
-    if least <= levels.ALWAYS:
-        return together
-    return together if network_gain(engine, raw, together, level.sample_bytes, threads) >= least else alone
+    cm_only = Plan(1, False, level.cm_only_profile)
+    lanes, cm_profile = levels.lanes_and_profile(len(raw), level)
+    mixed = Plan(lanes, True, cm_profile)
+    min_gain = level.min_gain
+    if min_gain >= levels.NEVER:
+        return cm_only
+    if mixed.lanes == 1:  # so short a block takes little time in any case, and starting up the most of it
+        mixed, min_gain = Plan(1, True, level.cm_only_profile), min(min_gain, levels.USELESS)
+    if min_gain <= levels.ALWAYS:
+        return mixed
+    return mixed if network_gain(engine, raw, mixed, level.sample_bytes, threads) >= min_gain else cm_only
 
 
 def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
-    """The share of the memory's bits that the network saves on samples from the whole block, side by side."""
+    """The share of the context mixing's bits that the network saves on samples from the whole block."""
     sample = raw
     if len(raw) > SAMPLES * sample_bytes:
-        places = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
-        sample = b"".join(raw[at : at + sample_bytes] for at in places)
+        positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+        sample = b"".join(raw[at : at + sample_bytes] for at in positions)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
-    plans = [Plan(lanes, network, plan.profile) for network in (True, False)]
+    plans = [Plan(lanes, network, plan.cm_profile) for network in (True, False)]
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
     return 1 - with_network / without

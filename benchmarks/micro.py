@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arzip import levels
-from arzip import planner as planning
+from arzip import levels, planner
 from arzip.bench.samples import samples
-from arzip.coding import range_coder as coder
-from arzip.engine.engine import Engine, Plan, open_engine
+from arzip.coding import range_coder
+from arzip.engine.engine import Engine, open_engine
+from arzip.engine.plan import Plan
 from arzip.format.records import Method
 from arzip.format.stream import Writer, list_members
 from arzip.network import gemm
-from arzip.weights import registry as models
+from arzip.probability import P_BITS
+from arzip.weights import registry
 
 Benchmark = Callable[..., Any]
 LANES, K, N = 24, 512, 512
@@ -32,7 +33,7 @@ SIZE_BYTES = 48_000
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return open_engine(models.find(levels.level(levels.DEFAULT).model), "cpu")
+    return open_engine(registry.find(levels.level(levels.DEFAULT).model), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -62,31 +63,31 @@ def test_memory_steps(benchmark: Benchmark, engine: Engine, prose: bytes, profil
 
 
 def test_planning(benchmark: Benchmark, engine: Engine, prose: bytes) -> None:
-    benchmark.pedantic(planning.choose, (engine, prose, levels.level(levels.DEFAULT)), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(planner.choose, (engine, prose, levels.level(levels.DEFAULT)), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("level", [levels.DEFAULT, 9])
 def test_encode(benchmark: Benchmark, engine: Engine, prose: bytes, level: int) -> None:
-    plan = planning.choose(engine, prose, levels.level(level))
+    plan = planner.choose(engine, prose, levels.level(level))
     benchmark.pedantic(engine.encode, (prose, plan, quiet), rounds=3, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("level", [levels.DEFAULT, 9])
 def test_decode(benchmark: Benchmark, engine: Engine, prose: bytes, level: int) -> None:
-    plan = planning.choose(engine, prose, levels.level(level))
+    plan = planner.choose(engine, prose, levels.level(level))
     stream = engine.encode(prose, plan, quiet)
     assert benchmark.pedantic(engine.decode, (stream, len(prose), plan, quiet), rounds=3, warmup_rounds=1) == prose
 
 
 def test_coder(benchmark: Benchmark) -> None:
     source = np.random.default_rng(0)
-    chances = source.integers(1, 1 << coder.PROBABILITY_BITS, 100_000).astype(np.uint32)
-    bits = (source.integers(0, 1 << coder.PROBABILITY_BITS, chances.size) < chances).astype(np.uint8)
+    chances = source.integers(1, 1 << P_BITS, 100_000).astype(np.uint32)
+    bits = (source.integers(0, 1 << P_BITS, chances.size) < chances).astype(np.uint8)
 
     def there_and_back() -> None:
-        encoder = coder.Encoder()
+        encoder = range_coder.Encoder()
         encoder.encode(bits, chances)
-        assert np.array_equal(coder.Decoder(encoder.finish()).decode(chances), bits)
+        assert np.array_equal(range_coder.Decoder(encoder.finish()).decode(chances), bits)
 
     benchmark(there_and_back)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from arzip.bench import results as records
-from arzip.bench import table
+from arzip.bench import results, table
 from arzip.errors import ArzipError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,13 +19,13 @@ def newest(folder: Path) -> Path | None:
     """The result with the latest date inside; None where there is none."""
     dated = []
     for path in sorted(folder.glob("*.json")):
-        dated.append((records.load(path).machine["date"], path))
+        dated.append((results.load(path).machine["date"], path))
     return max(dated)[1] if dated else None
 
 
 def section(path: Path) -> str:
     """Table, plot and notes of a result."""
-    result, place = records.load(path), path.parent.name
+    result, place = results.load(path), path.parent.name
     picture = (
         f'<picture>\n<source media="(prefers-color-scheme: dark)" srcset="{place}/{path.stem}-dark.png">\n'
         f'<img alt="Bits per byte against KB/s" src="{place}/{path.stem}.png">\n</picture>'

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from arzip.context_mixing.state import Memory, Profile
+from arzip.context_mixing.profile import Profile
+from arzip.context_mixing.state import Memory
 
 WRAP = (1 << 64) - 1
 GOLDEN, SPREAD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from operator import mul
 
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 WRAP = (1 << 64) - 1
 WORD_MULTIPLIER, ROW_MULTIPLIER = 0xD6E8FEB86659FD93, 0x9E3779B97F4A7C15

@@ -88,6 +88,6 @@ def _fail(how: bytes) -> None:
     time.sleep(60)
 
 
-def announced(tell: Callable[[], None]) -> AbstractContextManager[None]:
+def on_first_compile(tell: Callable[[], None]) -> AbstractContextManager[None]:
     """Nothing is compiled here."""
     return nullcontext()

@@ -13,9 +13,11 @@ from helpers import words
 
 from arzip import cli, levels
 from arzip import planner as planning
-from arzip.analysis import cost_breakdown as anatomy
-from arzip.engine.engine import CpuNetwork, Engine, Plan
-from arzip.weights import registry as models
+from arzip.analysis import cost_breakdown
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
+from arzip.weights import registry
 
 MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 
@@ -23,11 +25,11 @@ MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 @pytest.mark.parametrize("plan", [Plan(1, True, 0), Plan(1, True, 1), Plan(1, False, 2)])
 def test_costs_are_those_of_the_engine(plan: Plan) -> None:
     weights = tiny.weights(tiny.lively())
-    engine, raw = Engine(weights, CpuNetwork(weights, together=False)), words(3000) + MIXED
+    engine, raw = Engine(weights, CpuBackend(weights, two_threads=False)), words(3000) + MIXED
     bits = engine.cost_bits(raw, plan)
-    gain = levels.ALWAYS if plan.network else levels.NEVER
-    level = levels.Level(1 << 20, gain, 1, plan.profile or 0, plan.profile or 0)
-    costs = anatomy.block_costs(engine, raw, level)
+    gain = levels.ALWAYS if plan.use_network else levels.NEVER
+    level = levels.Level(1 << 20, gain, 1, plan.cm_profile or 0, plan.cm_profile or 0)
+    costs = cost_breakdown.block_costs(engine, raw, level)
     assert costs.shape == (len(raw),) and costs.min() > 0
     assert abs(costs.sum() - bits) < 1e-6 * bits
 
@@ -35,20 +37,20 @@ def test_costs_are_those_of_the_engine(plan: Plan) -> None:
 def test_costs_are_those_of_the_shipped_model() -> None:
     """Whatever the model's file starts the memory with is in them."""
     try:
-        path = models.find(levels.level(9).model)
-    except models.ModelMissingError:
+        path = registry.find(levels.level(9).model)
+    except registry.ModelMissingError:
         pytest.skip("the model is not at hand")
     from arzip.engine.engine import open_engine
 
     engine = open_engine(path, "cpu")
     bits = engine.cost_bits(MIXED, planning.choose(engine, MIXED, levels.level(9)))
-    assert abs(anatomy.byte_costs(MIXED, 9, None).sum() - bits) < 1e-6 * bits
+    assert abs(cost_breakdown.byte_costs(MIXED, 9, None).sum() - bits) < 1e-6 * bits
 
 
 def test_tables_add_up() -> None:
     costs = np.random.default_rng(0).random(len(MIXED))
-    tables = anatomy.dissect(MIXED, costs)
-    assert len(tables.by_position) == anatomy.SEGMENTS
+    tables = cost_breakdown.break_down(MIXED, costs)
+    assert len(tables.by_position) == cost_breakdown.SEGMENTS
     for rows in (tables.by_position, tables.by_byte_class):
         assert sum(row["bytes"] for row in rows) == len(MIXED)
         assert abs(sum(row["bits"] for row in rows) - costs.sum()) < 1e-6
@@ -59,7 +61,7 @@ def test_tables_add_up() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"a", bytes(7)])
 def test_short_files_have_their_tables(raw: bytes) -> None:
-    tables = anatomy.dissect(raw, np.ones(len(raw)))
+    tables = cost_breakdown.break_down(raw, np.ones(len(raw)))
     assert sum(row["bytes"] for row in tables.by_position) == len(raw)
 
 
@@ -71,7 +73,7 @@ def test_eval_prints_both_tables(tiny_model: Path, tmp_path: Path, capfd: pytest
     assert "in one lane" in out and "punctuation" in out and f".. {len(MIXED):,}" in out
     assert cli.main([*call, "--json"]) == 0
     [row] = json.loads(capfd.readouterr().out)
-    assert {part["class"] for part in row["by_byte_class"]} == set(anatomy.CLASSES)
+    assert {part["class"] for part in row["by_byte_class"]} == set(cost_breakdown.CLASSES)
     assert abs(sum(part["bits"] for part in row["by_position"]) - row["model_bits"]) < 0.01 * row["model_bits"]
 
 

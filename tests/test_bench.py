@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from arzip import cli
-from arzip.bench import codecs, external, inputs, plot, table, worker
-from arzip.bench import results as records
+from arzip.bench import codecs, external, inputs, plot, results, table, worker
 from arzip.bench.results import Result, Row, Speed
 from arzip.bench.samples import samples
 from arzip.errors import ArzipError
@@ -50,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def bench(*args: str) -> Result:
     """What the command measures, by way of its JSON file."""
     cli.main(["bench", *args, "--runs", "2", "--export", "json", "-o", "result"])
-    return records.load(Path("result.json"))
+    return results.load(Path("result.json"))
 
 
 def row(codec: str = "gzip", level: str = "9", **fields: object) -> Row:
@@ -112,7 +111,7 @@ def test_failing_codec_is_shown_as_failed_without_a_size(
     args = ["bench", str(folder / "words.txt"), "--codecs", "gzip:9", "--command", command, "--runs", "1"]
     assert cli.main([*args, "--export", "json,md,csv", "-o", "result"]) == 1
     out, err = capsys.readouterr()
-    good, bad = records.load(Path("result.json")).rows
+    good, bad = results.load(Path("result.json")).rows
     assert good.verified and not bad.verified
     assert bad.packed_bytes is None and bad.compress_speed is None and why in bad.error
     assert "FAILED" in out and err.startswith("arzip: bad on words.txt: ") and err.count("\n") == 1
@@ -209,8 +208,8 @@ def test_front_holds_what_nobody_beats() -> None:
 
 def test_json_comes_back_as_it_was(tmp_path: Path) -> None:
     result = Result({"date": "2026-01-31"}, [row(), row(file="b", packed_bytes=None, error="oops")])
-    (tmp_path / "r.json").write_text(records.dump(result))
-    assert records.load(tmp_path / "r.json") == result
+    (tmp_path / "r.json").write_text(results.dump(result))
+    assert results.load(tmp_path / "r.json") == result
 
 
 def test_result_is_shown_again_without_measuring(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,9 +236,9 @@ def test_readme_is_generated(tmp_path: Path) -> None:
     spec.loader.exec_module(module)
     (tmp_path / "benchmarks").mkdir()
     machine = {"date": "2026-01-31 10:00 UTC"}
-    (tmp_path / "benchmarks" / "new.json").write_text(records.dump(Result(machine, [row()])))
+    (tmp_path / "benchmarks" / "new.json").write_text(results.dump(Result(machine, [row()])))
     machine = {"date": "2025-01-31 10:00 UTC"}
-    (tmp_path / "benchmarks" / "old.json").write_text(records.dump(Result(machine, [row("old")])))
+    (tmp_path / "benchmarks" / "old.json").write_text(results.dump(Result(machine, [row("old")])))
     (tmp_path / "README.md").write_text(f"before\n{module.BEGIN}\nstale\n{module.END}\nafter\n")
     with pytest.raises(SystemExit):
         module.main(tmp_path, check=True)
@@ -303,7 +302,7 @@ def test_report_sorts_in_a_browser(folder: Path) -> None:
 
 
 def chosen(names: str = "", levels: str = "") -> list[str]:
-    return [records.label(codec.name, codec.level) for codec in codecs.choose(codecs.families(), names, levels)]
+    return [results.label(codec.name, codec.level) for codec in codecs.choose(codecs.families(), names, levels)]
 
 
 def test_codecs_and_levels_are_chosen_by_name() -> None:

@@ -19,11 +19,11 @@ from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
 from arzip.errors import ArzipError, DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
 from arzip.format.records import Method
 from arzip.format.stream import Block, list_members, read_events
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 SHIPPED = Options(threads=2)
 needs_shipped = pytest.mark.skipif(
-    all(path.stem != levels.level(levels.DEFAULT).model for path in models.paths()),
+    all(path.stem != levels.level(levels.DEFAULT).model for path in registry.paths()),
     reason="the weights of the default level are not at hand",
 )
 
@@ -188,7 +188,7 @@ def test_archive_finds_its_model_by_digest(options: Options, tiny_model: Path, m
 def test_missing_model_is_named_by_its_digest(options: Options, tiny_model: Path) -> None:
     archive = compress(words(500), options)
     sink = io.BytesIO()
-    with pytest.raises(ModelMissingError, match=models.file_digest(tiny_model).hex()) as caught:
+    with pytest.raises(ModelMissingError, match=registry.file_digest(tiny_model).hex()) as caught:
         codec.decompress(io.BytesIO(archive), sink, Options())
     assert "\n" not in str(caught.value)
     assert sink.getvalue() == b""
@@ -313,4 +313,4 @@ def test_shipped_model_shrinks_english_to_well_under_half() -> None:
     archive = check_roundtrip(raw, SHIPPED)
     assert len(archive) < 0.42 * len(raw)
     (member,) = list_members(io.BytesIO(archive))
-    assert member.header.digest == models.file_digest(models.find(levels.level(levels.DEFAULT).model))
+    assert member.header.digest == registry.file_digest(registry.find(levels.level(levels.DEFAULT).model))

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from arzip.coding import range_coder as coder
+from arzip.coding import range_coder
+from arzip.probability import P_BITS
 
-MOST = (1 << coder.PROBABILITY_BITS) - 1
-HALF = 1 << (coder.PROBABILITY_BITS - 1)
+MOST = (1 << P_BITS) - 1
+HALF = 1 << (P_BITS - 1)
 
 probabilities = st.sampled_from([1, 2, 3, HALF - 1, HALF, HALF + 1, MOST - 1, MOST]) | st.integers(1, MOST)
 coded_bits = st.lists(st.tuples(probabilities, st.integers(0, 1)), min_size=1, max_size=300)
@@ -27,17 +28,17 @@ def arrays(coded: Coded) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
 
 
 def encode(coded: Coded) -> bytes:
-    encoder = coder.Encoder()
+    encoder = range_coder.Encoder()
     encoder.encode(*arrays(coded))
     return encoder.finish()
 
 
 def write_bits(coded: Coded) -> bytes:
     """By our own encoder."""
-    registers, stream = coder.init_encoder(), np.zeros(coder.room_words(len(coded)), np.uint32)
+    registers, stream = range_coder.init_encoder(), np.zeros(range_coder.words_needed(len(coded)), np.uint32)
     for p, bit in coded:
-        coder.encode_bit(registers, stream, bit, p)
-    return coder.finish(registers, stream)
+        range_coder.encode_bit(registers, stream, bit, p)
+    return range_coder.finish(registers, stream)
 
 
 def straddle(count: int, seed: int) -> tuple[Coded, int]:
@@ -60,9 +61,9 @@ def straddle(count: int, seed: int) -> tuple[Coded, int]:
 
 def read_bits(data: bytes, probabilities: list[int]) -> list[int]:
     """By our own decoder."""
-    stream = coder.words(data)
-    registers = coder.init_decoder(stream)
-    return [coder.decode_bit(registers, stream, p) for p in probabilities]
+    stream = range_coder.words(data)
+    registers = range_coder.init_decoder(stream)
+    return [range_coder.decode_bit(registers, stream, p) for p in probabilities]
 
 
 def check_stream(coded: Coded) -> bytes:
@@ -70,11 +71,11 @@ def check_stream(coded: Coded) -> bytes:
     bits, probabilities = arrays(coded)
     data = encode(coded)
     assert write_bits(coded) == data
-    assert coder.Decoder(data).decode(probabilities).tolist() == bits.tolist()
+    assert range_coder.Decoder(data).decode(probabilities).tolist() == bits.tolist()
     assert read_bits(data, probabilities.tolist()) == bits.tolist()
     stranger = reference.RangeDecoder(data)
     assert [stranger.bit(p) for p, _ in coded] == bits.tolist()
-    assert len(data) <= coder.cost_bits(bits, probabilities) / 8 + 2
+    assert len(data) <= range_coder.cost_bits(bits, probabilities) / 8 + 2
     return data
 
 
@@ -110,7 +111,7 @@ def test_stream_is_the_one_of_the_specification(coded: Coded) -> None:
 
 @given(coded_bits, st.lists(st.integers(0, 300), max_size=5))
 def test_pieces_make_the_same_stream_as_one_call(coded: Coded, cuts: list[int]) -> None:
-    encoder = coder.Encoder()
+    encoder = range_coder.Encoder()
     ends = [0, *sorted(min(cut, len(coded)) for cut in cuts), len(coded)]
     for first, end in pairwise(ends):
         encoder.encode(*arrays(coded[first:end]))
@@ -134,7 +135,7 @@ def test_carry_goes_through_all_words_before_it(seed: int) -> None:
 
 
 def test_dearest_bits_find_room() -> None:
-    assert len(check_stream([(1, 1), (MOST, 0)] * 500)) <= 4 * coder.room_words(1000)
+    assert len(check_stream([(1, 1), (MOST, 0)] * 500)) <= 4 * range_coder.words_needed(1000)
 
 
 @pytest.mark.parametrize("count", range(1, 70))
@@ -151,12 +152,12 @@ def test_sure_bits_cost_nothing() -> None:
 def test_long_stream_costs_its_entropy_within_a_thousandth() -> None:
     coded = seeded(200_000, 1)
     bits, probabilities = arrays(coded)
-    assert 8 * len(encode(coded)) == pytest.approx(coder.cost_bits(bits, probabilities), rel=1e-3)
+    assert 8 * len(encode(coded)) == pytest.approx(range_coder.cost_bits(bits, probabilities), rel=1e-3)
 
 
 def test_cost_is_the_sum_of_negative_logarithms() -> None:
     bits, probabilities = arrays([(HALF, 1), (HALF // 2, 1), (HALF // 2, 0), (1, 1)])
-    assert coder.cost_bits(bits, probabilities) == pytest.approx(1 + 2 - np.log2(3 / 4) + 22)
+    assert range_coder.cost_bits(bits, probabilities) == pytest.approx(1 + 2 - np.log2(3 / 4) + 22)
 
 
 @pytest.mark.parametrize(

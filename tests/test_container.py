@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzip.errors import ArzipError, DamagedError, NotAnArchiveError, TruncatedError, UnsupportedError
-from arzip.format import records as container
+from arzip.format import records, varint
 from arzip.format.records import DIGEST_BYTES, EMPTY_END, MAGIC, MAX_BLOCK_BYTES, MAX_LANES, End, Frame, Header, Method
 from arzip.format.salvage import find_end, salvage
-from arzip.format.stream import Block, Member, Source, Verifier, Writer, list_members, read_events
+from arzip.format.stream import Block, Member, Readable, Verifier, Writer, list_members, read_events
 
 DIGEST = bytes(range(0xA0, 0xA0 + DIGEST_BYTES))
 HELLO, WORLD, ZEROS = b"hello, ", b"world\n", bytes(130)
@@ -60,7 +60,7 @@ def mixed_archive() -> bytes:
     return sink.getvalue()
 
 
-def decode_source(source: Source) -> bytes:
+def decode_source(source: Readable) -> bytes:
     verifier, out = Verifier(), b""
     for event in read_events(source):
         raw = fake_decode(event) if isinstance(event, Block) else b""
@@ -74,7 +74,7 @@ def decode(data: bytes) -> bytes:
 
 
 def rechecked_header(data: bytes) -> bytes:
-    return data + container.crc16(data).to_bytes(2, "little")
+    return data + records.crc16(data).to_bytes(2, "little")
 
 
 SMALL = {
@@ -92,35 +92,35 @@ small_archives = pytest.mark.parametrize("data", SMALL.values(), ids=SMALL.keys(
 
 @given(st.integers(0, (1 << 28) - 1))
 def test_varint_roundtrips(value: int) -> None:
-    packed = container.pack_varint(value)
-    assert container.parse_varint(packed, 0) == (value, len(packed))
+    packed = varint.pack_varint(value)
+    assert varint.parse_varint(packed, 0) == (value, len(packed))
 
 
 @pytest.mark.parametrize("data", [b"\x80\x00", b"\xff\x80\x00", b"\x80\x80\x80\x80\x01", b"\xff" * 9])
 def test_varint_longer_than_need_be_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
-        container.parse_varint(data, 0)
+        varint.parse_varint(data, 0)
 
 
 @pytest.mark.parametrize("digest", [b"", DIGEST])
 def test_header_roundtrips(digest: bytes) -> None:
     packed = Header(digest).pack()
     assert Header.parse(packed + b"more") == (Header(digest), len(packed))
-    assert len(packed) <= container.HEADER_MAX_BYTES
+    assert len(packed) <= records.HEADER_MAX_BYTES
 
 
 coded_frames = st.builds(
     Frame,
     method=st.sampled_from([Method.NETWORK, Method.MEMORY, Method.MIXED]),
     lanes=st.integers(1, MAX_LANES),
-    profile=st.integers(0, 255),
+    profile_byte=st.integers(0, 255),
     raw_bytes=st.integers(1, MAX_BLOCK_BYTES),
     coded_bytes=st.integers(0, MAX_BLOCK_BYTES),
     raw_check=st.integers(0, 2**32 - 1),
-    lone=st.booleans(),
+    single_block=st.booleans(),
 ).map(lambda frame: replace(frame, coded_bytes=min(frame.coded_bytes, frame.raw_bytes)))
 stored_frames = coded_frames.map(
-    lambda frame: replace(frame, method=Method.STORED, lanes=0, profile=0, coded_bytes=frame.raw_bytes)
+    lambda frame: replace(frame, method=Method.STORED, lanes=0, profile_byte=0, coded_bytes=frame.raw_bytes)
 )
 
 
@@ -128,7 +128,7 @@ stored_frames = coded_frames.map(
 def test_frame_roundtrips(frame: Frame) -> None:
     packed = frame.pack()
     assert Frame.parse(packed + b"payload") == (frame, len(packed))
-    assert len(packed) <= container.FRAME_MAX_BYTES
+    assert len(packed) <= records.FRAME_MAX_BYTES
 
 
 @given(coded_frames | stored_frames, st.integers(0, 17), st.integers(0, 7))
@@ -223,7 +223,7 @@ def all_events(data: bytes) -> list[object]:
 def test_bytes_are_those_of_the_spec() -> None:
     """docs/FORMAT.md, by hand: if this fails, the format has changed, and the version must."""
     plain, with_model = "8f415a0d0a1a 00 00 154b", "8f415a0d0a1a 00 01 a0a1a2a3 0eec"
-    assert container.crc16(b"123456789") == 0x29B1
+    assert records.crc16(b"123456789") == 0x29B1
     assert archive() == bytes.fromhex(plain + "08 f860")
     lone = "09 07 99 56 ea 11 c9 05"
     assert archive(HELLO) == bytes.fromhex(plain + lone) + HELLO
@@ -321,7 +321,7 @@ def test_trailing_garbage_is_refused_after_all_members() -> None:
 
 def test_a_lone_block_after_others_is_refused() -> None:
     frame = Frame(Method.STORED, 0, 0, 7, 7, zlib.crc32(HELLO))
-    data = Header().pack() + frame.pack() + HELLO + replace(frame, lone=True).pack() + HELLO
+    data = Header().pack() + frame.pack() + HELLO + replace(frame, single_block=True).pack() + HELLO
     with pytest.raises(DamagedError, match="alone"):
         decode(data)
     with pytest.raises(DamagedError):
@@ -389,12 +389,12 @@ def test_unknown_method_is_unsupported_only_with_a_right_check(method: int) -> N
 @pytest.mark.parametrize(
     "fields",
     [
-        b"\x01" + container.pack_varint(MAX_BLOCK_BYTES + 1),
+        b"\x01" + varint.pack_varint(MAX_BLOCK_BYTES + 1),
         b"\x01\x00",
         b"\x11\x05",
-        bytes([1 << 4 | 2, 0]) + b"\x05" + container.pack_varint(5 + container.MAX_CODED_EXCESS_BYTES + 1),
+        bytes([1 << 4 | 2, 0]) + b"\x05" + varint.pack_varint(5 + records.MAX_CODED_EXCESS_BYTES + 1),
         b"\x02\x00\x05\x05",
-        container.pack_varint(MAX_LANES + 1 << 4 | 2) + b"\x00\x05\x05",
+        varint.pack_varint(MAX_LANES + 1 << 4 | 2) + b"\x00\x05\x05",
     ],
     ids=["raw too long", "raw empty", "stored with lanes", "coded too long", "no lanes", "too many lanes"],
 )
@@ -407,7 +407,7 @@ def test_lying_lengths_allocate_nothing() -> None:
     frame = Frame(Method.MIXED, 1, 0, MAX_BLOCK_BYTES, MAX_BLOCK_BYTES, 0)
     liar = Header(DIGEST).pack() + frame.pack() + b"only this"
     end = End(((1, 1),) * 3, bytes(8)).pack()
-    long_index = Header().pack() + b"\x00" + container.pack_varint((1 << 28) - 1) + end[2:]
+    long_index = Header().pack() + b"\x00" + varint.pack_varint((1 << 28) - 1) + end[2:]
     tracemalloc.start()
     for data in (liar, long_index):
         for read in (decode, lambda data: list(list_members(io.BytesIO(data))), lambda data: list(salvage(data))):

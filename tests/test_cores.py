@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from arzip.analysis import plot  # noqa: E402
-from arzip.context_mixing.logistic import P_ONE  # noqa: E402
 from arzip.network.config import NetworkConfig  # noqa: E402
+from arzip.probability import P_ONE  # noqa: E402
 from arzip.train.cores import CANDIDATES, Candidate, opinions  # noqa: E402
 from arzip.train.loop import Feed  # noqa: E402
 from arzip.train.rivals import Attention, Convolution, NibbleTree, Tied  # noqa: E402

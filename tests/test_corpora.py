@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from arzip import cli
-from arzip.corpora import catalog as corpora
+from arzip.corpora import catalog
 from arzip.errors import ArzipError
 
 FILES = {"one": b"first words\n" * 300, "two": b"second words\n" * 200, "all": b"0123456789" * 500}
@@ -46,28 +46,28 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         {"url": (shop / "two").as_uri(), "files": [entry("two")]},
     ]
     toy = {"name": "toy", "about": "three files", "home": "nowhere", "sources": sources}
-    (shop / "manifest" / corpora.MANIFEST).write_text(json.dumps({"corpora": [toy]}))
-    monkeypatch.setattr(corpora, "manifest_folder", lambda: shop / "manifest")
-    corpora.manifest.cache_clear()
+    (shop / "manifest" / catalog.MANIFEST).write_text(json.dumps({"corpora": [toy]}))
+    monkeypatch.setattr(catalog, "manifest_folder", lambda: shop / "manifest")
+    catalog.manifest.cache_clear()
     monkeypatch.setenv("ARZIP_CORPORA", str(tmp_path / "here"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     yield shop
-    corpora.manifest.cache_clear()
+    catalog.manifest.cache_clear()
 
 
 def test_manifest_is_complete_and_found() -> None:
     assert {"canterbury", "calgary", "artificial", "large", "silesia", "json", "loghub", "enwik"} == set(
-        corpora.names()
+        catalog.names()
     )
-    for name in corpora.names():
-        corpus = corpora.corpus(name)
+    for name in catalog.names():
+        corpus = catalog.corpus(name)
         assert corpus.files and len({file.name for file in corpus.files}) == len(corpus.files)
-        assert all(source.url.startswith("https://") for source in corpus.sources)
+        assert all(source.url.startswith("https://") for source in corpus.downloads)
         assert all(len(file.sha256) == 64 and file.size_bytes > 0 for file in corpus.files)
 
 
 def test_training_mix_adds_up() -> None:
-    mix = json.loads((corpora.manifest_folder() / "training-mix.json").read_text())["sources"]
+    mix = json.loads((catalog.manifest_folder() / "training-mix.json").read_text())["sources"]
     assert abs(sum(source["share"] for source in mix) - 1) < 0.001
     assert all(len(source["sha256"]) == 64 for source in mix)
 
@@ -75,8 +75,8 @@ def test_training_mix_adds_up() -> None:
 def test_fetch_brings_what_was_published(shop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["corpora", "fetch", "toy"]) == 0
     here = tmp_path / "here" / "toy"
-    assert corpora.files("toy") == [here / "one", here / "begin", here / "two"]
-    assert [path.read_bytes() for path in corpora.files("toy")] == [FILES["one"], FILES["all"][:77], FILES["two"]]
+    assert catalog.files("toy") == [here / "one", here / "begin", here / "two"]
+    assert [path.read_bytes() for path in catalog.files("toy")] == [FILES["one"], FILES["all"][:77], FILES["two"]]
     assert sorted(os.listdir(here)) == ["begin", "one", "two"]
     capfd.readouterr()
     assert cli.main(["corpora", "verify", "-v"]) == 0
@@ -106,7 +106,7 @@ def test_unreachable_source_is_one_line(shop: Path, capfd: pytest.CaptureFixture
 
 def test_verify_names_what_is_missing_or_damaged(shop: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["corpora", "fetch"]) == 0
-    one, _, two = corpora.files("toy")
+    one, _, two = catalog.files("toy")
     two.write_bytes(FILES["two"][:-1] + b"?")
     one.unlink()
     capfd.readouterr()
@@ -119,16 +119,16 @@ def test_verify_names_what_is_missing_or_damaged(shop: Path, capfd: pytest.Captu
 
 def test_missing_corpus_says_how_to_get_it(shop: Path) -> None:
     with pytest.raises(ArzipError, match="arzip corpora fetch toy"):
-        corpora.files("toy")
+        catalog.files("toy")
     with pytest.raises(ArzipError, match=r"no corpus is called 'nonsense': toy"):
-        corpora.files("nonsense")
+        catalog.files("nonsense")
 
 
 def test_user_folder_is_looked_in_after_the_named_one(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "home" / "arzip").mkdir(parents=True)
     assert cli.main(["corpora", "fetch"]) == 0
     (tmp_path / "here").rename(tmp_path / "home" / "arzip" / "corpora")
-    assert corpora.files("toy")[0] == tmp_path / "home" / "arzip" / "corpora" / "toy" / "one"
+    assert catalog.files("toy")[0] == tmp_path / "home" / "arzip" / "corpora" / "toy" / "one"
 
 
 def test_list_says_what_is_at_hand(shop: Path, capfd: pytest.CaptureFixture[str]) -> None:

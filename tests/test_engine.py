@@ -7,13 +7,16 @@ import pytest
 import tiny
 from helpers import words
 
-from arzip.engine.engine import CpuNetwork, Engine, Network, Plan
+from arzip.engine.backend import Backend
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.jit.atomics import CAN_YIELD
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 torch = pytest.importorskip("torch")
 
-from arzip.engine.torch_backend import TorchNetwork  # noqa: E402
+from arzip.engine.torch_backend import TorchBackend  # noqa: E402
 from arzip.network.forward_torch import float_matmul, int_matmul  # noqa: E402
 
 PLANS = [Plan(1, True, 0), Plan(2, True, 2), Plan(7, True, 0), Plan(24, True, None), Plan(5, False, 1)]
@@ -25,9 +28,9 @@ def weights() -> Weights:
     return tiny.weights(tiny.lively())
 
 
-def same_both_ways(weights: Weights, network: Network, plan: Plan, size: int) -> None:
-    """The network's streams are those of the compiled loops on one thread, and each reads the other's."""
-    plain, other, raw = Engine(weights, CpuNetwork(weights, together=False)), Engine(weights, network), words(size)
+def same_both_ways(weights: Weights, backend: Backend, plan: Plan, size: int) -> None:
+    """The backend's streams are those of the compiled loops on one thread, and each reads the other's."""
+    plain, other, raw = Engine(weights, CpuBackend(weights, two_threads=False)), Engine(weights, backend), words(size)
     stream = plain.encode(raw, plan, lambda _: None)
     assert other.encode(raw, plan, lambda _: None) == stream
     assert other.decode(stream, size, plan, lambda _: None) == raw
@@ -38,28 +41,28 @@ def same_both_ways(weights: Weights, network: Network, plan: Plan, size: int) ->
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("size", [1, 31, 5000])
 def test_two_threads_make_the_stream_of_one(weights: Weights, plan: Plan, size: int) -> None:
-    network = CpuNetwork(weights, together=True)
-    both = plan.network and plan.profile is not None
-    assert network.threads_for(plan, decoding=True) == (2 if both and plan.lanes > 1 else 1)
-    assert network.threads_for(plan, decoding=False) == (2 if both else 1)
-    same_both_ways(weights, network, Plan(min(plan.lanes, size), plan.network, plan.profile), size)
+    backend = CpuBackend(weights, two_threads=True)
+    both = plan.use_network and plan.cm_profile is not None
+    assert backend.threads_for(plan, decoding=True) == (2 if both and plan.lanes > 1 else 1)
+    assert backend.threads_for(plan, decoding=False) == (2 if both else 1)
+    same_both_ways(weights, backend, Plan(min(plan.lanes, size), plan.use_network, plan.cm_profile), size)
 
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_torch_makes_the_stream_of_the_compiled_loops(weights: Weights, plan: Plan) -> None:
-    same_both_ways(weights, TorchNetwork(weights, "cpu"), plan, 400)
+    same_both_ways(weights, TorchBackend(weights, "cpu"), plan, 400)
 
 
 @pytest.mark.parametrize("alike", [0.5, 0.9, 0.0])
 def test_torch_agrees_where_all_that_can_saturate_does(alike: float) -> None:
     extreme = tiny.weights(tiny.extreme(alike=alike))
-    same_both_ways(extreme, TorchNetwork(extreme, "cpu"), Plan(3, True, None), 120)
+    same_both_ways(extreme, TorchBackend(extreme, "cpu"), Plan(3, True, None), 120)
 
 
 @cuda
 @pytest.mark.parametrize("plan", PLANS)
 def test_cuda_makes_the_stream_of_the_cpu(weights: Weights, plan: Plan) -> None:
-    same_both_ways(weights, TorchNetwork(weights, "cuda"), plan, 400)
+    same_both_ways(weights, TorchBackend(weights, "cuda"), plan, 400)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])

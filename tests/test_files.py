@@ -15,7 +15,7 @@ from arzip.system import files
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[files.Source]:
+def source(tmp_path: Path) -> Iterator[files.InputFile]:
     path = tmp_path / "source"
     path.write_bytes(b"raw")
     with files.open_source(str(path)) as opened:
@@ -26,12 +26,12 @@ def names(folder: Path) -> set[str]:
     return set(os.listdir(folder))
 
 
-def write(path: Path, data: bytes, source: files.Source, *, overwrite: bool = False) -> None:
+def write(path: Path, data: bytes, source: files.InputFile, *, overwrite: bool = False) -> None:
     with files.open_output(str(path), source, overwrite=overwrite) as sink:
         sink.write(data)
 
 
-def test_output_appears_only_when_complete(tmp_path: Path, source: files.Source) -> None:
+def test_output_appears_only_when_complete(tmp_path: Path, source: files.InputFile) -> None:
     target = tmp_path / "out"
     with files.open_output(str(target), source, overwrite=False) as sink:
         sink.write(b"half ")
@@ -42,14 +42,14 @@ def test_output_appears_only_when_complete(tmp_path: Path, source: files.Source)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_failed_output_leaves_nothing(tmp_path: Path, source: files.Source, overwrite: bool) -> None:
+def test_failed_output_leaves_nothing(tmp_path: Path, source: files.InputFile, overwrite: bool) -> None:
     with pytest.raises(ArzipError), files.open_output(str(tmp_path / "out"), source, overwrite=overwrite) as sink:
         sink.write(b"half")
         raise ArzipError("stop")
     assert names(tmp_path) == {"source"}
 
 
-def test_existing_output_survives_an_error_half_way(tmp_path: Path, source: files.Source) -> None:
+def test_existing_output_survives_an_error_half_way(tmp_path: Path, source: files.InputFile) -> None:
     target = tmp_path / "out"
     target.write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt), files.open_output(str(target), source, overwrite=True) as sink:
@@ -59,7 +59,7 @@ def test_existing_output_survives_an_error_half_way(tmp_path: Path, source: file
     assert names(tmp_path) == {"source", "out"}
 
 
-def test_existing_output_is_refused_before_anything_is_written(tmp_path: Path, source: files.Source) -> None:
+def test_existing_output_is_refused_before_anything_is_written(tmp_path: Path, source: files.InputFile) -> None:
     target = tmp_path / "out"
     target.write_bytes(b"old")
     with pytest.raises(OutputError, match="exists already"):
@@ -68,7 +68,7 @@ def test_existing_output_is_refused_before_anything_is_written(tmp_path: Path, s
     assert target.read_bytes() == b"new"
 
 
-def test_name_taken_in_the_meantime_is_not_overwritten(tmp_path: Path, source: files.Source) -> None:
+def test_name_taken_in_the_meantime_is_not_overwritten(tmp_path: Path, source: files.InputFile) -> None:
     target = tmp_path / "out"
     with pytest.raises(OutputError), files.open_output(str(target), source, overwrite=False) as sink:
         sink.write(b"late")
@@ -78,7 +78,7 @@ def test_name_taken_in_the_meantime_is_not_overwritten(tmp_path: Path, source: f
 
 
 def test_output_appears_where_the_file_system_has_no_hard_links(
-    tmp_path: Path, source: files.Source, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: files.InputFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def link(*_: object) -> None:
         raise PermissionError
@@ -99,17 +99,17 @@ def test_mode_and_mtime_carried(tmp_path: Path) -> None:
     assert target.stat().st_mtime_ns == 1_111_111_111_123_456_789
 
 
-def test_unfinished_output_is_closed_to_others(tmp_path: Path, source: files.Source) -> None:
+def test_unfinished_output_is_closed_to_others(tmp_path: Path, source: files.InputFile) -> None:
     with files.open_output(str(tmp_path / "out"), source, overwrite=False) as sink:
         assert stat.S_IMODE(os.fstat(sink.fileno()).st_mode) == 0o600
 
 
-def test_device_is_written_to_and_not_replaced(tmp_path: Path, source: files.Source) -> None:
+def test_device_is_written_to_and_not_replaced(tmp_path: Path, source: files.InputFile) -> None:
     write(Path(os.devnull), b"new", source, overwrite=True)
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
-def test_link_is_followed_and_stays_a_link(tmp_path: Path, source: files.Source) -> None:
+def test_link_is_followed_and_stays_a_link(tmp_path: Path, source: files.InputFile) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "real")
@@ -120,7 +120,7 @@ def test_link_is_followed_and_stays_a_link(tmp_path: Path, source: files.Source)
     assert (tmp_path / "elsewhere" / "real").read_bytes() == b"new"
 
 
-def test_output_that_is_the_input_is_refused(tmp_path: Path, source: files.Source) -> None:
+def test_output_that_is_the_input_is_refused(tmp_path: Path, source: files.InputFile) -> None:
     os.link(tmp_path / "source", tmp_path / "same")
     for name in ("source", "same"):
         with pytest.raises(OutputError, match="is the input itself"):
@@ -129,7 +129,7 @@ def test_output_that_is_the_input_is_refused(tmp_path: Path, source: files.Sourc
 
 
 @pytest.mark.parametrize("path", ["folder", "missing/out", "source/out"])
-def test_impossible_output_is_a_one_line_error(tmp_path: Path, source: files.Source, path: str) -> None:
+def test_impossible_output_is_a_one_line_error(tmp_path: Path, source: files.InputFile, path: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError) as caught:
         write(tmp_path / path, b"new", source, overwrite=True)
@@ -137,13 +137,13 @@ def test_impossible_output_is_a_one_line_error(tmp_path: Path, source: files.Sou
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_full_disk_is_a_one_line_error(source: files.Source) -> None:
+def test_full_disk_is_a_one_line_error(source: files.InputFile) -> None:
     with pytest.raises(OutputError, match=r"^/dev/full: no space left on device$"):
         write(Path("/dev/full"), b"new", source)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_folder_without_permission_is_a_one_line_error(tmp_path: Path, source: files.Source) -> None:
+def test_folder_without_permission_is_a_one_line_error(tmp_path: Path, source: files.InputFile) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with pytest.raises(OutputError, match="permission denied"):
@@ -186,7 +186,7 @@ def test_write_takes_more_than_a_pipe_holds() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     sizes: list[int] = []
-    with open(reader, "rb") as far_end, files.Sink(writer, "pipe") as sink:
+    with open(reader, "rb") as far_end, files.OutputFile(writer, "pipe") as sink:
         thread = threading.Thread(target=lambda: sizes.append(len(far_end.read(1 << 20))))
         thread.start()
         assert sink.write(bytes(1 << 20)) == 1 << 20

@@ -20,10 +20,10 @@ from arzip import levels
 from arzip.cli.tables import archive_rows, filter_name
 from arzip.codec import Options
 from arzip.errors import UnsupportedError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header, Method
 from arzip.levels import Level
-from arzip.preprocess import bcj as filters
+from arzip.preprocess import bcj
 from arzip.preprocess.bcj import ARM64, CALLS, JUMPS, KNOWN, OPERANDS
 
 CODE_BYTES = b"\xe8\xe9\x0f\x85\x8b\x05\xff\x00\x00\xff\x48\x15\xc7\x83\x94\x90\x38"
@@ -31,10 +31,10 @@ CODE_BYTES = b"\xe8\xe9\x0f\x85\x8b\x05\xff\x00\x00\xff\x48\x15\xc7\x83\x94\x90\
 
 def check(raw: bytes) -> None:
     for kinds in KNOWN:
-        text = filters.apply(raw, kinds)
+        text = bcj.apply(raw, kinds)
         assert len(text) == len(raw)
-        assert filters.undo(text, kinds) == raw
-        assert filters.apply(filters.undo(raw, kinds), kinds) == raw
+        assert bcj.undo(text, kinds) == raw
+        assert bcj.apply(bcj.undo(raw, kinds), kinds) == raw
 
 
 def code(size_bytes: int, functions: int = 60) -> bytes:
@@ -105,7 +105,7 @@ def test_a_million_bytes_that_look_like_code_come_back() -> None:
     source = random.Random(1)
     raw = bytes(source.choices(CODE_BYTES, k=1_000_000))
     check(raw)
-    assert all(undo_by_the_book(filters.apply(raw, kinds), kinds) == raw for kinds in (1, 2, 4, 7))
+    assert all(undo_by_the_book(bcj.apply(raw, kinds), kinds) == raw for kinds in (1, 2, 4, 7))
     check(source.randbytes(1_000_000))
 
 
@@ -131,19 +131,19 @@ def test_a_million_bytes_that_look_like_code_come_back() -> None:
     ],
 )
 def test_operands_become_places(kinds: int, raw: str, text: str) -> None:
-    assert filters.apply(bytes.fromhex(raw), kinds).hex(" ") == text
-    assert filters.undo(bytes.fromhex(text), kinds).hex(" ") == raw
+    assert bcj.apply(bytes.fromhex(raw), kinds).hex(" ") == text
+    assert bcj.undo(bytes.fromhex(text), kinds).hex(" ") == raw
 
 
 def test_adrp_counts_pages() -> None:
     raw = bytes(8192) + b"\x20\x00\x00\xf0"  # v = 4 * 1 + 3
-    assert filters.apply(raw, ARM64)[8192:] == b"\x40\x00\x00\xb0"  # v = 9
+    assert bcj.apply(raw, ARM64)[8192:] == b"\x40\x00\x00\xb0"  # v = 9
 
 
 def test_code_is_known() -> None:
-    assert filters.choose(code(60_000)) & (CALLS | OPERANDS) == CALLS | OPERANDS
-    assert filters.choose(arm64(60_000)) == ARM64
-    assert filters.choose(english(100_000) + code(60_000)) & CALLS
+    assert bcj.choose(code(60_000)) & (CALLS | OPERANDS) == CALLS | OPERANDS
+    assert bcj.choose(arm64(60_000)) == ARM64
+    assert bcj.choose(english(100_000) + code(60_000)) & CALLS
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_code_is_known() -> None:
     ],
 )
 def test_what_is_no_code_is_left_alone(raw: bytes) -> None:
-    assert filters.choose(raw) == 0
+    assert bcj.choose(raw) == 0
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this Python is no x86-64 code")
@@ -170,16 +170,16 @@ def test_this_python_gets_shorter(options: Options, monkeypatch: pytest.MonkeyPa
     library = Path(sysconfig.get_config_var("LIBDIR") or "") / (sysconfig.get_config_var("INSTSONAME") or "")
     raw = (library if library.is_file() and library.suffix != ".a" else Path(sys.executable)).read_bytes()
     windows = (raw[at : at + 300_000] for at in range(0, len(raw), 300_000))
-    window = next((window for window in windows if filters.choose(window) & CALLS), b"")
+    window = next((window for window in windows if bcj.choose(window) & CALLS), b"")
     if not window:
         pytest.skip("this Python is a launcher without much code")
     archive = check_roundtrip(window, options)
-    monkeypatch.setattr(filters, "choose", lambda raw, pieces: 0)
+    monkeypatch.setattr(bcj, "choose", lambda raw, segments: 0)
     assert len(archive) < 0.97 * len(check_roundtrip(window, options))
 
 
-def blocks(archive: bytes) -> list[framing.Block]:
-    return [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+def blocks(archive: bytes) -> list[stream.Block]:
+    return [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
 
 
 @pytest.mark.parametrize("raw", [code(40_000), arm64(40_000)], ids=["x86", "arm64"])
@@ -187,8 +187,8 @@ def blocks(archive: bytes) -> list[framing.Block]:
 def test_filtered_archive_is_shorter(raw: bytes, level: int, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     options = replace(options, level=level)
     archive = check_roundtrip(raw, options)
-    assert blocks(archive)[0].frame.filter == filters.choose(raw)
-    monkeypatch.setattr(filters, "choose", lambda raw, pieces: 0)
+    assert blocks(archive)[0].frame.filter == bcj.choose(raw)
+    monkeypatch.setattr(bcj, "choose", lambda raw, segments: 0)
     assert len(archive) < 0.9 * len(check_roundtrip(raw, options))
 
 
@@ -206,11 +206,11 @@ def test_filter_and_repeats_go_together(
 
 def test_places_are_those_in_the_block_whatever_was_taken_out() -> None:
     for raw, kinds in ((code(20_000), CALLS), (arm64(20_000), ARM64)):
-        pieces = [(0, 8004, 0), (8004, 15_001, 8003 + 1000)]  # the second piece no longer at a multiple of 4
+        segments = [(0, 8004, 0), (8004, 15_001, 8003 + 1000)]  # the second piece no longer at a multiple of 4
         rest = raw[:8004] + raw[9003:16_000]
-        text = filters.apply(rest, kinds, pieces)
-        assert filters.undo(text, kinds, pieces) == rest
-        same = sum(a == b for a, b in zip(text[8004:], filters.apply(raw, kinds)[9003:16_000], strict=True))
+        text = bcj.apply(rest, kinds, segments)
+        assert bcj.undo(text, kinds, segments) == rest
+        same = sum(a == b for a, b in zip(text[8004:], bcj.apply(raw, kinds)[9003:16_000], strict=True))
         assert same > len(text[8004:]) - 10
 
 
@@ -218,7 +218,7 @@ def test_places_are_those_in_the_block_whatever_was_taken_out() -> None:
 def test_unknown_filter_is_unsupported(number: int, options: Options) -> None:
     archive = check_roundtrip(words(3000), options)
     [block] = blocks(archive)
-    frame = replace(block.frame, profile=block.frame.memory | number << 4)
+    frame = replace(block.frame, profile_byte=block.frame.cm_profile | number << 4)
     with pytest.raises(UnsupportedError, match=f"filter {number}"):
         decompress(archive[: Header.parse(archive)[1]] + frame.pack() + block.payload, options)
 

@@ -20,7 +20,7 @@ from arzip.errors import (
     UnsupportedError,
 )
 from arzip.format.records import MAGIC, Frame, Header
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -143,7 +143,7 @@ def unsupported_archives() -> dict[str, bytes]:
         "version-UnsupportedError": header(77, 1, b"1234") + whole[size:],
         "feature-UnsupportedError": header(0, 1 | 1 << 5, b"1234") + whole[size:],
         "filter-UnsupportedError": whole[:size]
-        + replace(frame, profile=frame.profile | 9 << 4).pack()
+        + replace(frame, profile_byte=frame.profile_byte | 9 << 4).pack()
         + whole[size + frame_bytes :],
         "model-ModelMissingError": header(0, 1, b"\xde\xad\xbe\xef") + whole[size:],
     }
@@ -153,7 +153,7 @@ ERRORS = {e.__name__: e for e in (DamagedError, TruncatedError, NotAnArchiveErro
 REFUSED = sorted([*GOLDEN.glob("bad/*.arz"), *GOLDEN.glob("unsupported/*.arz")])
 
 try:
-    models.find(levels.LEVELS[0].model)
+    registry.find(levels.LEVELS[0].model)
 except ArzipError:
     pytestmark = pytest.mark.skip(reason="the shipped model is not at hand")
 

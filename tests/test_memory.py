@@ -13,15 +13,16 @@ from memory_reference import Reference
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from arzip.context_mixing import contexts
+from arzip.context_mixing import hashing, state_table
 from arzip.context_mixing import logistic as tables
 from arzip.context_mixing import predictor as kernels
 from arzip.context_mixing import pretrained as primed
 from arzip.context_mixing import static_shapes as shapes
 from arzip.context_mixing.ngram_table import NO_ROWS
-from arzip.context_mixing.profile import FAST, FULL, PROFILES
-from arzip.context_mixing.state import NETWORK, WEIGHT_LIMIT, Memory, Profile, create
+from arzip.context_mixing.profile import FAST, FULL, PROFILES, Profile
+from arzip.context_mixing.state import NETWORK, WEIGHT_LIMIT, Memory, create
 from arzip.errors import ModelError
+from arzip.probability import P_ONE
 from arzip.weights.file import dump_weights, parse_weights
 
 KINDS = (*range(15), *range(20, 63))
@@ -91,18 +92,18 @@ def cost_bits(p: NDArray[np.int64], text: bytes, starts: NDArray[np.int64]) -> f
     steps = p.shape[0]
     data = np.frombuffer(text, np.uint8)
     bits = np.stack([np.unpackbits(data[s : s + steps, None], axis=1) for s in starts], axis=2)
-    return float(-np.log2(np.where(bits, p, tables.P_ONE - p) / tables.P_ONE).sum())
+    return float(-np.log2(np.where(bits, p, P_ONE - p) / P_ONE).sum())
 
 
 def no_opinions(steps: int, lanes: int) -> NDArray[np.int64]:
-    return np.full((steps, 8, lanes), tables.P_ONE // 2, np.int64)
+    return np.full((steps, 8, lanes), P_ONE // 2, np.int64)
 
 
 def random_start(profile: Profile, seed: int) -> primed.Tensors:
     """A valid primed state of random values, extremes among them."""
     rng = np.random.default_rng(seed)
     shapes = {name: shape for name, (shape, _) in primed.layout(profile).items()}
-    words = rng.integers(0, tables.P_ONE, shapes["maps"]) << primed.COUNT_BITS | rng.integers(0, 9, shapes["maps"])
+    words = rng.integers(0, P_ONE, shapes["maps"]) << primed.COUNT_BITS | rng.integers(0, 9, shapes["maps"])
     weights = rng.normal(0, 300, shapes["weights"])
     weights[0] = 32767
     final = rng.integers(0, 1 << 19, shapes["final"])
@@ -144,7 +145,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, net
     memory.clock[NETWORK] = network
     if is_primed:
         primed.apply(memory, EVERYTHING, random_start(EVERYTHING, 6))
-    opinions = np.random.default_rng(3).integers(1, tables.P_ONE, (steps, 8, lanes))
+    opinions = np.random.default_rng(3).integers(1, P_ONE, (steps, 8, lanes))
     reference = Reference(EVERYTHING, memory)
     got = chances(memory, text, steps, opinions, crews)
     edges = [lanes * k // crews for k in range(crews + 1)]
@@ -162,7 +163,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(lanes: int, crews: int, net
     assert memory.maps.tolist() == reference.maps
     assert memory.weights.tolist() == reference.weights
     assert memory.slots.tolist() == reference.slots
-    assert (memory.slots.reshape(-1, 16)[:, 1:] >= tables.PRIMED).any() == is_primed
+    assert (memory.slots.reshape(-1, 16)[:, 1:] >= state_table.PRIMED).any() == is_primed
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -185,7 +186,7 @@ def test_order_of_lanes_does_not_matter(profile: Profile) -> None:
 def test_a_lone_lane_has_nothing_to_merge(profile: Profile) -> None:
     text, small = lively(2000, 2), replace(profile, slots_bits=12)
     one, other = (create(small, lane_starts(len(text), 1), len(text), random_ngrams(1)) for _ in range(2))
-    opinions = np.random.default_rng(5).integers(1, tables.P_ONE, (len(text), 8, 1))
+    opinions = np.random.default_rng(5).integers(1, P_ONE, (len(text), 8, 1))
     alone, merged = (chances(m, text, len(text), opinions, merged=way) for m, way in ((one, False), (other, True)))
     assert np.array_equal(alone, merged)
     for name, here, there in zip(one._fields, one, other, strict=True):
@@ -223,14 +224,14 @@ def test_memory_learns(lanes: int) -> None:
     text, starts = lively(size, 4), lane_starts(size, lanes)
     p = chances(create(FAST, starts, size), text, size // lanes, no_opinions(size // lanes, lanes))
     assert p.min() >= 1
-    assert p.max() < tables.P_ONE
+    assert p.max() < P_ONE
     assert cost_bits(p, text, starts) < 3.0 * size
 
 
 def test_very_predictable_bits_cost_almost_nothing() -> None:
     text, starts = bytes(6000), lane_starts(6000, 1)
     p = chances(create(FAST, starts, 6000), text, 6000, no_opinions(6000, 1))
-    assert p[-1].max() < tables.P_ONE >> 13
+    assert p[-1].max() < P_ONE >> 13
 
 
 def test_lane_sees_only_coded_bytes() -> None:
@@ -243,14 +244,14 @@ def test_lane_sees_only_coded_bytes() -> None:
 
 def test_logistic_tables_are_inverse_and_symmetric() -> None:
     squash, stretch = tables.squash_table(), tables.stretch_table()
-    assert np.array_equal(squash + squash[::-1], np.full(squash.size, tables.P_ONE))
+    assert np.array_equal(squash + squash[::-1], np.full(squash.size, P_ONE))
     assert (np.diff(squash) >= 0).all()
     assert np.array_equal(stretch, -stretch[::-1])
     assert np.abs(squash[tables.OUTPUT_LIMIT + stretch[5:-5]] / 1024 - np.arange(5, 4091) - 0.5).max() < 2
 
 
 def test_bit_histories_stay_in_the_automaton_and_never_forget_that_they_saw_something() -> None:
-    following, counts = tables.history_tables()
+    following, counts = state_table.history_tables()
     used = counts.sum(axis=1) > 0
     assert (following[used] > 0).all()
     assert (following[0] > 0).all()
@@ -258,15 +259,15 @@ def test_bit_histories_stay_in_the_automaton_and_never_forget_that_they_saw_some
 
 
 def test_brought_counts_become_histories_of_bits_at_the_first_bit() -> None:
-    following, counts = tables.history_tables()
-    for history in range(tables.PRIMED, tables.PRIMED + tables.PRIMED_CLASSES**2 - 1):
+    following, counts = state_table.history_tables()
+    for history in range(state_table.PRIMED, state_table.PRIMED + state_table.PRIMED_CLASSES**2 - 1):
         zeros, ones = counts[history]
-        assert 0 < following[history].max() < tables.PRIMED
+        assert 0 < following[history].max() < state_table.PRIMED
         after = counts[following[history]]
         if zeros > 2 * ones:
             assert after[0, 0] > after[0, 1]
         assert after[1, 1] * (after[0].sum()) > after[0, 1] * after[1].sum() or ones == 0
-        assert after.sum(axis=1).max() <= tables.PRIMED_LIMIT + 1
+        assert after.sum(axis=1).max() <= state_table.PRIMED_LIMIT + 1
 
 
 def test_ngrams_travel_in_the_weights_file_and_start_slots() -> None:
@@ -288,7 +289,7 @@ def test_the_first_byte_of_a_counted_context_is_cheap() -> None:
     memory = create(FULL, lane, 1)
     kernels.begin(memory, 0, 1)
     order1 = FULL.contexts.index(1)
-    hashes = [int(memory.hashes[0, order1]), contexts.mix(memory.hashes[0, order1], 16 | text[0] >> 4)]
+    hashes = [int(memory.hashes[0, order1]), hashing.mix(memory.hashes[0, order1], 16 | text[0] >> 4)]
     known = np.zeros((256, 4), np.uint8)
     for h, nibble in zip(hashes, (text[0] >> 4, text[0] & 15), strict=True):
         known[int(h) >> 24 & 255, :2] = int(h) >> 48 & 255, nibble << 4 | 15

@@ -8,22 +8,24 @@ import tiny
 from numpy.typing import NDArray
 from test_memory import EVERYTHING, lively, primed_model, random_ngrams, random_start
 
-from arzip.coding.lane_state import crew_lanes, lane_starts, steps_of
-from arzip.coding.lockstep import begin
-from arzip.context_mixing import logistic as tables
+from arzip.coding.lane_state import group_lanes, lane_starts, steps_of
 from arzip.context_mixing import predictor as kernels
 from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import state_table
 from arzip.context_mixing.ngram_table import NO_ROWS
-from arzip.context_mixing.profile import FAST, FULL, PROFILES
-from arzip.context_mixing.state import APM_STEPS, MAP_COUNT_BITS, ORDER, ROW, ROW2, SLOT_BYTES, Memory, Profile, create
-from arzip.engine.engine import CpuNetwork, Engine, Plan
+from arzip.context_mixing.profile import FAST, FULL, PROFILES, Profile
+from arzip.context_mixing.state import APM_STEPS, MAP_COUNT_BITS, ORDER, ROW, ROW2, SLOT_BYTES, Memory, create
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine, begin
+from arzip.engine.plan import Plan
+from arzip.probability import P_ONE
 
 torch = pytest.importorskip("torch")
 
 from arzip.context_mixing.torch_ops import predictor as verbs  # noqa: E402
 from arzip.context_mixing.torch_ops.contexts import VALUES  # noqa: E402
 from arzip.context_mixing.torch_ops.state import DeviceMemory  # noqa: E402
-from arzip.engine.torch_backend import DEVICE_MEMORY_LANES, TorchNetwork  # noqa: E402
+from arzip.engine.torch_backend import DEVICE_MEMORY_LANES, TorchBackend  # noqa: E402
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
 DEVICES = ["cpu", pytest.param("cuda", marks=cuda)]
@@ -88,7 +90,7 @@ def check(memory: Memory, text: bytes, device: str, network: bool) -> Memory:
 
     for t in range(steps_of(len(text), lanes)):
         for crew in range(2):
-            first, end = crew_lanes(starts, t, crew)
+            first, end = group_lanes(starts, t, crew)
             if first == end:
                 continue
             values = np.zeros(lanes, np.int64)
@@ -96,7 +98,7 @@ def check(memory: Memory, text: bytes, device: str, network: bool) -> Memory:
             kernels.turn(memory, t)
             verbs.turn(other, t)
             for bit in range(8):
-                opinion, bits = rng.integers(1, tables.P_ONE, lanes), values >> (7 - bit) & 1
+                opinion, bits = rng.integers(1, P_ONE, lanes), values >> (7 - bit) & 1
                 kernels.predict(memory, first, end, opinion, chance, lanes == 1)
                 got = verbs.predict(other, first, end, there(opinion[first:end]) if network else None)
                 assert got.tolist() == chance[first:end].tolist(), (t, crew, bit)
@@ -134,7 +136,7 @@ def test_torch_agrees_where_all_that_can_saturate_does(byte: int, lanes: int) ->
     memory = start(FAST, 40 * lanes, lanes, True, True)
     memory.final_weights[:] = 1 << 24
     final = memory.maps[memory.map_bases[1] :].reshape(-1, APM_STEPS)
-    final[:, :2], final[:, -2:] = 0, (tables.P_ONE - 1) << MAP_COUNT_BITS
+    final[:, :2], final[:, -2:] = 0, (P_ONE - 1) << MAP_COUNT_BITS
     check(memory, bytes([byte]) * (40 * lanes), "cpu", True)
 
 
@@ -142,7 +144,7 @@ def test_torch_agrees_in_a_table_where_neighbours_look_alike() -> None:
     rng, size, lanes = np.random.default_rng(1), 24 * 30, 24
     memory = start(FULL, size, lanes, False, True)
     table = memory.slots.reshape(-1, 2, SLOT_BYTES)[1:]  # slots 0 and 1 stay empty
-    table[:] = rng.integers(0, tables.PRIMED, table.shape)
+    table[:] = rng.integers(0, state_table.PRIMED, table.shape)
     table[:, :, 0] = rng.integers(0, 128, (len(table), 1)) * 2 + 1
     memory.ngrams[::3, 1] = 0  # rows of no n-gram, whatever else they hold
     check(memory, mixture(size, 2), "cpu", False)
@@ -172,8 +174,8 @@ def test_no_value_is_fetched_from_the_device() -> None:
 )
 def test_stream_with_the_memory_on_a_device_is_that_of_the_compiled_loops(device: str, plan: Plan) -> None:
     weights = tiny.weights(primed_model()[0] | {primed.NGRAMS: random_ngrams(7)})
-    plain = Engine(weights, CpuNetwork(weights, together=False))
-    other = Engine(weights, TorchNetwork(weights, device, memory_lanes=1))
+    plain = Engine(weights, CpuBackend(weights, two_threads=False))
+    other = Engine(weights, TorchBackend(weights, device, memory_lanes=1))
     raw = mixture(50 if plan.lanes == 1 else 300, 1)
     stream = plain.encode(raw, plan, lambda _: None)
     assert other.encode(raw, plan, lambda _: None) == stream
@@ -186,5 +188,5 @@ def test_many_lanes_have_their_memory_on_the_device(network: bool, monkeypatch: 
     monkeypatch.setattr("arzip.engine.torch_backend.DeviceMemory", lambda *_: made.append(1))
     for lanes in (1, 24, DEVICE_MEMORY_LANES - 1, DEVICE_MEMORY_LANES):
         memory = create(FAST, lane_starts(1000, lanes)[:-1], 1000)
-        TorchNetwork(weights, "cpu").start(Plan(lanes, network, 0), memory)
+        TorchBackend(weights, "cpu").start(Plan(lanes, network, 0), memory)
         assert len(made) == (lanes == DEVICE_MEMORY_LANES)

@@ -21,25 +21,27 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from arzip import levels
-from arzip.coding import lane_state as blocks
-from arzip.coding import lockstep as lanes
-from arzip.coding import prefill as ahead
-from arzip.coding import range_coder as coder
+from arzip.coding import lane_state, lockstep, prefill
 from arzip.context_mixing.state import create
-from arzip.engine.engine import NO_MEMORY, CpuNetwork, Engine, Plan
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import NO_MEMORY, Engine
+from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
-from arzip.jit import cpu_features as processor
+from arzip.jit import cpu_features
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
 from arzip.network import gemm, packing
 from arzip.network import ngram_rows as context
-from arzip.network.config import NetworkConfig
-from arzip.weights import registry as models
-from arzip.weights.file import METADATA_KEY, Weights, dump_weights, load_weights, pack, parse_weights
+from arzip.network.config import NetworkConfig, Weights
+from arzip.probability import P_BITS
+from arzip.weights import registry
+from arzip.weights.file import METADATA_KEY, dump_weights, load_weights, pack, parse_weights
 
-needs_vnni = pytest.mark.skipif(not processor.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
-needs_avx2 = pytest.mark.skipif(not processor.HAS_AVX2, reason="this processor has no AVX2")
-needs_amx = pytest.mark.skipif(not processor.HAS_AMX, reason="no AMX tiles here: the processor or the system has none")
+needs_vnni = pytest.mark.skipif(not cpu_features.HAS_VNNI, reason="this processor has no AVX-512 VNNI")
+needs_avx2 = pytest.mark.skipif(not cpu_features.HAS_AVX2, reason="this processor has no AVX2")
+needs_amx = pytest.mark.skipif(
+    not cpu_features.HAS_AMX, reason="no AMX tiles here: the processor or the system has none"
+)
 PRODUCTS = [
     "gemm_plain",
     pytest.param("gemm_avx2", marks=needs_avx2),
@@ -82,7 +84,7 @@ def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
 
 def engine(weights: Weights) -> Engine:
     """The compiled engine, on one thread."""
-    return Engine(weights, CpuNetwork(weights, together=False))
+    return Engine(weights, CpuBackend(weights, two_threads=False))
 
 
 def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -271,18 +273,18 @@ def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> N
 
 @given(st.integers(1, 400), st.integers(1, 90))
 def test_lanes_cover_the_block_and_the_first_are_longer(size_bytes: int, lane_count: int) -> None:
-    starts = blocks.lane_starts(size_bytes, lane_count)
+    starts = lane_state.lane_starts(size_bytes, lane_count)
     sizes = np.diff(starts).tolist()
     assert (starts[0], starts[-1], len(sizes)) == (0, size_bytes, lane_count)
     assert sizes == sorted(sizes, reverse=True) and max(sizes) - min(sizes) <= 1
-    assert blocks.steps_of(size_bytes, lane_count) == max(sizes)
+    assert lane_state.steps_of(size_bytes, lane_count) == max(sizes)
     for t in range(max(sizes)):
-        assert blocks.active_lanes(starts, t) == sum(t < size for size in sizes)
+        assert lane_state.active_lanes(starts, t) == sum(t < size for size in sizes)
 
 
 @given(st.integers(0, 90), st.integers(0, 50), st.integers(1, 4))
-def test_shares_of_a_crew_are_all_of_it(first: int, size: int, shares: int) -> None:
-    parts = [lanes.share_lanes(first, first + size, share, shares) for share in range(shares)]
+def test_tiles_of_a_group_are_all_of_it(first: int, size: int, tiles: int) -> None:
+    parts = [lockstep.tile_lanes(first, first + size, tile, tiles) for tile in range(tiles)]
     assert [lane for part in parts for lane in range(*part)] == list(range(first, first + size))
 
 
@@ -291,7 +293,7 @@ def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: py
     raw = english(1001)
     coder_, plan = engine(model), Plan(6, True, None)
     whole = coder_.encode(raw, plan, lambda _: None)
-    monkeypatch.setattr(blocks, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(lane_state, "CHUNK_BYTES", chunk_bytes)
     ticks: list[int] = []
     assert coder_.encode(raw, plan, ticks.append) == whole
     assert sum(ticks) == len(raw)
@@ -317,7 +319,7 @@ def test_stream_costs_what_the_weights_say() -> None:
 
 def shipped(name: str) -> Weights:
     try:
-        return load_weights(models.find(name))
+        return load_weights(registry.find(name))
     except ModelMissingError:
         pytest.skip(f"models/{name}.safetensors is not at hand")
 
@@ -383,8 +385,8 @@ def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file
     path = tmp_path / "tiny.safetensors"
     path.write_bytes(file_bytes)
     digest = sha256(file_bytes).digest()[:4]
-    assert load_weights(path).digest == models.file_digest(path) == digest
-    info = models.read_info(path)
+    assert load_weights(path).digest == registry.file_digest(path) == digest
+    info = registry.read_info(path)
     assert (info.name, info.digest, info.file_bytes) == ("tiny", digest.hex(), len(file_bytes))
 
 
@@ -392,11 +394,11 @@ def test_packed_weights_file_is_the_same_model_under_a_digest_of_its_own(tmp_pat
     path = tmp_path / "tiny.safetensors.gz"
     path.write_bytes(pack(file_bytes))
     assert gzip.decompress(path.read_bytes()) == file_bytes
-    weights, info = load_weights(path), models.read_info(path)
-    assert weights.digest == models.file_digest(path) == sha256(path.read_bytes()).digest()[:4]
+    weights, info = load_weights(path), registry.read_info(path)
+    assert weights.digest == registry.file_digest(path) == sha256(path.read_bytes()).digest()[:4]
     assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
     assert (info.name, info.digest, info.file_bytes) == ("tiny", weights.digest.hex(), path.stat().st_size)
-    assert models.find(str(path)) == path
+    assert registry.find(str(path)) == path
 
 
 @pytest.mark.parametrize("size", [2, 10, 100, 1000, -1])
@@ -408,7 +410,7 @@ def test_damaged_packed_weights_file_is_refused(tmp_path: Path, file_bytes: byte
     for head in (packed[: abs(size) % 100], b"\x1f\x8bnonsense"):
         path.write_bytes(head)
         with pytest.raises(ModelError):
-            models.read_info(path)
+            registry.read_info(path)
 
 
 def test_configuration_roundtrips() -> None:
@@ -477,7 +479,7 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
 
 @njit()
 def code_byte(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
-    return lanes.code_crew(weights, ahead.NOTHING, 0, memory, block, t, 0, at, lanes.ALONE, None)
+    return lockstep.code_group(weights, prefill.NO_PREFILL, 0, memory, block, t, 0, at, lockstep.SINGLE_LANE, None)
 
 
 def test_probability_of_a_bit_is_never_certain() -> None:
@@ -485,10 +487,10 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     raw = bytes(range(256))
     weights = np.ones((1, 256), np.int32)
     weights[0, 77] = 1 << 20
-    block = blocks.new_block(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
-    block = blocks.with_room(block, len(raw))
+    block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
+    block = lane_state.reserve(block, len(raw))
     memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = code_byte(weights, memory, block, t, at)
     assert at == 8 * len(raw)
-    assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << coder.PROBABILITY_BITS
+    assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << P_BITS

@@ -21,6 +21,15 @@ def test_every_module_is_installed() -> None:
     assert (INSTALLED / "py.typed").exists()
 
 
+def test_a_plain_install_has_no_torch() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert not any(requirement.startswith("torch") for requirement in project["dependencies"])
+    assert all(any(requirement.startswith("torch") for requirement in extras[name]) for name in ("cuda", "train"))
+    assert extras["all"] == ["arzip[bench,cuda,plot,train]"]
+
+
 def test_every_weights_file_is_found() -> None:
     assert {path.name for path in (CHECKOUT / "models").glob("*.safetensors*")} <= {path.name for path in paths()}
 

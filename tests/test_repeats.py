@@ -15,43 +15,43 @@ from hypothesis import strategies as st
 from arzip import levels
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
-from arzip.format import stream as framing
+from arzip.format import stream
 from arzip.format.records import Header, Method
 from arzip.levels import Level
-from arzip.preprocess import long_range as repeats
-from arzip.preprocess.long_range import LEAST_BYTES, Copy
+from arzip.preprocess import long_range
+from arzip.preprocess.long_range import MIN_MATCH_BYTES, LongMatch
 
 NOISE = random.Random(5).randbytes(40_000)
 
 
-def check(raw: bytes) -> list[Copy]:
-    """The copies that were found, which go in and out of their list and of the block."""
-    copies = repeats.find(raw)
-    rest = repeats.take_out(raw, copies)
-    assert repeats.put_back(rest, copies) == raw
-    data = repeats.pack(copies)
-    assert repeats.parse(data + b"stream", len(raw)) == (copies, len(data))
-    assert len(rest) == len(raw) - sum(copy.size for copy in copies)
-    return copies
+def check(raw: bytes) -> list[LongMatch]:
+    """The matches that were found, which go in and out of their list and of the block."""
+    matches = long_range.find(raw)
+    rest = long_range.extract(raw, matches)
+    assert long_range.restore(rest, matches) == raw
+    data = long_range.pack(matches)
+    assert long_range.parse(data + b"stream", len(raw)) == (matches, len(data))
+    assert len(rest) == len(raw) - sum(match.size for match in matches)
+    return matches
 
 
 def test_a_repeat_is_found_to_the_byte() -> None:
-    [copy] = check(NOISE[:9000] + NOISE[1234:5678] + NOISE[20_000:20_100])
-    assert copy == Copy(9000, 5678 - 1234, 9000 - 1234)
+    [match] = check(NOISE[:9000] + NOISE[1234:5678] + NOISE[20_000:20_100])
+    assert match == LongMatch(9000, 5678 - 1234, 9000 - 1234)
 
 
 def test_copies_of_copies_are_taken_from_the_first() -> None:
-    copies = check(NOISE[:3000] * 4)
-    assert repeats.take_out(NOISE[:3000] * 4, copies) == NOISE[:3000]
+    matches = check(NOISE[:3000] * 4)
+    assert long_range.extract(NOISE[:3000] * 4, matches) == NOISE[:3000]
 
 
-@pytest.mark.parametrize("raw", [b"", b"a", bytes(5), NOISE, words(100_000), NOISE[:LEAST_BYTES] + NOISE[:400]])
+@pytest.mark.parametrize("raw", [b"", b"a", bytes(5), NOISE, words(100_000), NOISE[:MIN_MATCH_BYTES] + NOISE[:400]])
 def test_what_hardly_repeats_is_left_alone(raw: bytes) -> None:
     assert check(raw) == []
 
 
 def test_runs_fold_up() -> None:
-    assert len(repeats.take_out(bytes(1 << 20), check(bytes(1 << 20)))) <= 2 * LEAST_BYTES
+    assert len(long_range.extract(bytes(1 << 20), check(bytes(1 << 20)))) <= 2 * MIN_MATCH_BYTES
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,24 +61,24 @@ def test_any_pieces_come_back(pieces: list[tuple[int, int]], value: int) -> None
 
 
 @pytest.mark.parametrize(
-    "copies",
+    "matches",
     [
-        [Copy(10, 0, 5)],  # nothing
-        [Copy(10, 6, 5)],  # overlaps itself
-        [Copy(10, 5, 11)],  # from before the block
-        [Copy(90, 20, 30)],  # beyond its end
-        [Copy(50, 20, 50), Copy(25, 20, 20)],
+        [LongMatch(10, 0, 5)],  # nothing
+        [LongMatch(10, 6, 5)],  # overlaps itself
+        [LongMatch(10, 5, 11)],  # from before the block
+        [LongMatch(90, 20, 30)],  # beyond its end
+        [LongMatch(50, 20, 50), LongMatch(25, 20, 20)],
     ],
 )
-def test_list_that_does_not_fit_is_refused(copies: list[Copy]) -> None:
+def test_list_that_does_not_fit_is_refused(matches: list[LongMatch]) -> None:
     with pytest.raises(ValueError, match="fit"):
-        repeats.parse(repeats.pack(copies), 100)
+        long_range.parse(long_range.pack(matches), 100)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x05", b"\x01\x80", b"\xff\xff\xff\xff\xff"])
 def test_list_that_ends_early_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
-        repeats.parse(data, 100)
+        long_range.parse(data, 100)
 
 
 TWICE = words(30_000) + NOISE[:300] + words(30_000)
@@ -90,7 +90,7 @@ def archive(options: Options, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(levels, "LEVELS", (Level(1 << 20, levels.ALWAYS, 7, levels.FAST, levels.FAST),) * 9)
     monkeypatch.setattr(levels, "LANE_BYTES", 4000)
     archive = check_roundtrip(TWICE, options)
-    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    [block] = [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
     assert (block.frame.method, block.frame.lanes) == (Method.REPEATS, 7)
     return archive
 
@@ -107,7 +107,7 @@ def test_flipped_bytes_never_pass(archive: bytes, options: Options) -> None:
 
 
 def test_frame_with_more_lanes_than_the_rest_has_bytes_is_damaged(archive: bytes, options: Options) -> None:
-    [block] = [event for event in framing.read_events(io.BytesIO(archive)) if isinstance(event, framing.Block)]
+    [block] = [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
     size = Header.parse(archive)[1]
     frame = replace(block.frame, lanes=60_000)
     with pytest.raises(DamagedError, match="doesn't fit"):

@@ -13,7 +13,7 @@ import tiny
 from arzip import cli
 from arzip.analysis import sampling
 from arzip.analysis.sampling import Choice
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 PROMPT = b"a test "
 
@@ -43,11 +43,13 @@ def test_narrow_choices_are_greedy(weights: Weights, choice: Choice) -> None:
 
 def test_weights_are_those_of_the_engine(weights: Weights) -> None:
     """What greedy writing expects is what compressing spends least on."""
-    from arzip.engine.engine import CpuNetwork, Engine, Plan
+    from arzip.engine.cpu_backend import CpuBackend
+    from arzip.engine.engine import Engine
+    from arzip.engine.plan import Plan
 
     written = PROMPT + text(weights, Choice(0.0), size_bytes=20)
-    engine = Engine(weights, CpuNetwork(weights, together=False))
-    spent = engine.cost_bits(written, Plan(1, network=True, profile=None))
+    engine = Engine(weights, CpuBackend(weights, two_threads=False))
+    spent = engine.cost_bits(written, Plan(1, use_network=True, cm_profile=None))
     writer, bits = sampling.Writer(weights), 0.0
     for value in written:
         share = writer.weights[0].astype(np.float64)

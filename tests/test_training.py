@@ -13,7 +13,7 @@ import pytest
 from arzip import cli, codec
 from arzip.codec import Options
 from arzip.errors import ArzipError, ModelMissingError
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 torch = pytest.importorskip("torch")
 
@@ -144,7 +144,7 @@ def test_training_gains_and_says_so(trained: tuple[Path, str, str], tiny_model: 
     path, out, err = trained
     assert out.count("\n") == 1 and "held-out records" in out and "xz -9e" in out
     assert "held out at the start" in err and "in exact integers" in err
-    assert models.read_info(path).metadata["started_from"] == models.file_digest(tiny_model).hex()
+    assert registry.read_info(path).metadata["started_from"] == registry.file_digest(tiny_model).hex()
     records = own.load_own([data]).judge
     assert judge.archive_bytes(records, str(path), 1) < judge.archive_bytes(records, str(tiny_model), 1)
 
@@ -153,7 +153,7 @@ def test_archives_need_the_new_model_and_find_it(
     trained: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, archive, raw = trained[0], io.BytesIO(), log_lines(20, 5)
-    digest = models.file_digest(path).hex()
+    digest = registry.file_digest(path).hex()
     monkeypatch.delenv("ARZIP_MODEL_PATH", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     codec.compress(io.BytesIO(raw), archive, Options(9, str(path), threads=1))
@@ -165,14 +165,14 @@ def test_archives_need_the_new_model_and_find_it(
 
     with pytest.raises(ModelMissingError, match=digest) as caught:
         restored(Options())
-    assert str(models.user_folder()) in str(caught.value) and "--model" in str(caught.value)
+    assert str(registry.user_folder()) in str(caught.value) and "--model" in str(caught.value)
     assert restored(Options(model=str(path))) == raw
     monkeypatch.setenv("ARZIP_MODEL_PATH", str(path.parent))
     assert restored(Options()) == raw
     monkeypatch.delenv("ARZIP_MODEL_PATH")
-    models.user_folder().mkdir(parents=True)
-    shutil.copy(path, models.user_folder())
-    assert restored(Options()) == raw and models.find("logs") == models.user_folder() / path.name
+    registry.user_folder().mkdir(parents=True)
+    shutil.copy(path, registry.user_folder())
+    assert restored(Options()) == raw and registry.find("logs") == registry.user_folder() / path.name
 
 
 @pytest.mark.parametrize(

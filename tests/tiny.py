@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.network import config as spec
-from arzip.network.config import NetworkConfig
-from arzip.weights.file import Weights, dump_weights, parse_weights
+from arzip.network.config import NetworkConfig, Weights
+from arzip.weights.file import dump_weights, parse_weights
 
 SHAPE = NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), rows=1 << 16, ngram_d=8)
 OTHER_SHAPE = NetworkConfig(d=128, blocks=1, hidden=192, orders=(1, 5, 7), rows=1 << 17, ngram_d=12)

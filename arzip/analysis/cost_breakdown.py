@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip import levels
-from arzip import planner as planning
+from arzip import levels, planner
 from arzip.engine.engine import Engine, open_engine
 from arzip.levels import Level
-from arzip.weights import registry as models
+from arzip.weights import registry
 
 SEGMENTS = 20
 CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "high")
@@ -26,26 +25,26 @@ CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "hig
 def byte_costs(raw: bytes, level_number: int, model: str | None) -> NDArray[np.float64]:
     """What each byte of `raw` costs in bits: (n,). Raises ModelError when the model can't be had."""
     level = levels.level(level_number)
-    engine = open_engine(models.find(model or level.model), "cpu")
+    engine = open_engine(registry.find(model or level.model), "cpu")
     blocks = [raw[at : at + level.block_bytes] for at in range(0, len(raw), level.block_bytes)]
     return np.concatenate([np.zeros(0), *(block_costs(engine, block, level) for block in blocks)])
 
 
 def block_costs(engine: Engine, raw: bytes, level: Level) -> NDArray[np.float64]:
     """What each byte of a block costs in bits: (n,)."""
-    chosen = planning.choose(engine, raw, level)
+    chosen = planner.choose(engine, raw, level)
     return engine.byte_costs(raw, replace(chosen, lanes=1))
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class CostBreakdown:
     """The two tables: rows as `--json` prints them."""
 
     by_position: list[dict[str, Any]]
     by_byte_class: list[dict[str, Any]]
 
 
-def dissect(raw: bytes, costs: NDArray[np.float64]) -> Anatomy:
+def break_down(raw: bytes, costs: NDArray[np.float64]) -> CostBreakdown:
     """Add up the costs (n,) of a file's bytes."""
     text, total = np.frombuffer(raw, np.uint8), float(costs.sum())
     edges = [len(raw) * k // SEGMENTS for k in range(SEGMENTS + 1)]
@@ -56,7 +55,7 @@ def dissect(raw: bytes, costs: NDArray[np.float64]) -> Anatomy:
         for k, name in enumerate(CLASSES)
         if (kinds == k).any()
     ]
-    return Anatomy(positions, classes)
+    return CostBreakdown(positions, classes)
 
 
 def _sums(costs: NDArray[np.float64], size_bytes: int, total_bits: float) -> dict[str, Any]:

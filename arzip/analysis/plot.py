@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arzip.errors import ArzipError
+from arzip.system import extras
 from arzip.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 def check() -> None:
     """Raises ArzipError where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ArzipError("pictures need matplotlib: pip install 'arzip[plot]'")
+    extras.require("matplotlib", "plot", "a picture")
 
 
 def new_figure(inches: tuple[float, float], paper: str = "white") -> Figure:
@@ -47,7 +45,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_cost_breakdown(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG: bits per byte along each file, and shares of bits by kind of byte. Raises ArzipError."""
     figure = new_figure((11, 4))
     along, kinds = figure.subplots(1, 2)
@@ -61,8 +59,8 @@ def plot_anatomy(rows: Sequence[dict[str, Any]], path: Path) -> None:
     width = 0.8 / max(len(rows), 1)
     for number, row in enumerate(rows):
         shares = {entry["class"]: 100 * entry["bits_share"] for entry in row["by_byte_class"]}
-        places = [k + (number + 0.5) * width - 0.4 for k in range(len(names))]
-        kinds.bar(places, [shares.get(name, 0) for name in names], width)
+        positions = [k + (number + 0.5) * width - 0.4 for k in range(len(names))]
+        kinds.bar(positions, [shares.get(name, 0) for name in names], width)
     kinds.set(ylabel="share of the bits, %")
     kinds.set_xticks(range(len(names)), names)
     write_whole(path, png(figure, 120))
@@ -78,6 +76,11 @@ def plot_cores(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for row in rows:
             place = (row["products"] / 1e6, row[key])
             axes.annotate(row["core"], place, xytext=(4, 4), textcoords="offset points", fontsize=7)
-        most = max(row["products"] for row in rows) / 1e6
-        axes.set(xlabel="products a byte, millions", ylabel="held-out bits per byte", title=title, xlim=(0, 1.4 * most))
+        widest = max(row["products"] for row in rows) / 1e6
+        axes.set(
+            xlabel="products a byte, millions",
+            ylabel="held-out bits per byte",
+            title=title,
+            xlim=(0, 1.4 * widest),
+        )
     write_whole(path, png(figure, 120))

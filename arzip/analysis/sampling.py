@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.network import forward_cpu as cpu
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 SHARE_BITS = 30  # of the likeliest byte's weight at a temperature that isn't 1
 

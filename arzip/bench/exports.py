@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from arzip.bench import results as records
-from arzip.bench import table
+from arzip.bench import results, table
 from arzip.bench.results import Result
 from arzip.errors import OutputError
 from arzip.system.files import write_whole
@@ -41,7 +40,7 @@ def text(result: Result, form: str, plot: str | None = None) -> str:
         from arzip.bench import report
 
         return report.html(result)
-    return {"md": lambda r: table.markdown(r, plot), "csv": table.csv_text, "json": records.dump}[form](result)
+    return {"md": lambda r: table.markdown(r, plot), "csv": table.csv_text, "json": results.dump}[form](result)
 
 
 def _content(result: Result, form: str, name: str, has_plot: bool) -> list[tuple[str, bytes]]:

@@ -107,14 +107,14 @@ def _work(job: Job) -> Outcome:
         start_new_session=True,
     )
     try:
-        answer, talk = worker.communicate(json.dumps(job._asdict()).encode())
+        answer, errors = worker.communicate(json.dumps(job._asdict()).encode())
     finally:
         if worker.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
     if worker.returncode:
-        last = (talk.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        last = (errors.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
         return Outcome([], 0, f"its process ended with {worker.returncode}: {last}")
     return Outcome(**json.loads(answer))
 
@@ -146,9 +146,9 @@ def _keep(packed: Path, target: Path) -> None:
 def _model_bytes(packed: Path, model: str) -> int:
     """The size of the weights file that an archive of ours names; 0 if it needs none."""
     from arzip.format.stream import list_members
-    from arzip.weights import registry as models
+    from arzip.weights import registry
 
     with open(packed, "rb") as stream:
         digests = {member.header.digest for member in list_members(stream)} - {b""}
-    preferred = models.find(model) if model else None
-    return sum(models.find_digest(digest, preferred).stat().st_size for digest in digests)
+    preferred = registry.find(model) if model else None
+    return sum(registry.find_digest(digest, preferred).stat().st_size for digest in digests)

@@ -119,11 +119,11 @@ def _annotate(axes: Axes, points: Sequence[Point], levels: Sequence[str], ink: s
     for (x, y), point, text in zip(centres, points, levels, strict=True):
         width, height = 4.6 * len(text), 7.0
         right, left, above, below = 5.0, -5.0 - width, 4.0, -11.0
-        places = [(right, above), (left, above), (right, below), (left, below), (-width / 2, 7), (-width / 2, -14)]
-        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in places]
+        positions = [(right, above), (left, above), (right, below), (left, below), (-width / 2, 7), (-width / 2, -14)]
+        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in positions]
         best = min(range(len(boxes)), key=lambda n: (sum(_overlap(boxes[n], box) for box in taken), n))
         taken.append(boxes[best])
-        axes.annotate(text, point, places[best], textcoords="offset points", fontsize=7.5, color=ink, zorder=4)
+        axes.annotate(text, point, positions[best], textcoords="offset points", fontsize=7.5, color=ink, zorder=4)
 
 
 def _overlap(one: Box, two: Box) -> float:

@@ -10,7 +10,7 @@ from arzip.bench.results import Result, Row, Speed, Total
 
 NOTHING = "-"
 FAILED = "FAILED"
-MOST_FILES = 6  # columns of the summary that show one file each
+MAX_FILES = 6  # columns of the summary that show one file each
 ROW_HEADINGS = (
     *("file", "codec", "bytes", "ratio", "bpb", "compress KB/s", "decompress KB/s"),
     *("peak MB", "model bytes", "measured", "device", "verified"),
@@ -132,7 +132,7 @@ def machine_line(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """Markdown: a line a codec, bpb of each file where they are few, then the totals of all files."""
-    files = result.files() if len(result.files()) <= MOST_FILES else []
+    files = result.files() if len(result.files()) <= MAX_FILES else []
     rates = {(r.corpus, r.file, r.label): rate(r.bits_per_byte) if r.verified else FAILED for r in result.rows}
     count = f"{len(result.files())} files" if len(result.files()) > 1 else "1 file"
     headings = ["", *(name for _, name in files), f"{count}, bytes", "mean bpb", "compress, KB/s", "decompress, KB/s"]

@@ -17,14 +17,13 @@ from arzip.cli.args import Settings, expand_levels
 from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
 from arzip.cli.evaluate import evaluate
-from arzip.cli.messages import ERROR, Talk
-from arzip.cli.options import FILES, JSON, LEVEL, MODEL, OUTPUT, PROGRESS, SALVAGE, TALK, grouped
+from arzip.cli.messages import ERROR, Reporter
+from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OUTPUT, PROGRESS, SALVAGE, grouped
 from arzip.cli.sample import sample
 from arzip.cli.train import train
 from arzip.system import files
 from arzip.version import __version__
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 CLOSED_PIPE = 128 + 13  # what the shell shows for a process that SIGPIPE ended, as it ends gzip
 
 
@@ -45,7 +44,7 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(LEVEL, OUTPUT, MODEL, SALVAGE, JSON, TALK, PROGRESS)
+@grouped(LEVEL, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -69,42 +68,42 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, LEVEL, OUTPUT, MODEL, TALK, PROGRESS)
+@grouped(FILES, LEVEL, OUTPUT, MODEL, MESSAGES, PROGRESS)
 def compress(names: tuple[str, ...], **options: Any) -> int:
     """Compress each FILE to FILE.arz; the same as no command."""
     return run_compress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, OUTPUT, MODEL, SALVAGE, TALK, PROGRESS)
+@grouped(FILES, OUTPUT, MODEL, SALVAGE, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, MODEL, JSON, TALK, PROGRESS)
+@grouped(FILES, MODEL, JSON, MESSAGES, PROGRESS)
 def test(names: tuple[str, ...], **options: Any) -> int:
     """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
     return run_test(names, Settings(**options))
 
 
 @click.command("list", context_settings=CONTEXT)
-@grouped(FILES, JSON, TALK)
+@grouped(FILES, JSON, MESSAGES)
 def list_archives(names: tuple[str, ...], **options: Any) -> int:
     """Show sizes, method and model of archives (-v: of each block); the same as -l."""
     return run_list(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(JSON, TALK)
+@grouped(JSON, MESSAGES)
 def models(**options: Any) -> int:
     """Show the models at hand: size, digest, bits per byte, what they were trained on."""
     from arzip.cli import tables
 
     settings = Settings(**options)
     rows: list[dict[str, Any]] = []
-    code = Talk(settings).each(["models"], lambda _: rows.extend(tables.model_rows()))
+    code = Reporter(settings).each(["models"], lambda _: rows.extend(tables.model_rows()))
     tables.print_models(rows, settings)
     return code
 
@@ -114,34 +113,33 @@ COMMANDS = {command.name or "": command for command in _ALL}
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio as jobs
+    from arzip.cli import fileio
 
     settings.check(names)
-    talk = Talk(settings)
-    return talk.each(names or ("-",), lambda name: jobs.compress(name, settings, talk))
+    reporter = Reporter(settings)
+    return reporter.each(names or ("-",), lambda name: fileio.compress(name, settings, reporter))
 
 
 def run_decompress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio as jobs
+    from arzip.cli import fileio
 
     settings.check(names)
-    talk = Talk(settings)
-    return talk.each(names or ("-",), lambda name: jobs.decompress(name, settings, talk))
+    reporter = Reporter(settings)
+    return reporter.each(names or ("-",), lambda name: fileio.decompress(name, settings, reporter))
 
 
 def run_test(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio as jobs
-    from arzip.cli import tables
+    from arzip.cli import fileio, tables
 
     settings.check(names)
-    talk = Talk(settings)
+    reporter = Reporter(settings)
     rows: list[dict[str, Any]] = []
 
     def job(name: str) -> None:
         rows.append({"name": name, "sound": False})
-        rows[-1] = jobs.test(name, settings, talk)
+        rows[-1] = fileio.test(name, settings, reporter)
 
-    code = talk.each(names or ("-",), job)
+    code = reporter.each(names or ("-",), job)
     if settings.json:
         tables.print_json(rows)
     return code
@@ -152,7 +150,7 @@ def run_list(names: Sequence[str], settings: Settings) -> int:
 
     settings.check(names)
     rows: list[dict[str, Any]] = []
-    code = Talk(settings).each(names or ("-",), lambda name: rows.extend(tables.archive_rows(name)))
+    code = Reporter(settings).each(names or ("-",), lambda name: rows.extend(tables.archive_rows(name)))
     tables.print_archives(rows, settings)
     return code
 

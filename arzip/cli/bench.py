@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arzip.cli.args import Settings
-from arzip.cli.messages import Talk, shown
-from arzip.cli.options import PROGRESS, TALK, grouped
+from arzip.cli.messages import Reporter, shown
+from arzip.cli.options import CONTEXT, MESSAGES, PROGRESS, grouped
 
 if TYPE_CHECKING:
     from arzip.bench.external import Codec
@@ -65,8 +65,8 @@ OUT = grouped(
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@grouped(WHAT, HOW, OUT, TALK, PROGRESS)
+@click.command(context_settings=CONTEXT)
+@grouped(WHAT, HOW, OUT, MESSAGES, PROGRESS)
 def bench(names: tuple[str, ...], **options: Any) -> int:
     """Hold arzip against other compressors: size, speed, memory, on your files.
 
@@ -75,8 +75,8 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
     the codec is shown as failed. gzip, bzip2 and xz are always here; zstd, brotli, lz4, ppmd and kanzi come with
     pip install 'arzip[bench]'; zpaq where the command is installed.
     """
-    talked = {key: options.pop(key) for key in ("quiet", "verbose", "progress")}
-    talk = Talk(Settings(**talked))
+    reporting = {key: options.pop(key) for key in ("quiet", "verbose", "progress")}
+    reporter = Reporter(Settings(**reporting))
     formats, base = options["export"], options["output"] or "arzip-bench"
     if options["output"] is not None and not formats:
         raise click.UsageError("-o goes with --export")
@@ -84,46 +84,44 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
         raise click.UsageError("-o - takes one export, and none that is a picture")
     if options["source"] and names:
         raise click.UsageError("--from measures nothing: it goes without files")
-    bar = talked["progress"]
+    bar = reporting["progress"]
     if bar is None:
-        bar = sys.stderr is not None and sys.stderr.isatty() and not talked["quiet"]
+        bar = sys.stderr is not None and sys.stderr.isatty() and not reporting["quiet"]
 
     def job(_: str) -> None:
         from arzip.bench import exports
 
         exports.check(formats, base)
-        _put_out(_measured(names, options, talk, bar), formats, base, talk)
+        _put_out(_measured(names, options, reporter, bar), formats, base, reporter)
 
-    return talk.each(["bench"], job)
+    return reporter.each(["bench"], job)
 
 
-def _measured(names: Sequence[str], options: dict[str, Any], talk: Talk, bar: bool) -> Result:
+def _measured(names: Sequence[str], options: dict[str, Any], reporter: Reporter, bar: bool) -> Result:
     """The result, from a file or by measuring. Raises ArzipError."""
-    from arzip.bench import codecs, external, inputs, machine, measure
-    from arzip.bench import results as records
+    from arzip.bench import codecs, external, inputs, machine, measure, results
 
     if options["source"]:
-        return records.load(Path(options["source"]))
+        return results.load(Path(options["source"]))
     known = codecs.families(models=options["models"], device=options["device"], threads=options["threads"])
     chosen = codecs.choose(known, options["codecs"], options["levels"])
     chosen += [external.parse_command(text) for text in options["commands"]]
     with tempfile.TemporaryDirectory(prefix="arzip-bench-") as scratch:
         items = inputs.resolve(names, Path(scratch))
-        result = records.Result(machine.describe(codec.name for codec in chosen))
+        result = results.Result(machine.describe(codec.name for codec in chosen))
         _run(items, chosen, result, Path(scratch), measure.Plan(options["runs"], options["keep"]), bar)
     for row in result.rows:
         if not row.verified:
-            talk.fail(f"{row.label} on {row.file}", row.error)
+            reporter.fail(f"{row.label} on {row.file}", row.error)
     return result
 
 
 def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch: Path, plan: Plan, bar: bool) -> None:
     """Measure every cell into the result."""
-    from arzip.bench import measure
-    from arzip.bench import terminal as live
+    from arzip.bench import measure, terminal
 
     cells = measure.cells(items, chosen)
-    with live.progress(bar, len(cells), result) as step:
+    with terminal.progress(bar, len(cells), result) as step:
         step("arzip gets ready", None)
         measure.warm_up(chosen, max((item.size_bytes for item in items), default=0), scratch)
         for item, codec in cells:
@@ -134,15 +132,15 @@ def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch
             step(name, row)
 
 
-def _put_out(result: Result, formats: Sequence[str], base: str, talk: Talk) -> None:
+def _put_out(result: Result, formats: Sequence[str], base: str, reporter: Reporter) -> None:
     """The one export to stdout, or the table there and the exports to files. Raises ArzipError."""
     from arzip.bench import exports
 
     if base == "-":
         click.echo(exports.text(result, formats[0]), nl=False)
         return
-    from arzip.bench import terminal as live
+    from arzip.bench import terminal
 
-    live.show(result)
+    terminal.show(result)
     for path in exports.write(result, formats, base):
-        talk.tell("bench", f"wrote {path}")
+        reporter.log("bench", f"wrote {path}")

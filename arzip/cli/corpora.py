@@ -8,19 +8,18 @@ import click
 
 from arzip.cli import tables
 from arzip.cli.args import Settings
-from arzip.cli.messages import Talk, shown
-from arzip.cli.options import JSON, TALK, grouped
-from arzip.corpora import catalog as room
+from arzip.cli.messages import Reporter, shown
+from arzip.cli.options import CONTEXT, JSON, MESSAGES, grouped
+from arzip.corpora import catalog
 from arzip.errors import ArzipError
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 VERBS = ("list", "fetch", "verify")
 
 
 @click.command(context_settings=CONTEXT)
 @click.argument("verb", type=click.Choice(VERBS), default="list", required=False)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@grouped(JSON, TALK)
+@grouped(JSON, MESSAGES)
 def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
     """The corpora that compressors are measured on: list them, fetch those NAMEd, verify them.
 
@@ -30,18 +29,18 @@ def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
     settings = Settings(**options)
     if settings.json and verb == "fetch":
         raise click.UsageError("--json goes with list and verify")
-    talk = Talk(settings)
+    reporter = Reporter(settings)
     rows: list[dict[str, Any]] = []
 
     def job(name: str) -> None:
         if verb == "fetch":
-            fetch(name, talk)
+            fetch(name, reporter)
         else:
             rows.append(describe(name))
             if verb == "verify":
-                verify(name, rows[-1], talk)
+                verify(name, rows[-1], reporter)
 
-    code = talk.each(names or room.names(), job)
+    code = reporter.each(names or catalog.names(), job)
     if settings.json:
         tables.print_json(rows)
     elif verb == "list" and rows:
@@ -51,9 +50,9 @@ def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
 
 def describe(name: str) -> dict[str, Any]:
     """The row of a corpus. Raises ArzipError if there is none of this name."""
-    corpus = room.corpus(name)
-    place = room.folder(name)
-    lacking = room.missing(name, place)
+    corpus = catalog.corpus(name)
+    place = catalog.folder(name)
+    lacking = catalog.missing(name, place)
     return {
         "name": name,
         "files": len(corpus.files),
@@ -65,23 +64,25 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def fetch(name: str, talk: Talk) -> None:
+def fetch(name: str, reporter: Reporter) -> None:
     """Fetch what a corpus lacks. Raises ArzipError."""
-    from arzip.corpora.download import fetch as bring
+    from arzip.corpora.download import fetch as download
 
-    corpus, place = room.corpus(name), room.folder(name)
-    damaged = room.damage(name)
-    bring(corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: talk.tell(name, line))
+    corpus, place = catalog.corpus(name), catalog.folder(name)
+    damaged = catalog.damage(name)
+    download(
+        corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: reporter.log(name, line)
+    )
     click.echo(f"{name}: {len(corpus.files)} files in {shown(str(place))}")
 
 
-def verify(name: str, row: dict[str, Any], talk: Talk) -> None:
+def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:
     """Hash every file of a corpus. Raises ArzipError unless it is whole."""
-    row["damage"] = room.damage(name)
+    row["damage"] = catalog.damage(name)
     if row["damage"]:
         faults = ", ".join(f"{file} {fault}" for file, fault in row["damage"].items())
         raise ArzipError(f"{faults} in {row['folder']}: arzip corpora fetch {name}")
-    talk.tell(name, f"{row['files']} files, {row['size_bytes']:,} bytes, as published")
+    reporter.log(name, f"{row['files']} files, {row['size_bytes']:,} bytes, as published")
 
 
 def print_corpora(rows: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from arzip.cli.args import SUFFIX, Settings
-from arzip.cli.messages import Talk, confirm_overwrite, shown
+from arzip.cli.messages import Reporter, confirm_overwrite, shown
 from arzip.errors import ArzipError
 from arzip.system import files
 
@@ -27,29 +27,31 @@ def codec_options(settings: Settings) -> Options:
     return Options(settings.level, settings.model, settings.device, settings.threads)
 
 
-def compress(name: str, settings: Settings, talk: Talk) -> None:
+def compress(name: str, settings: Settings, reporter: Reporter) -> None:
     """Compress `name`, to its own name with .arz unless the settings say otherwise. Raises ArzipError."""
-    _transform(name, settings, talk, archive_name, lambda codec: codec.compress, of_archive=False)
+    _transform(name, settings, reporter, archive_name, lambda codec: codec.compress, of_archive=False)
 
 
-def decompress(name: str, settings: Settings, talk: Talk) -> None:
+def decompress(name: str, settings: Settings, reporter: Reporter) -> None:
     """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
     summary = _transform(
         name,
         settings,
-        talk,
+        reporter,
         original_name,
         lambda codec: codec.salvage if settings.salvage else codec.decompress,
         of_archive=True,
     )
     if settings.salvage:
-        talk.warn(name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing")
+        reporter.warn(
+            name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing"
+        )
 
 
 def _transform(
     name: str,
     settings: Settings,
-    talk: Talk,
+    reporter: Reporter,
     derive: Callable[[str, bool], str],
     verb: Callable[[Any], Callable[..., Summary]],
     *,
@@ -62,24 +64,24 @@ def _transform(
 
         start = time.monotonic()
         with (
-            codec.announced(talk.compiling),
+            codec.on_first_compile(reporter.compiling),
             _output(source, path, settings, is_archive=not of_archive) as sink,
-            talk.progress(name, source.size_bytes, of_archive=of_archive) as progress,
+            reporter.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):
             summary = verb(codec)(source.stream, sink, codec_options(settings), progress)
-        _finish(source, path, summary, time.monotonic() - start, settings, talk)
+        _finish(source, path, summary, time.monotonic() - start, settings, reporter)
     return summary
 
 
-def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
-    """Decompress `name` to nowhere; the record that --json prints. Raises ArzipError if it isn't sound."""
-    with files.open_source(name, special=True) as source, open(os.devnull, "wb") as nowhere:
+def test(name: str, settings: Settings, reporter: Reporter) -> dict[str, Any]:
+    """Decompress `name`, discard the bytes, return the row that --json prints. Raises ArzipError if it is damaged."""
+    with files.open_source(name, special=True) as source, open(os.devnull, "wb") as null:
         _refuse_terminal(source, settings)
         from arzip import codec
 
-        with talk.progress(name, source.size_bytes, of_archive=True) as progress:
-            summary = codec.decompress(source.stream, nowhere, codec_options(settings), progress)
-    talk.tell(name, f"sound, {summary.raw_bytes:,} bytes in {summary.blocks} blocks")
+        with reporter.progress(name, source.size_bytes, of_archive=True) as progress:
+            summary = codec.decompress(source.stream, null, codec_options(settings), progress)
+    reporter.log(name, f"sound, {summary.raw_bytes:,} bytes in {summary.blocks} blocks")
     return {
         "name": name,
         "sound": True,
@@ -89,18 +91,18 @@ def test(name: str, settings: Settings, talk: Talk) -> dict[str, Any]:
     }
 
 
-def evaluate(name: str, settings: Settings, talk: Talk, dissected: bool = False) -> dict[str, Any]:
+def evaluate(name: str, settings: Settings, reporter: Reporter, broken_down: bool = False) -> dict[str, Any]:
     """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError.
 
-    dissected: and where in the file, and in which kinds of bytes, the bits go.
+    broken_down: and where in the file, and in which kinds of bytes, the bits go.
     """
     with files.open_source(name, special=True) as source:
         _refuse_terminal(source, settings)
         from arzip import codec
 
-        raw = source.stream.read() if dissected else b""
-        stream = io.BytesIO(raw) if dissected else source.stream
-        with talk.progress(name, source.size_bytes, of_archive=False) as progress:
+        raw = source.stream.read() if broken_down else b""
+        stream = io.BytesIO(raw) if broken_down else source.stream
+        with reporter.progress(name, source.size_bytes, of_archive=False) as progress:
             result = codec.evaluate(stream, codec_options(settings), progress)
     row: dict[str, Any] = {
         "name": name,
@@ -108,10 +110,10 @@ def evaluate(name: str, settings: Settings, talk: Talk, dissected: bool = False)
         "archive_bytes": result.archive_bytes,
         "model_bits": result.model_bits,
     }
-    if dissected:
-        from arzip.analysis import cost_breakdown as anatomy
+    if broken_down:
+        from arzip.analysis import cost_breakdown
 
-        parts = anatomy.dissect(raw, anatomy.byte_costs(raw, settings.level, settings.model))
+        parts = cost_breakdown.break_down(raw, cost_breakdown.byte_costs(raw, settings.level, settings.model))
         row |= {"by_position": parts.by_position, "by_byte_class": parts.by_byte_class}
     return row
 
@@ -141,7 +143,7 @@ def _output_path(name: str, settings: Settings, derive: Callable[[str, bool], st
 
 
 @contextmanager
-def _opened(name: str, settings: Settings) -> Iterator[files.Source]:
+def _opened(name: str, settings: Settings) -> Iterator[files.InputFile]:
     # a link or a device lends no name to an output: where the user says which output, any source will do
     special = settings.force or settings.to_stdout or settings.output is not None
     with files.open_source(name, special=special) as source:
@@ -149,13 +151,15 @@ def _opened(name: str, settings: Settings) -> Iterator[files.Source]:
         yield source
 
 
-def _refuse_terminal(source: files.Source, settings: Settings) -> None:
+def _refuse_terminal(source: files.InputFile, settings: Settings) -> None:
     if source.name == "-" and source.stream.isatty() and not settings.force:
         raise ArzipError("nothing to read but the keyboard; name a FILE, or pipe data in, -f insists (help: arzip -h)")
 
 
 @contextmanager
-def _output(source: files.Source, path: str | None, settings: Settings, *, is_archive: bool) -> Iterator[files.Sink]:
+def _output(
+    source: files.InputFile, path: str | None, settings: Settings, *, is_archive: bool
+) -> Iterator[files.OutputFile]:
     if path is None:
         with files.open_stdout(source, allow_terminal=settings.force or not is_archive) as sink:
             yield sink
@@ -166,10 +170,10 @@ def _output(source: files.Source, path: str | None, settings: Settings, *, is_ar
 
 
 def _finish(
-    source: files.Source, path: str | None, summary: Summary, seconds: float, settings: Settings, talk: Talk
+    source: files.InputFile, path: str | None, summary: Summary, seconds: float, settings: Settings, reporter: Reporter
 ) -> None:
     """The output is complete: say so, and remove the source if that was asked for."""
-    talk.tell(source.name, f"{describe(summary, seconds)} -> {shown(path) if path else 'standard output'}")
+    reporter.log(source.name, f"{describe(summary, seconds)} -> {shown(path) if path else 'standard output'}")
     if settings.rm and source.name != "-":
         files.remove_source(source)
 

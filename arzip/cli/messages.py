@@ -25,8 +25,8 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-class Talk:
-    """Speaks as loudly as the settings ask, and remembers the worst it had to say."""
+class Reporter:
+    """Prints messages to stderr at the chosen verbosity and keeps the exit code; an error outranks a warning."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class Talk:
         self.exit_code = self.exit_code or WARNING
         self._say(name, message, self._settings.quiet < 1)
 
-    def tell(self, name: str, message: str) -> None:
+    def log(self, name: str, message: str) -> None:
         self._say(name, message, self._settings.verbose > 0)
 
     def compiling(self) -> None:

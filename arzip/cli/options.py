@@ -9,6 +9,8 @@ import click
 
 from arzip import levels
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,7 +57,7 @@ SALVAGE = click.option(
     "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
 )
 JSON = click.option("--json", is_flag=True, help="Print JSON instead of a table or of nothing.")
-TALK = grouped(
+MESSAGES = grouped(
     click.option("-q", "--quiet", count=True, help="No warnings; -qq: no errors either (the exit code tells)."),
     click.option("-v", "--verbose", count=True, help="Sizes and speed of each file; -vv: where an error arose."),
 )

@@ -1,4 +1,4 @@
-"""What a well-behaved process owes the system: standard streams that are there, an orderly end. Knows no archives."""
+"""Process set-up and exit: replaces closed standard streams, removes partial outputs on signals, skips teardown."""
 
 from __future__ import annotations
 

@@ -9,11 +9,10 @@ import click
 
 from arzip import levels
 from arzip.cli.args import Settings
-from arzip.cli.messages import Talk
-from arzip.cli.options import TALK
+from arzip.cli.messages import Reporter
+from arzip.cli.options import CONTEXT, MESSAGES
 
 MODEL = levels.LEVELS[-1].model
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 TAME = bytes(b if (b >= 32 and b != 127) or b in b"\n\t" else ord(".") for b in range(256))
 
 
@@ -27,7 +26,7 @@ TAME = bytes(b if (b >= 32 and b != 127) or b in b"\n\t" else ord(".") for b in 
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Only of the likeliest P in 1.")
 @click.option("--beam", type=click.IntRange(1, 64), metavar="N", help="The likeliest text that N candidates find.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Other numbers, other texts. [0]")
-@TALK
+@MESSAGES
 def sample(model: str, prompt: str | None, size_bytes: int, beam: int | None, seed: int, **options: Any) -> int:
     """Let a model write: what it has learned, seen at a glance.
 
@@ -41,7 +40,7 @@ def sample(model: str, prompt: str | None, size_bytes: int, beam: int | None, se
         raise click.UsageError("--beam looks for the likeliest text: it goes without the other choices")
     sink = sys.stdout.buffer
     job = lambda _: run(model, read_prompt(prompt), size_bytes, draws, beam, seed, sink)  # noqa: E731
-    return Talk(Settings(**options)).each([model], job)
+    return Reporter(Settings(**options)).each([model], job)
 
 
 def read_prompt(prompt: str | None) -> bytes:
@@ -56,10 +55,10 @@ def run(
 ) -> None:
     """Write to `sink`. Raises ModelError."""
     from arzip.analysis import sampling
-    from arzip.weights import registry as models
+    from arzip.weights import registry
     from arzip.weights.file import load_weights
 
-    weights = load_weights(models.find(model))
+    weights = load_weights(registry.find(model))
     table = TAME if sink.isatty() else None
     if beam:
         sink.write(sampling.search(weights, prompt, size_bytes, beam).translate(table))

@@ -10,18 +10,15 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import shown
+from arzip.format.records import Filter
 from arzip.system import files
 
 Row = dict[str, Any]
 
 
-# by the bits of a frame's filter: arzip.preprocess.bcj without numpy
-_OPERANDS = ("calls", "jumps", "operands", "arm64")
-
-
 def filter_name(filter_: int) -> str:
     """The kinds of operands that a filter converts; "" for none."""
-    return "+".join(name for bit, name in enumerate(_OPERANDS) if filter_ >> bit & 1)
+    return "+".join(str(kind.name).lower() for kind in Filter if kind & filter_)
 
 
 def archive_rows(name: str) -> list[Row]:
@@ -115,7 +112,7 @@ def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
     print_table(lines, left=4)
 
 
-def print_anatomy(rows: Sequence[Row], keys: Sequence[str]) -> None:
+def print_cost_breakdown(rows: Sequence[Row], keys: Sequence[str]) -> None:
     """`eval --by-position`, `--by-byte-class`: a table for each file and each of the keys."""
     for row in rows:
         for key in keys:

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from arzip.cli.args import Settings
-from arzip.cli.messages import Talk, shown
-from arzip.cli.options import TALK
+from arzip.cli.messages import Reporter, shown
+from arzip.cli.options import CONTEXT, MESSAGES
 from arzip.errors import ArzipError, OutputError
+from arzip.system import extras
 from arzip.system.files import write_whole
-from arzip.weights import registry as models
+from arzip.weights import registry
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 STOCK = "small"
 
 
@@ -27,7 +27,7 @@ STOCK = "small"
 @click.option("-T", "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="0: one a core. [0]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Of what is drawn at random. [0]")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the output.")
-@TALK
+@MESSAGES
 def train(
     data: tuple[Path, ...],
     output: str,
@@ -46,21 +46,22 @@ def train(
 
     Archives made with the model (-m NAME) name its digest, and can't be decompressed without it: keep it with them.
     """
-    talk = Talk(Settings(**options))
+    reporter = Reporter(Settings(**options))
 
     def job(name: str) -> None:
+        extras.require("torch", "train", "training")
         path = check_output(name, force)
-        source = None if start == "none" else models.find(start)
-        run(list(data), path, source, minutes, threads, seed, talk)
+        source = None if start == "none" else registry.find(start)
+        run(list(data), path, source, minutes, threads, seed, reporter)
 
-    return talk.each([output], job)
+    return reporter.each([output], job)
 
 
 def check_output(name: str, force: bool) -> Path:
     """The output's path. Raises OutputError if it can't be one."""
     path = Path(name)
-    if path.suffix != models.SUFFIX:
-        raise OutputError(f"a model's file ends with {models.SUFFIX}")
+    if path.suffix != registry.SUFFIX:
+        raise OutputError(f"a model's file ends with {registry.SUFFIX}")
     if not path.parent.is_dir():
         raise OutputError(f"no such folder: {path.parent}")
     if path.exists() and not force:
@@ -68,7 +69,9 @@ def check_output(name: str, force: bool) -> Path:
     return path
 
 
-def run(data: list[Path], path: Path, start: Path | None, minutes: float, threads: int, seed: int, talk: Talk) -> None:
+def run(
+    data: list[Path], path: Path, start: Path | None, minutes: float, threads: int, seed: int, reporter: Reporter
+) -> None:
     """Train, write the model, say what it is worth. Raises ArzipError."""
     import torch
 
@@ -80,29 +83,31 @@ def run(data: list[Path], path: Path, start: Path | None, minutes: float, thread
     torch.set_num_threads(threads or usable_cores())
     own = load_own(data, seed)
     counts = f"{len(own.train):,} to train on, {len(own.stop)} to stop by, {len(own.judge)} to judge by"
-    talk.report(f"{own.size_bytes:,} bytes in {own.files:,} files: {counts}")
+    reporter.report(f"{own.size_bytes:,} bytes in {own.files:,} files: {counts}")
 
     def tell(line: str) -> None:
-        talk.report(f"{time.monotonic() - began:6.0f} s  {line}")
+        reporter.report(f"{time.monotonic() - began:6.0f} s  {line}")
 
     fitted = fit(own, start, path.stem, minutes, seed, tell)
     write_whole(path, fitted.data)
     digest = fitted.weights.digest.hex()
-    talk.report(f"{shown(str(path))}: {len(fitted.data):,} bytes, digest {digest}; use it with -m {shown(str(path))}")
-    talk.report(
-        f"put it into {models.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
+    reporter.report(
+        f"{shown(str(path))}: {len(fitted.data):,} bytes, digest {digest}; use it with -m {shown(str(path))}"
     )
-    compare(own.judge, own.train, path, threads, talk)
+    reporter.report(
+        f"put it into {registry.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
+    )
+    compare(own.judge, own.train, path, threads, reporter)
 
 
-def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, talk: Talk) -> None:
+def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, reporter: Reporter) -> None:
     """Print the last line: real archives of the held-out records, by the new model and by others."""
     from arzip.train import judge
 
-    talk.report("comparing archives of held-out records")
+    reporter.report("comparing archives of held-out records")
     sizes: dict[str, int | None] = {path.stem: judge.archive_bytes(records, str(path), threads)}
     try:
-        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(models.find(STOCK)), threads)
+        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(registry.find(STOCK)), threads)
     except ArzipError:
         sizes[f"stock model {STOCK}"] = None
     sizes["xz -9e"] = judge.xz_bytes(records)

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding import range_coder as coder
+from arzip.coding import range_coder
 from arzip.jit.compile import njit
 
-CHUNK_BYTES = 1 << 15  # coded between two ticks; bounds the memory that bits and probabilities take
+CHUNK_BYTES = 1 << 15  # coded between two calls of on_bytes; bounds the RAM that bits and probabilities take
 
 
-class Block(NamedTuple):
+class LaneState(NamedTuple):
     """What coding a block of n bytes in L lanes carries from step to step.
 
     Encoding: text is read, stream (words) is written through registers; if they have elements, bits (uint8)
@@ -28,12 +28,12 @@ class Block(NamedTuple):
     starts: NDArray[np.int64]  # (L + 1,) where each lane starts, and the end
     last: NDArray[np.uint8]  # (L,) each lane's newest byte, zero at first
     low: NDArray[np.int64]  # (L,) the byte's bits so far, as its smallest possible value
-    total: NDArray[np.int64]  # (L,) sum of the network's weights that are still possible
+    total: NDArray[np.int64]  # (L,) sum of the network's frequencies that are still possible
     upper: NDArray[np.int64]  # (L,) the part of it on which the next bit is 1
-    opinion: NDArray[np.int64]  # (L,) the network's P(bit = 1)
-    chance: NDArray[np.int64]  # (L,) the final P(bit = 1)
+    network_p: NDArray[np.int64]  # (L,) the network's P(bit = 1)
+    probability: NDArray[np.int64]  # (L,) the final P(bit = 1)
     bit: NDArray[np.int64]  # (L,)
-    parts: NDArray[np.int64]  # (3,) whether network and memory take part; whether this is decoding
+    flags: NDArray[np.int64]  # (3,) whether network and context mixing take part; whether this is decoding
     registers: NDArray[np.uint64]
     stream: NDArray[np.uint32]
     bits: NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Block(NamedTuple):
     @property
     def is_decoding(self) -> bool:
         """Whether the block's text is not known yet."""
-        return bool(self.parts[2])
+        return bool(self.flags[2])
 
 
 def lane_starts(size_bytes: int, lanes: int) -> NDArray[np.int64]:
@@ -58,36 +58,49 @@ def steps_of(size_bytes: int, lanes: int) -> int:
 
 
 def chunk_steps(lanes: int) -> int:
-    """Number of steps between two ticks."""
+    """Number of steps of a chunk."""
     return -(-CHUNK_BYTES // lanes)
 
 
-def new_block(
-    text: NDArray[np.uint8], lanes: int, parts: tuple[bool, bool], payload: bytes | None, record: bool = False
-) -> Block:
+def new_lane_state(
+    text: NDArray[np.uint8], lanes: int, components: tuple[bool, bool], payload: bytes | None, record: bool = False
+) -> LaneState:
     """A block before its first step. payload: what to decode, None to encode. record: bits and probabilities, too."""
-    low, total, upper, opinion, chance, bit = np.zeros((6, lanes), np.int64)
+    low, total, upper, network_p, probability, bit = np.zeros((6, lanes), np.int64)
     bits = 8 * lanes * chunk_steps(lanes) if record else 0
-    stream = np.zeros(0, np.uint32) if payload is None else coder.words(payload)
-    registers = coder.init_encoder() if payload is None else coder.init_decoder(stream)
+    stream = np.zeros(0, np.uint32) if payload is None else range_coder.words(payload)
+    registers = range_coder.init_encoder() if payload is None else range_coder.init_decoder(stream)
     starts, last = lane_starts(text.size, lanes), np.zeros(lanes, np.uint8)
-    flags = np.array([*parts, payload is not None], np.int64)
+    flags = np.array([*components, payload is not None], np.int64)
     written, probabilities = np.empty(bits, np.uint8), np.empty(bits, np.uint32)
-    return Block(
-        text, starts, last, low, total, upper, opinion, chance, bit, flags, registers, stream, written, probabilities
+    return LaneState(
+        text,
+        starts,
+        last,
+        low,
+        total,
+        upper,
+        network_p,
+        probability,
+        bit,
+        flags,
+        registers,
+        stream,
+        written,
+        probabilities,
     )
 
 
-def with_room(block: Block, steps: int) -> Block:
+def reserve(block: LaneState, steps: int) -> LaneState:
     """The block with a stream that so many more steps can be written to."""
-    words = int(block.registers[coder.NEXT]) + coder.room_words(8 * block.last.size * steps)
+    words = int(block.registers[range_coder.NEXT]) + range_coder.words_needed(8 * block.last.size * steps)
     if block.stream.size >= words:
         return block
     return block._replace(stream=np.concatenate([block.stream, np.zeros(words, np.uint32)]))
 
 
 @njit(_nrt=False)
-def active_lanes(starts, t):  # type: ignore[no-untyped-def]
+def active_lanes(starts, t):
     """How many lanes (always the first ones) have a byte at step t."""
     lanes = starts.size - 1
     shortest = starts[lanes] - starts[lanes - 1]
@@ -95,11 +108,11 @@ def active_lanes(starts, t):  # type: ignore[no-untyped-def]
 
 
 @njit(_nrt=False)
-def crew_lanes(starts, t, crew):  # type: ignore[no-untyped-def]
-    """The lanes [first, end) of a crew that have a byte at step t."""
+def group_lanes(starts, t, group):
+    """The lanes [first, end) of a lane group, 0 or 1, that have a byte at step t."""
     lanes = starts.size - 1
     half = (lanes + 1) // 2
     active = active_lanes(starts, t)
-    if crew == 0:
+    if group == 0:
         return 0, min(active, half)
     return half, max(active, half)

@@ -1,53 +1,46 @@
 """A block's lanes in lockstep: the one loop that encoder and decoder share.
 
-The lanes are two crews, the first half and the second, that take turns: (step, crew, bit, lane) is the order of
-the bits, most significant first. So the network can predict for one crew while memory and coder work on the
-other; an encoder lets it go ahead (prefill.py). Must not know files, frames or checks.
+The lanes are two groups, the first half and the second, that take turns: (step, group, bit, lane) is the order of the
+bits, most significant first. So the network can predict for one group while context mixing and coder work on the
+other; an encoder runs it ahead (prefill.py). Must not import engine, format or preprocess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from threading import Thread
 
 import numpy as np
-from numpy.typing import NDArray
 
-from arzip.coding import byte_to_bits as bits
-from arzip.coding import prefill as ahead
-from arzip.coding import range_coder as coder
-from arzip.coding.lane_state import Block, chunk_steps, crew_lanes, steps_of, with_room
-from arzip.context_mixing import predictor as memory_kernels
-from arzip.context_mixing import static_shapes as shapes
-from arzip.context_mixing.state import NETWORK, Memory
-from arzip.jit import cpu_features as processor
-from arzip.jit.atomics import STRIDE, claim, count, publish, wait_for
+from arzip.coding import byte_to_bits, prefill, range_coder
+from arzip.coding.lane_state import LaneState, group_lanes
+from arzip.context_mixing import predictor, static_shapes
+from arzip.context_mixing.state import Memory
+from arzip.jit import cpu_features
+from arzip.jit.atomics import STRIDE, increment, spin_until, store_release, take_ticket
 from arzip.jit.compile import inlined, njit
 from arzip.network import forward_cpu as cpu
 
-CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of a hand-over, one for each crew: steps; shares of steps
-ALONE, SEVERAL = None, 0  # None is a type of its own: what is called with it is compiled once more, for one lane only
-SHARES = 1 if processor.HAS_AMX else 3  # the network predicts for a crew in so many shares: see `share_lanes`
-
-Tick = Callable[[int], None]
-Cost = Callable[[NDArray[np.float64]], None]
+CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of two threads, one for each group: steps; tiles of steps
+# None is a type of its own: what is called with it is compiled once more, for one lane only.
+SINGLE_LANE, MULTI_LANE = None, 0
+TILES = 1 if cpu_features.HAS_AMX else 3  # the network predicts for a group in so many tiles: see `tile_lanes`
 
 
 @njit(forceinline=True, _nrt=False)
-def code_bits(block, t, bit, first, end, chance, at):  # type: ignore[no-untyped-def]
+def code_bits(block, t, bit, first, end, p, at):
     """Code this bit of byte t of the lanes [first, end), given P(bit = 1) (L,); returns `at` moved on."""
-    decoding, recording = block.parts[2] != 0, block.bits.size > 0
+    decoding, recording = block.flags[2] != 0, block.bits.size > 0
     half = 128 >> bit
     for lane in range(first, end):
         if decoding:
-            one = coder.decode_bit(block.registers, block.stream, chance[lane])
+            one = range_coder.decode_bit(block.registers, block.stream, p[lane])
         else:
             one = np.int64(block.text[block.starts[lane] + t] >> (7 - bit)) & 1
-            coder.encode_bit(block.registers, block.stream, one, chance[lane])
+            range_coder.encode_bit(block.registers, block.stream, one, p[lane])
         if recording:
             block.bits[at] = one
-            block.probabilities[at] = chance[lane]
+            block.probabilities[at] = p[lane]
         at += 1
         block.bit[lane] = one
         block.low[lane] += one * half
@@ -55,9 +48,9 @@ def code_bits(block, t, bit, first, end, chance, at):  # type: ignore[no-untyped
 
 
 @njit(forceinline=True, _nrt=False)
-def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
-    """What the lanes [first, end) have coded is their byte t."""
-    decoding = block.parts[2] != 0
+def store_bytes(block, t, first, end):
+    """Store the byte that the lanes [first, end) have coded as their byte t."""
+    decoding = block.flags[2] != 0
     for lane in range(first, end):
         block.last[lane] = block.low[lane]
         if decoding:
@@ -65,166 +58,132 @@ def store_bytes(block, t, first, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def code_crew(weights, opinions, row, memory, block, t, crew, at, alone, counts):  # type: ignore[no-untyped-def]
-    """Code byte t of a crew's lanes, given the network's weights (L, 256) of its values, or what it has said ahead.
+def code_group(freqs, prefilled, row, memory, block, t, group, at, single_lane, counts):
+    """Code byte t of a group's lanes, given the network's frequencies (L, 256) of its values or `prefilled`.
 
-    opinions (steps, L, 8), or none: that of each bit; row: the step's place there. at: how many bits were coded
-    before; returns it moved on. alone: see `ALONE`; counts: of the memory (static_shapes.py), or None.
+    prefilled (steps, L, 8), or empty: the network's P(bit = 1) of each bit; row: the step's index there. at: how many
+    bits were coded before; returns it moved on. single_lane: see SINGLE_LANE. counts: see static_shapes, or None.
     """
     if counts is not None:
-        memory = shapes.known(memory, counts)
-    is_known, with_memory = opinions.size > 0, block.parts[1] != 0
-    with_network = block.parts[0] != 0 and not is_known
-    first, end = (0, 1) if alone is None else crew_lanes(block.starts, t, crew)
-    if first == end or (alone is None and crew == 1):
+        memory = static_shapes.known(memory, counts)
+    is_prefilled, with_memory = prefilled.size > 0, block.flags[1] != 0
+    with_network = block.flags[0] != 0 and not is_prefilled
+    first, end = (0, 1) if single_lane is None else group_lanes(block.starts, t, group)
+    if first == end or (single_lane is None and group == 1):
         return at
     if with_memory:
-        memory_kernels.turn(memory, t)
+        predictor.turn(memory, t)
     for lane in range(first, end):
         block.low[lane] = 0
         if with_network:
-            block.total[lane] = bits.weight_sum(weights, lane, np.int64(0), np.int64(256))
+            block.total[lane] = byte_to_bits.freq_sum(freqs, lane, np.int64(0), np.int64(256))
     for bit in range(8):
         half = 128 >> bit
         if with_network:
             for lane in range(first, end):
-                block.upper[lane] = bits.weight_sum(weights, lane, block.low[lane] + half, half)
-                block.opinion[lane] = bits.chance(block.upper[lane], block.total[lane])
-        if is_known:
+                block.upper[lane] = byte_to_bits.freq_sum(freqs, lane, block.low[lane] + half, half)
+                block.network_p[lane] = byte_to_bits.bit_probability(block.upper[lane], block.total[lane])
+        if is_prefilled:
             for lane in range(first, end):
-                block.opinion[lane] = opinions[row, lane, bit]
+                block.network_p[lane] = prefilled[row, lane, bit]
         if with_memory:
-            memory_kernels.predict(memory, first, end, block.opinion, block.chance, alone is None)
-        chance = block.chance if with_memory else block.opinion
-        at = code_bits(block, t, bit, first, end, chance, at)
+            predictor.predict(memory, first, end, block.network_p, block.probability, single_lane is None)
+        p = block.probability if with_memory else block.network_p
+        at = code_bits(block, t, bit, first, end, p, at)
         if with_network:
             for lane in range(first, end):
                 block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
         if with_memory:
-            memory_kernels.update(memory, first, end, block.bit, alone is None)
+            predictor.update(memory, first, end, block.bit, single_lane is None)
     store_bytes(block, t, first, end)
     if with_memory:
-        memory_kernels.end_byte(memory, first, end, block.low, t, alone is None)
+        predictor.end_byte(memory, first, end, block.low, t, single_lane is None)
     return at
 
 
 @njit()
-def share_lanes(first, end, share, shares):  # type: ignore[no-untyped-def]
-    """Which of a crew's lanes [first, end) are in a share: half of them, then a quarter .. the last: what is left."""
+def tile_lanes(first, end, tile, tiles):
+    """The lanes of a tile of a group's lanes [first, end): half of them, then a quarter ..; the last has the rest."""
     lanes = end - first
     return (
-        first if share == 0 else end - (lanes >> share),
-        end if share == shares - 1 else end - (lanes >> (share + 1)),
+        first if tile == 0 else end - (lanes >> tile),
+        end if tile == tiles - 1 else end - (lanes >> (tile + 1)),
     )
 
 
 @njit()
-def predict_share(network, state, block, t, crew, counters, shares):  # type: ignore[no-untyped-def]
-    """Let the network predict byte t for a share of a crew that nobody has claimed yet; False if there is none."""
-    share = claim(counters, CLAIMED + crew, (t + 1) * shares)
-    if share < 0:
+def predict_tile(network, state, block, t, group, counters, tiles):
+    """Run the network's step t for the next tile of a group that no thread has taken; False if there is none."""
+    tile = take_ticket(counters, CLAIMED + group, (t + 1) * tiles)
+    if tile < 0:
         return False
-    first, end = crew_lanes(block.starts, t, crew)
-    first, end = share_lanes(first, end, share - t * shares, shares)
+    first, end = group_lanes(block.starts, t, group)
+    first, end = tile_lanes(first, end, tile - t * tiles, tiles)
     if first < end:
         cpu.step(network, state, block.last, first, end)
-    count(counters, PREDICTED + crew)
+    increment(counters, PREDICTED + group)
     return True
 
 
 @njit(nogil=True)
-def run_network(network, state, block, first_step, end_step, counters, shares):  # type: ignore[no-untyped-def]
-    """The helper's half of `run_steps`: predicts for each crew as soon as its last byte is known."""
+def run_network(network, state, block, first_step, end_step, counters, tiles):
+    """The helper thread's half of `run_steps`: predicts for each group as soon as its last byte is known."""
     for t in range(first_step, end_step):
-        for crew in range(2):
-            wait_for(counters, CODED + crew, t)
-            while predict_share(network, state, block, t, crew, counters, shares):
+        for group in range(2):
+            spin_until(counters, CODED + group, t)
+            while predict_tile(network, state, block, t, group, counters, tiles):
                 pass
 
 
 @njit(nogil=True)
-def run_coder(network, state, memory, block, opinions, first_step, end_step, counters, shares, helped, alone, counts):  # type: ignore[no-untyped-def]
-    """Memory and coder, and of the network's work what nobody else has claimed; returns how many bits were coded.
+def run_coder(
+    network, state, memory, block, prefilled, first_step, end_step, counters, tiles, helped, single_lane, counts
+):
+    """The main thread: context mixing and coding, and tiles of the network that the helper has not taken.
 
-    opinions (steps, L, 8): what the network says ahead; none: it predicts in lockstep. counters: of one or the other.
-    alone, counts: as of `code_crew`.
+    Returns how many bits were coded. prefilled (steps, L, 8): filled by the network ahead; empty: it predicts in
+    lockstep. counters: of prefill or of lockstep. single_lane, counts: as of `code_group`.
     """
-    at, is_ahead = np.int64(0), opinions.size > 0
+    at, is_prefilled = np.int64(0), prefilled.size > 0
     for t in range(first_step, end_step):
-        if is_ahead and (t - first_step) % ahead.JOB_STEPS == 0:
-            ahead.until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped)
-        for crew in range(2):
-            if block.parts[0] and not is_ahead:
-                while predict_share(network, state, block, t, crew, counters, shares):
+        if is_prefilled and (t - first_step) % prefill.TILE_STEPS == 0:
+            prefill.wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped)
+        for group in range(2):
+            if block.flags[0] and not is_prefilled:
+                while predict_tile(network, state, block, t, group, counters, tiles):
                     pass
-                wait_for(counters, PREDICTED + crew, (t + 1) * shares)
-            at = code_crew(state.weights, opinions, t - first_step, memory, block, t, crew, at, alone, counts)
-            if not is_ahead:
-                publish(counters, CODED + crew, t + 1)
+                spin_until(counters, PREDICTED + group, (t + 1) * tiles)
+            at = code_group(state.weights, prefilled, t - first_step, memory, block, t, group, at, single_lane, counts)
+            if not is_prefilled:
+                store_release(counters, CODED + group, t + 1)
     return at
 
 
 def run_steps(
-    network: cpu.Network, state: cpu.State, memory: Memory, block: Block, first: int, end: int, together: bool
+    network: cpu.Network, state: cpu.State, memory: Memory, block: LaneState, first: int, end: int, two_threads: bool
 ) -> int:
-    """Code steps [first, end), on two threads if `together`; returns how many bits were coded.
+    """Code steps [first, end), on two threads if `two_threads`; returns how many bits were coded.
 
-    An encoder's network goes ahead, on one thread as well: so its weights stay in the caches for a while.
+    An encoder's network runs ahead, on one thread as well: so its weights stay in the caches for a while.
     """
     lanes = block.last.size
-    if block.parts[0] and not block.is_decoding:
-        opinions, counters = np.empty((end - first, lanes, 8), np.int32), ahead.counters_for(lanes)
-        shares = 1
-        help_ = partial(ahead.run_network, network, state, block, opinions, first, end, counters)
+    if block.flags[0] and not block.is_decoding:
+        prefilled, counters = np.empty((end - first, lanes, 8), np.int32), prefill.counters_for(lanes)
+        tiles = 1
+        help_ = partial(prefill.run_network, network, state, block, prefilled, first, end, counters)
     else:
-        shares = SHARES if together else 1
-        opinions, counters = ahead.NOTHING, np.zeros(6 * STRIDE, np.int64)
+        tiles = TILES if two_threads else 1
+        prefilled, counters = prefill.NO_PREFILL, np.zeros(6 * STRIDE, np.int64)
         counters[: CLAIMED * STRIDE] = first
-        counters[CLAIMED * STRIDE :] = first * shares
-        help_ = partial(run_network, network, state, block, first, end, counters, shares)
+        counters[CLAIMED * STRIDE :] = first * tiles
+        help_ = partial(run_network, network, state, block, first, end, counters, tiles)
     helper = Thread(target=help_)
-    if together:
+    if two_threads:
         helper.start()
-    alone, counts = ALONE if lanes == 1 else SEVERAL, shapes.counts_of(memory)
-    bits = run_coder(network, state, memory, block, opinions, first, end, counters, shares, together, alone, counts)
-    if together:
+    single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(memory)
+    bits = run_coder(
+        network, state, memory, block, prefilled, first, end, counters, tiles, two_threads, single_lane, counts
+    )
+    if two_threads:
         helper.join()
     return int(bits)
-
-
-def begin(memory: Memory, with_network: bool) -> None:
-    """Make a memory ready for its block's first byte."""
-    memory.clock[NETWORK] = with_network
-    memory_kernels.begin(memory, 0, memory.starts.size)
-
-
-Run = Callable[[Block, int, int], int]
-
-
-def encode_block(run: Run, block: Block, tick: Tick, cost: Cost | None) -> bytes:
-    """Run all steps over the block's text -> one range-coded stream.
-
-    `run` does steps [a, b) and says how many bits it coded. `tick` hears of every chunk's raw bytes, `cost`
-    of the -log2 p of its bits (n,), in the order they are coded in, if the block records them.
-    """
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        block = with_room(block, end - t)
-        n = run(block, t, end)
-        if cost is not None:
-            cost(coder.bit_costs(block.bits[:n], block.probabilities[:n]))
-        tick(n // 8)
-    return coder.finish(block.registers, block.stream)
-
-
-def decode_block(run: Run, block: Block, tick: Tick) -> bytes:
-    """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        run(block, t, end)
-        tick(min(end * lanes, block.text.size) - t * lanes)
-    return block.text.tobytes()

@@ -1,7 +1,7 @@
-"""The network ahead of memory and coder: an encoder knows every byte beforehand and need not wait for it to be coded.
+"""Prefill: the encoder knows the text, so the network predicts a chunk of steps before the chunk is coded.
 
-A stretch of steps is cut into jobs, some lanes for some steps each, that whichever thread is free takes in order; the
-same `step` computes the same opinions as in lockstep. Must not know how bits are coded.
+A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes. Whichever thread is free takes the next
+tile; the same `step` computes the same probabilities as in lockstep. Must not import the range coder.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding import byte_to_bits as bits
+from arzip.coding import byte_to_bits
 from arzip.coding.lane_state import active_lanes
-from arzip.jit import cpu_features as processor
-from arzip.jit.atomics import STRIDE, claim, publish, read, wait_for
+from arzip.jit import cpu_features
+from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release, take_ticket
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
 
-JOB_STEPS = 64
-JOB_LANES = 12 if processor.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
-CLAIMED, DONE = 0, 1  # counters: jobs; from 1 on, of each group of lanes, its jobs
-NOTHING = np.zeros((0, 0, 8), np.int32)
+TILE_STEPS = 64
+TILE_LANES = 12 if cpu_features.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
+CLAIMED, DONE = 0, 1  # counters: tiles taken; from 1 on, of each column, its tiles done
+NO_PREFILL = np.zeros((0, 0, 8), np.int32)
 
 
 def counters_for(lanes: int) -> NDArray[np.int64]:
-    """Counters of the jobs of one stretch."""
-    return np.zeros((DONE + -(-lanes // group_lanes(lanes))) * STRIDE, np.int64)
+    """Counters of the tiles of one chunk."""
+    return np.zeros((DONE + -(-lanes // tile_lanes(lanes))) * STRIDE, np.int64)
 
 
 @njit()
-def group_lanes(lanes):  # type: ignore[no-untyped-def]
-    """How many lanes a job has: of a few lanes half, so that there is one for each thread."""
-    return min(JOB_LANES, (lanes + 1) // 2)
+def tile_lanes(lanes):
+    """How many lanes a tile has: half of few lanes, so that there is a tile for each thread."""
+    return min(TILE_LANES, (lanes + 1) // 2)
 
 
 @njit()
-def predict_job(network, state, block, opinions, first_step, start, end, group):  # type: ignore[no-untyped-def]
-    """The network's opinions of steps [start, end), of a group of lanes -> opinions (steps, L, 8)."""
-    width = group_lanes(block.last.size)
-    first = group * width
+def predict_tile(network, state, block, prefilled, first_step, start, end, column):
+    """The network's P(bit = 1) of each bit of steps [start, end) of a column of lanes -> prefilled (steps, L, 8)."""
+    width = tile_lanes(block.last.size)
+    first = column * width
     seen = np.zeros(block.last.size, np.uint8)
     for t in range(start, end):
         last = min(first + width, active_lanes(block.starts, t))
@@ -48,38 +48,38 @@ def predict_job(network, state, block, opinions, first_step, start, end, group):
         cpu.step(network, state, seen, first, last)
         for lane in range(first, last):
             byte = np.int64(block.text[block.starts[lane] + t])
-            bits.chances(state.weights, lane, byte, opinions[t - first_step, lane])
+            byte_to_bits.bit_probabilities(state.weights, lane, byte, prefilled[t - first_step, lane])
 
 
 @njit()
-def predict_next(network, state, block, opinions, first_step, end_step, counters):  # type: ignore[no-untyped-def]
-    """Do the next job that nobody has claimed yet; False if there is none."""
-    groups = counters.size // STRIDE - DONE
-    stretches = (end_step - first_step + JOB_STEPS - 1) // JOB_STEPS
-    job = claim(counters, CLAIMED, stretches * groups)
-    if job < 0:
+def predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
+    """Compute the next tile that no thread has taken; False if there is none."""
+    columns = counters.size // STRIDE - DONE
+    bands = (end_step - first_step + TILE_STEPS - 1) // TILE_STEPS
+    tile = take_ticket(counters, CLAIMED, bands * columns)
+    if tile < 0:
         return False
-    stretch, group = job // groups, job % groups
-    wait_for(counters, DONE + group, stretch)
-    start = first_step + stretch * JOB_STEPS
-    predict_job(network, state, block, opinions, first_step, start, min(start + JOB_STEPS, end_step), group)
-    publish(counters, DONE + group, stretch + 1)
+    band, column = tile // columns, tile % columns
+    spin_until(counters, DONE + column, band)
+    start = first_step + band * TILE_STEPS
+    predict_tile(network, state, block, prefilled, first_step, start, min(start + TILE_STEPS, end_step), column)
+    store_release(counters, DONE + column, band + 1)
     return True
 
 
 @njit(nogil=True)
-def run_network(network, state, block, opinions, first_step, end_step, counters):  # type: ignore[no-untyped-def]
-    """The helper's half: job after job."""
-    while predict_next(network, state, block, opinions, first_step, end_step, counters):
+def run_network(network, state, block, prefilled, first_step, end_step, counters):
+    """The helper thread's half: tile after tile."""
+    while predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
         pass
 
 
 @njit()
-def until_predicted(network, state, block, opinions, first_step, end_step, counters, t, helped):  # type: ignore[no-untyped-def]
-    """Return once the opinions of step t's stretch are there; do jobs meanwhile. helped: `run_network` does some."""
-    groups, stretch = counters.size // STRIDE - DONE, (t - first_step) // JOB_STEPS
-    for group in range(groups):
-        while (groups > 1 or not helped) and read(counters, DONE + group) <= stretch:
-            if not predict_next(network, state, block, opinions, first_step, end_step, counters):
+def wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped):
+    """Return once the band of step t is filled; compute tiles meanwhile. helped: `run_network` runs beside."""
+    columns, band = counters.size // STRIDE - DONE, (t - first_step) // TILE_STEPS
+    for column in range(columns):
+        while (columns > 1 or not helped) and load_acquire(counters, DONE + column) <= band:
+            if not predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
                 break
-        wait_for(counters, DONE + group, stretch + 1)
+        spin_until(counters, DONE + column, band + 1)

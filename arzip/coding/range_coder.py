@@ -13,10 +13,10 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit
+from arzip.probability import P_BITS
 
-PROBABILITY_BITS = 22
 CODER_BITS = 24  # what constriction quantises probabilities to
-LONGEST_BITS = 22  # what a bit can cost, rounded up
+MAX_BIT_COST = 22  # what a bit can cost, rounded up
 RANGE, LOWER, NEXT = 0, 1, 2  # registers; NEXT: index of the next word
 OFFSET = LOWER  # the decoder's: how far its point lies above the range's lower end
 
@@ -32,7 +32,7 @@ class Encoder:
 
     def encode(self, bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> None:
         """Append bits (n,) with P(bit = 1) = probabilities (n,) / 2**22."""
-        self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-PROBABILITY_BITS)
+        self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-P_BITS)
 
     def finish(self) -> bytes:
         """The stream as big-endian words, cut as short as a reader allows who takes missing bytes for zeros."""
@@ -53,7 +53,7 @@ class Encoder:
 
 def bit_costs(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> NDArray[np.float64]:
     """What an ideal coder would spend on each of the bits (n,) at these probabilities: -log2 p, (n,)."""
-    one = probabilities * 2.0**-PROBABILITY_BITS
+    one = probabilities * 2.0**-P_BITS
     costs: NDArray[np.float64] = -np.log2(np.where(bits, one, 1 - one))
     return costs
 
@@ -74,7 +74,7 @@ class Decoder:
 
     def decode(self, probabilities: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """The next bits (n,), given P(bit = 1) = probabilities (n,) / 2**22."""
-        bits = self._stream.decode(self._model, probabilities * 2.0**-PROBABILITY_BITS)
+        bits = self._stream.decode(self._model, probabilities * 2.0**-P_BITS)
         return np.asarray(bits, np.uint8)
 
 
@@ -83,9 +83,9 @@ def init_encoder() -> NDArray[np.uint64]:
     return np.array([2**64 - 1, 0, 0], np.uint64)
 
 
-def room_words(bits: int) -> int:
+def words_needed(bits: int) -> int:
     """How many words so many more bits can take at most."""
-    return bits * LONGEST_BITS // 32 + 1
+    return bits * MAX_BIT_COST // 32 + 1
 
 
 def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:
@@ -102,7 +102,7 @@ def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:
 
 
 @njit(_nrt=False)
-def carry(stream, words):  # type: ignore[no-untyped-def]
+def carry(stream, words):
     """Add one to the number that the first words are."""
     at = np.int64(words) - 1
     while stream[at] == np.uint32(0xFFFFFFFF):
@@ -112,14 +112,14 @@ def carry(stream, words):  # type: ignore[no-untyped-def]
 
 
 @njit(_nrt=False)
-def quantise(probability):  # type: ignore[no-untyped-def]
+def quantise(probability):
     """constriction's share of a 1, in 24 bits, of which neither symbol may get none."""
-    one = uint64(probability) << uint64(CODER_BITS - PROBABILITY_BITS)
-    return one + uint64(probability < (1 << (PROBABILITY_BITS - 1)))
+    one = uint64(probability) << uint64(CODER_BITS - P_BITS)
+    return one + uint64(probability < (1 << (P_BITS - 1)))
 
 
 @njit(_nrt=False)
-def encode_bit(registers, stream, bit, probability):  # type: ignore[no-untyped-def]
+def encode_bit(registers, stream, bit, probability):
     """Append a bit, given P(bit = 1) = probability / 2**22, to a stream that has room for it."""
     one = quantise(probability)
     scale = registers[RANGE] >> uint64(CODER_BITS)
@@ -150,7 +150,7 @@ def init_decoder(stream: NDArray[np.uint32]) -> NDArray[np.uint64]:
 
 
 @njit(_nrt=False)
-def decode_bit(registers, stream, probability):  # type: ignore[no-untyped-def]
+def decode_bit(registers, stream, probability):
     """The next bit, given P(bit = 1) = probability / 2**22. Past the stream's end zeros are read."""
     one = quantise(probability)
     scale = registers[RANGE] >> uint64(CODER_BITS)

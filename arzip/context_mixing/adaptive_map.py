@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from numba import uint64
 
-from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.state import MAP_COUNT_BITS
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
+from arzip.probability import P_ONE
 
 COUNT_MASK = (1 << MAP_COUNT_BITS) - 1
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing import contexts
-from arzip.context_mixing.logistic import P_ONE
+from arzip.context_mixing import hashing
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
+from arzip.probability import P_ONE
 
 
 @inlined
@@ -24,7 +24,7 @@ def final_entry(memory, lane, f, step):  # type: ignore[no-untyped-def]
     if kind == 1:
         context = (memory.lane[lane, RECENT] & 255) << 8 | partial
     elif kind == 2:
-        context = np.int64(contexts.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
+        context = np.int64(hashing.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
     elif kind == 3:
         context = memory.match[lane, 0, EXPECTED] << 8 | partial
     return memory.map_bases[memory.orders.size + 3 + f] + context * APM_STEPS + step

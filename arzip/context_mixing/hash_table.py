@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.contexts import mix
+from arzip.context_mixing.hashing import mix
 from arzip.context_mixing.state import PARTIAL, SLOT_BYTES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined

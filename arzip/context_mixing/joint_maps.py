@@ -9,7 +9,6 @@ from __future__ import annotations
 from numba import uint64
 
 from arzip.context_mixing import adaptive_map as maps
-from arzip.context_mixing.logistic import HISTORIES
 from arzip.context_mixing.state import (
     JOINT_ENTRIES,
     JOINT_STEPS,
@@ -19,6 +18,7 @@ from arzip.context_mixing.state import (
     NETWORK,
     RUN_RECORDS,
 )
+from arzip.context_mixing.state_table import HISTORIES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
 

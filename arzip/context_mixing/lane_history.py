@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.context_mixing.contexts import mix
+from arzip.context_mixing.hashing import mix
 from arzip.context_mixing.state import (
     CLASSES,
     FIELD,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing.contexts import SPREAD
+from arzip.context_mixing.hashing import SPREAD
 from arzip.context_mixing.state import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, njit, prefetch

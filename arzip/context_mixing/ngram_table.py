@@ -10,7 +10,7 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.context_mixing.logistic import PRIMED, PRIMED_CLASSES
+from arzip.context_mixing.state_table import PRIMED, PRIMED_CLASSES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined, prefetch
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import uint64
 
 from arzip.context_mixing import apm as finals
-from arzip.context_mixing import contexts
+from arzip.context_mixing import contexts, hashing, mixer
 from arzip.context_mixing import hash_table as slots
 from arzip.context_mixing import lane_history as past
 from arzip.context_mixing import match_model as match
@@ -41,8 +41,8 @@ def predict(memory, first, end, network, out, alone):  # type: ignore[no-untyped
         if alone:
             finals.fetch_finals(memory, lane)
         opinions.gather(memory, lane, network[lane])
-        opinions.select(memory, lane, network[lane])
-        opinions.blend(memory, lane)
+        mixer.select(memory, lane, network[lane])
+        mixer.blend(memory, lane)
         finals.choose_finals(memory, lane)
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         out[lane] = finals.refine(memory, lane)
@@ -55,7 +55,7 @@ def fetch(memory, lane, partial):  # type: ignore[no-untyped-def]
     for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
         h = memory.hashes[lane, c]
         if partial > 1:
-            h = contexts.mix(h, partial)
+            h = hashing.mix(h, partial)
         prefetch(memory.slots, np.int64(h & mask) * SLOT_BYTES)
 
 
@@ -146,7 +146,7 @@ def ready_byte(memory, first, end):  # type: ignore[no-untyped-def]
             history = memory.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
             index = history << 8
             if (8 * order + 8 > 16 and index >= entries) or order > 2:
-                index = np.int64(contexts.mix(history, order) & uint64(entries // 256 - 1)) << 8
+                index = np.int64(hashing.mix(history, order) & uint64(entries // 256 - 1)) << 8
             memory.direct[lane, d] = memory.map_bases[d] + index
         runs.find(memory, lane)
     spmd.team_barrier()

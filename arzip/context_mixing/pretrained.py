@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.logistic import HISTORIES, P_BITS
-from arzip.context_mixing.profile import PROFILES
+from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import (
     APM_STEPS,
     FINAL_CONTEXTS,
@@ -23,10 +22,11 @@ from arzip.context_mixing.state import (
     SELECTOR_ROWS,
     WEIGHT_BITS,
     Memory,
-    Profile,
     input_count,
     map_sizes,
 )
+from arzip.context_mixing.state_table import HISTORIES
+from arzip.probability import P_BITS
 
 PREFIX = "memory."
 NGRAMS = PREFIX + "ngrams"  # (N, 4) uint8: see ngrams

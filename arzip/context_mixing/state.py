@@ -6,7 +6,6 @@ This module must not know how a prediction is made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isqrt
 from typing import NamedTuple
 
@@ -15,11 +14,14 @@ from numpy.typing import NDArray
 
 from arzip.context_mixing import logistic as tables
 from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.logistic import HISTORIES
+from arzip.context_mixing import state_table
+from arzip.context_mixing.profile import Profile
+from arzip.context_mixing.state_table import HISTORIES
+from arzip.probability import P_ONE
 
 SLOT_BYTES = 16  # a check byte and the histories of the 15 nodes of a nibble
 MAP_COUNT_BITS = 16  # a map entry, int64: probability in Q22 above its count
-ENTRY_START = tables.P_ONE // 2 << MAP_COUNT_BITS
+ENTRY_START = P_ONE // 2 << MAP_COUNT_BITS
 WEIGHT_BITS = 20  # mixer weights, int32 in Q20
 WEIGHT_LIMIT = (1 << 24) - 1
 INPUT_ALIGN = 16
@@ -42,43 +44,6 @@ JOINT_ENTRIES = HISTORIES * JOINT_STEPS
 POINTER, LENGTH, RECORD, EXPECTED = range(4)
 MATCH_FIELDS = 4
 STEP, BIT, ROW, ROW2, NETWORK = range(5)  # fields of the clock
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a memory consists of. A frame names one by its place in PROFILES.
-
-    contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
-    that are indexed without histories. matches: shortest length of each match model. selectors: kinds
-    (mixer_inputs.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
-    runs: kinds, all among `contexts`, whose last follower is remembered too (run_model.py). joints: kinds, all among
-    `contexts`, whose history is looked up beside a second opinion too (joint_maps.py); if there are any, so is what
-    matches and runs expect. run_bits: most entries of a run's table, log2.
-    rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start; primed_extra:
-    the same for a memory that starts primed. limit,
-    direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).
-    """
-
-    contexts: tuple[int, ...]
-    direct: tuple[int, ...] = (1, 2)
-    matches: tuple[int, ...] = (6,)
-    selectors: tuple[int, ...] = (0, 1)
-    finals: tuple[int, ...] = (0, 1, 2)
-    slots_bits: int = 22
-    rate: int = 70
-    rate_extra: int = 84
-    limit: int = 255
-    direct_limit: int = 1023
-    match_limit: int = 1023
-    apm_limit: int = 255
-    direct_bits: int = 22
-    match_bits: int = 22
-    final_rate: int = 300
-    start: int = 24
-    primed_extra: int = 240
-    runs: tuple[int, ...] = ()
-    joints: tuple[int, ...] = ()
-    run_bits: int = 20
 
 
 class Memory(NamedTuple):
@@ -169,7 +134,7 @@ def map_sizes(profile: Profile) -> tuple[int, int, int, int]:
 
 def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArray[np.uint8] = ngrams.NO_ROWS) -> Memory:
     """An empty memory for a block of `size` bytes whose lanes begin at `starts`; known: the model's n-grams."""
-    history, counts = tables.history_tables()
+    history, counts = state_table.history_tables()
     lanes, contexts, direct, models = len(starts), len(profile.contexts), len(profile.direct), len(profile.matches)
     slots_bits = min(profile.slots_bits, max(12, (2 * size * max(contexts, 1)).bit_length() - 1))
     direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
@@ -187,7 +152,7 @@ def create(profile: Profile, starts: NDArray[np.int64], size: int, known: NDArra
     maps[history_size:joint_base] = ENTRY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 128 * np.arange(-16, 16) + 64].astype(np.int64)
     maps[joint_base:final_base].reshape(-1, JOINT_STEPS)[:] = step << MAP_COUNT_BITS | 4
-    p = (2 * counts[:, 1].astype(np.int64) + 1) * tables.P_ONE // (2 * counts.sum(axis=1) + 2)
+    p = (2 * counts[:, 1].astype(np.int64) + 1) * P_ONE // (2 * counts.sum(axis=1) + 2)
     maps[:history_size].reshape(-1, HISTORIES)[:] = p << MAP_COUNT_BITS | HISTORY_START
     step = tables.squash_table()[tables.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
     maps[final_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6

@@ -12,10 +12,12 @@ from numba import uint64
 from arzip.context_mixing import adaptive_map as maps
 from arzip.context_mixing import mixer_simd as mixer
 from arzip.context_mixing.adaptive_map import COUNT_MASK
-from arzip.context_mixing.logistic import HISTORIES, OUTPUT_LIMIT, P_ONE
+from arzip.context_mixing.logistic import OUTPUT_LIMIT
 from arzip.context_mixing.state import BIT, CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP
+from arzip.context_mixing.state_table import HISTORIES
 from arzip.jit import spmd
 from arzip.jit.compile import inlined
+from arzip.probability import P_ONE
 
 RATE = 6  # field of the clock: the mixers' learning rate at this step
 

@@ -31,7 +31,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Source:
+class Download:
     """Something to download: a .tar.gz, a .zip or a single file, and the files of the corpus that are in it."""
 
     url: str
@@ -45,11 +45,11 @@ class Corpus:
     name: str
     about: str
     home: str
-    sources: tuple[Source, ...]
+    downloads: tuple[Download, ...]
 
     @property
     def files(self) -> list[File]:
-        return [file for source in self.sources for file in source.files]
+        return [file for download in self.downloads for file in download.files]
 
 
 def manifest_folder() -> Path:
@@ -71,7 +71,7 @@ def _corpus(entry: dict[str, object]) -> Corpus:
         return File(**{"member": fields["name"], "prefix": False} | fields)  # type: ignore[arg-type]
 
     sources = tuple(
-        Source(source["url"], tuple(file(fields) for fields in source["files"]))
+        Download(source["url"], tuple(file(fields) for fields in source["files"]))
         for source in entry["sources"]  # type: ignore[attr-defined]
     )
     return Corpus(str(entry["name"]), str(entry["about"]), str(entry["home"]), sources)

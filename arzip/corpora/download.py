@@ -21,29 +21,29 @@ from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
-from arzip.corpora.catalog import Corpus, File, Source
+from arzip.corpora.catalog import Corpus, Download, File
 from arzip.errors import ArzipError
 
 PIECE_BYTES = 1 << 16
 TIMEOUT_SECONDS = 60
 SCHEMES = ("https", "file")
 LIMIT_BYTES = 1 << 30  # of a download: more than any corpus here
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def fetch(corpus: Corpus, lacking: list[File], target: Path, tell: Tell) -> None:
+def fetch(corpus: Corpus, lacking: list[File], target: Path, log: Log) -> None:
     """Put the lacking files of a corpus into `target`. Raises ArzipError when one can't be had as it was published."""
-    for source in corpus.sources:
-        wanted = [file for file in source.files if file in lacking]
+    for download in corpus.downloads:
+        wanted = [file for file in download.files if file in lacking]
         if wanted:
-            tell(f"fetching {source.url}")
-            with _explained(source.url), _download(source.url) as packed:
-                _unpack(source, packed, wanted, target)
+            log(f"fetching {download.url}")
+            with _explained(download.url), _download(download.url) as packed:
+                _unpack(download, packed, wanted, target)
 
 
-def _unpack(source: Source, packed: IO[bytes], wanted: list[File], target: Path) -> None:
+def _unpack(download: Download, packed: IO[bytes], wanted: list[File], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    with _members(urlsplit(source.url).path, packed) as open_member:
+    with _members(urlsplit(download.url).path, packed) as open_member:
         for file in wanted:
             with open_member(file.member) as stream:
                 _place(file, stream, target / file.name)

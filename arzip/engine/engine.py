@@ -5,90 +5,44 @@ Any two engines of one model make the same streams (tests hold them to it). Must
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding import lockstep as lane_loop
-from arzip.coding.lane_state import Block, new_block
-from arzip.coding.lockstep import Cost, Run, Tick
+from arzip.coding import range_coder
+from arzip.coding.lane_state import LaneState, chunk_steps, new_lane_state, reserve, steps_of
+from arzip.context_mixing import predictor
 from arzip.context_mixing import pretrained as primed
-from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import Memory, Profile, create
+from arzip.context_mixing.profile import PROFILES, Profile
+from arzip.context_mixing.state import NETWORK, Memory, create
+from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.atomics import CAN_YIELD
-from arzip.network import forward_cpu as cpu
-from arzip.weights.file import Weights, load_weights
+from arzip.network.config import Weights
+from arzip.system import extras
+from arzip.weights.file import load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
 NO_MEMORY = Profile(contexts=(), direct=(), matches=(6,), selectors=(0,), finals=(0,))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a block is coded with. lanes: 1 or more; profile: place in PROFILES, None for no memory."""
-
-    lanes: int
-    network: bool
-    profile: int | None
-
-    @property
-    def parts(self) -> tuple[bool, bool]:
-        """Whether network and memory take part."""
-        return self.network, self.profile is not None
-
-
-class Network(Protocol):
-    """Something that can run the steps of a block on its device."""
-
-    def start(self, plan: Plan, memory: Memory) -> Run:
-        """What runs the steps of one block."""
-
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """How many threads that keeps busy."""
-
-
-class CpuNetwork:
-    """Compiled loops. together: two threads a block, one for the network and one for memory and coder."""
-
-    def __init__(self, weights: Weights | None, together: bool) -> None:
-        self.together = together
-        self.network = cpu.load_network(weights) if weights else cpu.no_network()
-
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """See Network. A decoder's only lane leaves nothing to hand over."""
-        both = plan.network and plan.profile is not None
-        return 2 if self.together and both and (plan.lanes > 1 or not decoding) else 1
-
-    def start(self, plan: Plan, memory: Memory) -> Run:
-        """See Network."""
-        network = self.network if plan.network else cpu.no_network()
-        state = cpu.init_state(network, plan.lanes)
-
-        def run(block: Block, first: int, end: int) -> int:
-            together = self.threads_for(plan, block.is_decoding) > 1
-            return lane_loop.run_steps(network, state, memory, block, first, end, together)
-
-        return run
-
-
 class Engine:
     """A model, ready to code blocks on one device. `digest`: the model's."""
 
-    def __init__(self, weights: Weights, network: Network) -> None:
+    def __init__(self, weights: Weights, backend: Backend) -> None:
         self.digest = weights.digest
-        self._starts = primed.starts(weights.tensors)
+        self._initial_states = primed.starts(weights.tensors)
         self._ngrams = primed.known_ngrams(weights.tensors)
-        self._network = network
+        self._backend = backend
 
-    def encode(self, raw: bytes, plan: Plan, tick: Tick, cost: Cost | None = None) -> bytes:
-        """The stream of a block. `tick` hears of every chunk's raw bytes, `cost` of the -log2 p of its bits (n,)."""
-        text, recorded = np.frombuffer(bytearray(raw), np.uint8), cost is not None
-        block = new_block(text, plan.lanes, plan.parts, None, recorded)
-        return lane_loop.encode_block(self._run(block, plan), block, tick, cost)
+    def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
+        """The stream of a block. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
+        text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
+        block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
+        return encode_block(self._run(block, plan), block, on_bytes, on_costs)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """What the plan's model spends on `raw`: the sum of -log2 p."""
@@ -108,38 +62,77 @@ class Engine:
         self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
         return np.concatenate(parts)
 
-    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, tick: Tick) -> bytes:
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
         """The block of a stream; other bytes if the stream is damaged."""
-        block = new_block(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.parts, payload)
-        return lane_loop.decode_block(self._run(block, plan), block, tick)
+        block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
+        return decode_block(self._run(block, plan), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
         """How many threads coding by this plan keeps busy."""
-        return self._network.threads_for(plan, decoding)
+        return self._backend.threads_for(plan, decoding)
 
     def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
-        if plan.profile is None:
+        if plan.cm_profile is None:
             return create(NO_MEMORY, np.zeros(1, np.int64), 1)
-        memory = create(PROFILES[plan.profile], starts, size_bytes, self._ngrams)
-        if (plan.profile, plan.network) in self._starts:
-            primed.apply(memory, PROFILES[plan.profile], self._starts[plan.profile, plan.network])
-        lane_loop.begin(memory, plan.network)
+        memory = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
+        if (plan.cm_profile, plan.use_network) in self._initial_states:
+            primed.apply(memory, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
+        begin(memory, plan.use_network)
         return memory
 
-    def _run(self, block: Block, plan: Plan) -> Run:
+    def _run(self, block: LaneState, plan: Plan) -> Run:
         memory = self._memory(plan, block.starts[:-1], block.text.size)
-        return self._network.start(plan, memory)
+        return self._backend.start(plan, memory)
+
+
+def begin(memory: Memory, with_network: bool) -> None:
+    """Make a memory ready for its block's first byte."""
+    memory.clock[NETWORK] = with_network
+    predictor.begin(memory, 0, memory.starts.size)
+
+
+def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
+    """Run all steps over the block's text -> one range-coded stream.
+
+    `run` does steps [a, b) and returns how many bits it coded. After each chunk on_bytes gets its raw bytes, and
+    on_costs the -log2 p of its bits (n,) in the order they are coded in, if the block records them.
+    """
+    lanes = block.last.size
+    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
+    for t in range(0, steps, chunk):
+        end = min(t + chunk, steps)
+        block = reserve(block, end - t)
+        n = run(block, t, end)
+        if on_costs is not None:
+            on_costs(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
+        on_bytes(n // 8)
+    return range_coder.finish(block.registers, block.stream)
+
+
+def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
+    """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
+    lanes = block.last.size
+    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
+    for t in range(0, steps, chunk):
+        end = min(t + chunk, steps)
+        run(block, t, end)
+        on_bytes(min(end * lanes, block.text.size) - t * lanes)
+    return block.text.tobytes()
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:
-    """The engine of a weights file on "cpu", "cuda" or "auto". Raises ModelError, UnsupportedError."""
+    """The engine of a weights file on "cpu", "cuda" or "auto".
+
+    Raises ModelError, UnsupportedError, and ArzipError where "cuda" is asked for and torch isn't installed.
+    """
     if device not in DEVICES:
         raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
     weights = load_weights(path)
     if device == "cuda":
-        from arzip.engine.torch_backend import TorchNetwork, require_cuda
+        extras.require("torch", "cuda", "--device cuda")
+        from arzip.engine.torch_backend import TorchBackend, require_cuda
 
         require_cuda()
-        return Engine(weights, TorchNetwork(weights, device))
-    return Engine(weights, CpuNetwork(weights, threads > 1 and CAN_YIELD))
+        return Engine(weights, TorchBackend(weights, device))
+    return Engine(weights, CpuBackend(weights, threads > 1 and CAN_YIELD))

@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arzip.coding import lockstep as lane_loop
-from arzip.coding import range_coder as coder
-from arzip.coding.byte_to_bits import PROBABILITY_ONE
-from arzip.coding.lane_state import Block, crew_lanes
-from arzip.coding.lockstep import Run
-from arzip.coding.prefill import NOTHING
+from arzip.coding import lockstep
+from arzip.coding.lane_state import LaneState, group_lanes
+from arzip.coding.prefill import NO_PREFILL
 from arzip.context_mixing.state import Memory
 from arzip.context_mixing.torch_ops import predictor as memory_verbs
 from arzip.context_mixing.torch_ops.state import DeviceMemory
-from arzip.engine.engine import CpuNetwork, Plan
+from arzip.engine.backend import Run
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.compile import njit
 from arzip.network import ngram_rows as context
+from arzip.network.config import Weights
 from arzip.network.forward_torch import TorchStep
-from arzip.weights.file import Weights
+from arzip.probability import P_BITS, P_ONE
 
 DEVICE_MEMORY_LANES = 256  # blocks of fewer lanes leave the memory to the host: launches would cost more than the work
 
@@ -44,9 +44,9 @@ def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyp
 
 
 @njit()
-def code_on_host(weights, memory, block, t, crew, at):  # type: ignore[no-untyped-def]
-    """`lanes.code_crew` after the network's step, for Python to call."""
-    return lane_loop.code_crew(weights, NOTHING, 0, memory, block, t, crew, at, lane_loop.SEVERAL, None)
+def code_on_host(weights, memory, block, t, group, at):  # type: ignore[no-untyped-def]
+    """`lockstep.code_group` after the network's step, for Python to call."""
+    return lockstep.code_group(weights, NO_PREFILL, 0, memory, block, t, group, at, lockstep.MULTI_LANE, None)
 
 
 class LaneNetwork:
@@ -60,14 +60,14 @@ class LaneNetwork:
         self.rows = np.empty((lanes, self.orders.size), np.int64)
         self.row_bits = config.rows.bit_length() - 1
 
-    def __call__(self, block: Block) -> Tensor:
+    def __call__(self, block: LaneState) -> Tensor:
         push_bytes(self.contexts, block.last, self.orders, self.row_bits, self.rows)
         return self.step(block.last.astype(np.int64), self.rows)
 
 
-def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int, crew: int, at: int) -> int:
-    """`lanes.code_crew` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
-    first, end = crew_lanes(block.starts, t, crew)
+def code_group(weights: Tensor | None, memory: DeviceMemory, block: LaneState, t: int, group: int, at: int) -> int:
+    """`lockstep.code_group` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
+    first, end = group_lanes(block.starts, t, group)
     if first == end:
         return at
     memory_verbs.turn(memory, t)
@@ -76,49 +76,49 @@ def code_crew(weights: Tensor | None, memory: DeviceMemory, block: Block, t: int
     if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
         below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
     for bit in range(8):
-        half, opinion = 128 >> bit, None
+        half, network_p = 128 >> bit, None
         if weights is not None:
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
-            p = (stop - middle << coder.PROBABILITY_BITS) // (stop - start)
-            opinion = p.clamp(1, PROBABILITY_ONE - 1)
-        block.chance[first:end] = memory_verbs.predict(memory, first, end, opinion).cpu().numpy()
-        at = lane_loop.code_bits(block, t, bit, first, end, block.chance, at)
+            p = (stop - middle << P_BITS) // (stop - start)
+            network_p = p.clamp(1, P_ONE - 1)
+        block.probability[first:end] = memory_verbs.predict(memory, first, end, network_p).cpu().numpy()
+        at = lockstep.code_bits(block, t, bit, first, end, block.probability, at)
         bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
         memory_verbs.update(memory, first, end, bits)
         low += bits * half
-    lane_loop.store_bytes(block, t, first, end)
+    lockstep.store_bytes(block, t, first, end)
     memory_verbs.end_byte(memory, first, end, low, t)
     return at
 
 
-class TorchNetwork:
-    """See `engine.Network`. memory_lanes: from how many lanes on the memory, too, is the device's."""
+class TorchBackend:
+    """See `backend.Backend`. memory_lanes: from how many lanes on the memory, too, is the device's."""
 
     def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
         self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """See `engine.Network`."""
+        """See `backend.Backend`."""
         return 1
 
     def start(self, plan: Plan, memory: Memory) -> Run:
-        """See `engine.Network`."""
-        on_device = plan.profile is not None and plan.lanes >= self.memory_lanes
-        if not plan.network and not on_device:
-            return CpuNetwork(None, False).start(plan, memory)
-        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.network else None
+        """See `backend.Backend`."""
+        on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
+        if not plan.use_network and not on_device:
+            return CpuBackend(None, False).start(plan, memory)
+        network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.use_network else None
         there = DeviceMemory(memory, self.device) if on_device else None
 
-        def run(block: Block, first: int, end: int) -> int:
+        def run(block: LaneState, first: int, end: int) -> int:
             at = 0
             for t in range(first, end):
                 weights = network(block) if network else None
                 here = weights.cpu().numpy() if weights is not None and there is None else None
-                for crew in range(2):
+                for group in range(2):
                     if there is None:
-                        at = code_on_host(here, memory, block, t, crew, at)
+                        at = code_on_host(here, memory, block, t, group, at)
                     else:
-                        at = code_crew(weights, there, block, t, crew, at)
+                        at = code_group(weights, there, block, t, group, at)
             return int(at)
 
         return run

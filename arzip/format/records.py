@@ -10,10 +10,11 @@ import binascii
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from itertools import accumulate
 
 from arzip.errors import DamagedError, NotAnArchiveError, TruncatedError, UnsupportedError
+from arzip.format.varint import VARINT_MAX_BYTES, pack_varint, parse_varint
 
 MAGIC = b"\x8fAZ\r\n\x1a"
 VERSION = 0
@@ -24,7 +25,7 @@ MAX_LANES = 65535
 SALVAGE_HINT = "get a whole copy, or recover the whole blocks with --salvage"
 
 _TEXT_DAMAGED = (MAGIC.replace(b"\r\n", b"\n"), MAGIC.replace(b"\n", b"\r\n"), b"\x0f" + MAGIC[1:], b"\xc2" + MAGIC)
-_STRANGERS = {
+_FOREIGN_MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -39,35 +40,6 @@ _STRANGERS = {
 def crc16(data: bytes) -> int:
     """CRC-16 (polynomial 0x1021, start 0xffff, most significant bit first): sees every damage within 16 bits."""
     return binascii.crc_hqx(data, 0xFFFF)
-
-
-# ---------------------------------------------------------------------------------------------------------- varint
-
-VARINT_MAX_BYTES = 4
-
-
-def pack_varint(value: int) -> bytes:
-    """0 <= value < 2**28 -> 1 to 4 bytes, 7 bits each, least significant first, the top bit set on all but the last."""
-    assert 0 <= value < 1 << 7 * VARINT_MAX_BYTES, value
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def parse_varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, offset after it). Raises IndexError if `data` ends inside, ValueError if it is longer than need be."""
-    value = 0
-    for i in range(VARINT_MAX_BYTES):
-        byte = data[at + i]
-        value |= (byte & 0x7F) << 7 * i
-        if byte < 0x80:
-            if byte == 0 and i > 0:
-                raise ValueError("varint not minimal")
-            return value, at + i + 1
-    raise ValueError("varint too long")
 
 
 # ---------------------------------------------------------------------------------------------------------- header
@@ -124,7 +96,7 @@ def _refuse(data: bytes) -> None:
         raise TruncatedError("truncated: the archive ends inside its header; get a whole copy")
     if data.startswith(_TEXT_DAMAGED):
         raise DamagedError("the archive was damaged by a transfer as text; transfer it again, as binary")
-    for magic, name in _STRANGERS.items():
+    for magic, name in _FOREIGN_MAGIC.items():
         if data.startswith(magic):
             raise NotAnArchiveError(f"not an arzip archive (it begins with {magic.hex(' ')}: {name})")
     raise NotAnArchiveError(f"not an arzip archive (it begins with {data[: len(MAGIC)].hex(' ')})")
@@ -135,7 +107,7 @@ def _refuse(data: bytes) -> None:
 _FRAME_CHECKS = struct.Struct("<IH")  # crc32 of the raw bytes, crc16 of all frame bytes before it
 _METHOD_BITS = 3
 _LANES_SHIFT = 4
-_FILTER_SHIFT = 4  # of the profile byte; below it the memory's profile
+_FILTER_SHIFT = 4  # of the profile byte; below it the profile of the context mixing
 FRAME_MAX_BYTES = 3 * VARINT_MAX_BYTES + 1 + _FRAME_CHECKS.size
 
 
@@ -149,51 +121,61 @@ class Method(IntEnum):
     REPEATS = 5
 
 
-def join_profile(memory: int, filter_: int) -> int:
+class Filter(IntFlag):
+    """Which operands of machine code the text of a block holds as addresses: ARM64 alone, or any of the others."""
+
+    CALLS = 1
+    JUMPS = 2
+    OPERANDS = 4
+    ARM64 = 8
+
+
+def join_profile(cm_profile: int, filter_: int) -> int:
     """The profile byte of a frame: both 0..15."""
-    return filter_ << _FILTER_SHIFT | memory
+    return filter_ << _FILTER_SHIFT | cm_profile
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands before a payload. A stored block has 0 lanes, profile 0, and as many coded bytes as raw ones.
+    """What stands before a payload. A stored block has 0 lanes, profile byte 0, and as many coded bytes as raw ones.
 
-    lanes: 1..MAX_LANES; profile: 0..255, the codec's affair; raw_bytes: 1..MAX_BLOCK_BYTES; coded_bytes: 0..raw_bytes +
-    MAX_CODED_EXCESS_BYTES; raw_check: CRC-32 of the raw bytes; lone: the member's only block, no end record follows.
+    lanes: 1..MAX_LANES; profile_byte: 0..255, see `join_profile`; raw_bytes: 1..MAX_BLOCK_BYTES; coded_bytes:
+    0..raw_bytes + MAX_CODED_EXCESS_BYTES; raw_check: CRC-32 of the raw bytes; single_block: the member has no other
+    block, and no end record follows.
     """
 
     method: Method
     lanes: int
-    profile: int
+    profile_byte: int
     raw_bytes: int
     coded_bytes: int
     raw_check: int
-    lone: bool = False
+    single_block: bool = False
 
     def within_bounds(self) -> bool:
         if not 1 <= self.raw_bytes <= MAX_BLOCK_BYTES:
             return False
         if self.method is Method.STORED:
-            return self.lanes == 0 and self.profile == 0 and self.coded_bytes == self.raw_bytes
+            return self.lanes == 0 and self.profile_byte == 0 and self.coded_bytes == self.raw_bytes
         return 1 <= self.lanes <= MAX_LANES and 0 <= self.coded_bytes <= self.raw_bytes + MAX_CODED_EXCESS_BYTES
 
     @property
-    def memory(self) -> int:
-        """Which of the memory's profiles, 0..15."""
-        return self.profile & (1 << _FILTER_SHIFT) - 1
+    def cm_profile(self) -> int:
+        """Which of the context mixing's profiles, 0..15."""
+        return self.profile_byte & (1 << _FILTER_SHIFT) - 1
 
     @property
     def filter(self) -> int:
-        """Which filter the text went through, 0..15; 0: none."""
-        return self.profile >> _FILTER_SHIFT
+        """Which filter the text went through, 0..15: a sum of Filter's kinds, if this version knows it; 0: none."""
+        return self.profile_byte >> _FILTER_SHIFT
 
     def pack(self) -> bytes:
         assert self.within_bounds(), self
-        fields = pack_varint(self.lanes << _LANES_SHIFT | self.lone << _METHOD_BITS | self.method)
+        fields = pack_varint(self.lanes << _LANES_SHIFT | self.single_block << _METHOD_BITS | self.method)
         if self.method is Method.STORED:
             fields += pack_varint(self.raw_bytes)
         else:
-            fields += bytes([self.profile]) + pack_varint(self.raw_bytes) + pack_varint(self.coded_bytes)
+            fields += bytes([self.profile_byte]) + pack_varint(self.raw_bytes) + pack_varint(self.coded_bytes)
         check = crc16(fields + self.raw_check.to_bytes(4, "little"))
         return fields + _FRAME_CHECKS.pack(self.raw_check, check)
 
@@ -203,12 +185,12 @@ class Frame:
 
         Raises TruncatedError, DamagedError, and UnsupportedError (an unknown method) only if the check is right.
         """
-        profile = 0
+        profile_byte = 0
         try:
             head, at = parse_varint(data, 0)
             method = head & (1 << _METHOD_BITS) - 1
             if method != Method.STORED:
-                profile, at = data[at], at + 1
+                profile_byte, at = data[at], at + 1
             raw_bytes, at = parse_varint(data, at)
             coded_bytes = raw_bytes
             if method != Method.STORED:
@@ -225,8 +207,8 @@ class Frame:
             raise UnsupportedError(
                 f"block {block} needs method {method}, which this arzip doesn't have; get a newer one"
             )
-        lanes, lone = head >> _LANES_SHIFT, bool(head >> _METHOD_BITS & 1)
-        frame = cls(Method(method), lanes, profile, raw_bytes, coded_bytes, raw_check, lone)
+        lanes, single_block = head >> _LANES_SHIFT, bool(head >> _METHOD_BITS & 1)
+        frame = cls(Method(method), lanes, profile_byte, raw_bytes, coded_bytes, raw_check, single_block)
         if not frame.within_bounds():
             raise DamagedError(f"block {block} is damaged: its frame is out of bounds; {SALVAGE_HINT}", block)
         return frame, size
@@ -234,36 +216,39 @@ class Frame:
 
 # ------------------------------------------------------------------------------------------------------ end record
 
-_END_TRAILER = struct.Struct("<8sII4s")  # whole check, size of the record, crc32 of all before it, mark
+_END_TRAILER = struct.Struct("<8sII4s")  # content check, size of the record, crc32 of all before it, mark
 _END_CHECKED_BYTES = 12  # of the trailer, those before its crc32
 END_HEAD = 0
 END_MARK = MAGIC[2::-1] + b"\x1a"
 END_TRAILER_BYTES = _END_TRAILER.size
-WHOLE_BYTES = 8
+CONTENT_CHECK_BYTES = 8
 EMPTY_END_HEAD = 1 << _METHOD_BITS
 EMPTY_END = bytes([EMPTY_END_HEAD]) + crc16(bytes([EMPTY_END_HEAD])).to_bytes(2, "little")
 
 
 @dataclass(frozen=True)
 class End:
-    """Index and check of a member. `sizes`: per block (bytes of frame + payload, raw bytes); `whole`: BLAKE2b-64."""
+    """Index and check of a member.
+
+    sizes: per block (bytes of frame + payload, raw bytes). content_check: BLAKE2b-64 of all raw bytes.
+    """
 
     sizes: tuple[tuple[int, int], ...]
-    whole: bytes
+    content_check: bytes
 
     def pack(self) -> bytes:
         index = b"".join(pack_varint(span) + pack_varint(raw) for span, raw in self.sizes)
         lead = bytes([END_HEAD]) + pack_varint(len(self.sizes)) + index
         size = len(lead) + _END_TRAILER.size
-        checked = lead + _END_TRAILER.pack(self.whole, size, 0, END_MARK)[:_END_CHECKED_BYTES]
-        return lead + _END_TRAILER.pack(self.whole, size, zlib.crc32(checked), END_MARK)
+        checked = lead + _END_TRAILER.pack(self.content_check, size, 0, END_MARK)[:_END_CHECKED_BYTES]
+        return lead + _END_TRAILER.pack(self.content_check, size, zlib.crc32(checked), END_MARK)
 
     @classmethod
     def parse(cls, data: bytes) -> End:
         """The end record that is all of `data`. Raises DamagedError."""
         lead = len(data) - _END_TRAILER.size
         try:
-            whole, size, check, mark = _END_TRAILER.unpack_from(data, max(lead, 0))
+            content_check, size, check, mark = _END_TRAILER.unpack_from(data, max(lead, 0))
             if (size, mark) != (len(data), END_MARK) or check != zlib.crc32(data[: lead + _END_CHECKED_BYTES]):
                 raise ValueError("check")
             count, at = parse_varint(data, 1)
@@ -275,7 +260,7 @@ class End:
                 raise ValueError("count")
         except (IndexError, ValueError, struct.error):
             raise DamagedError(f"the end record is damaged; {SALVAGE_HINT}") from None
-        return cls(tuple(zip(numbers[::2], numbers[1::2], strict=True)), whole)
+        return cls(tuple(zip(numbers[::2], numbers[1::2], strict=True)), content_check)
 
     def block_offsets(self, end_offset: int) -> list[int]:
         """Where the frames begin, counted as `end_offset`, the place of this record, is counted."""

@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 from arzip.errors import ArzipError
 from arzip.format.records import (
+    CONTENT_CHECK_BYTES,
     END_HEAD,
     END_MARK,
     END_TRAILER_BYTES,
     FRAME_MAX_BYTES,
     HEADER_MAX_BYTES,
     MAGIC,
-    WHOLE_BYTES,
     End,
     Frame,
     Header,
@@ -42,7 +42,7 @@ def find_end(file: BinaryIO) -> tuple[int, End] | None:
     trailer = file.read(END_TRAILER_BYTES)
     if len(trailer) < END_TRAILER_BYTES or not trailer.endswith(END_MARK):
         return None
-    record_bytes = min(int.from_bytes(trailer[WHOLE_BYTES : WHOLE_BYTES + 4], "little"), file_bytes)
+    record_bytes = min(int.from_bytes(trailer[CONTENT_CHECK_BYTES : CONTENT_CHECK_BYTES + 4], "little"), file_bytes)
     file.seek(file_bytes - record_bytes)
     return file_bytes - record_bytes, End.parse(file.read(record_bytes))
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from arzip.errors import DamagedError, TruncatedError
 from arzip.format.records import (
+    CONTENT_CHECK_BYTES,
     EMPTY_END,
     EMPTY_END_HEAD,
     END_HEAD,
@@ -21,7 +22,6 @@ from arzip.format.records import (
     HEADER_MAX_BYTES,
     MAGIC,
     SALVAGE_HINT,
-    WHOLE_BYTES,
     End,
     Frame,
     Header,
@@ -32,13 +32,13 @@ _PIECE_BYTES = 1 << 20
 _END_HEADS = (bytes([END_HEAD]), bytes([EMPTY_END_HEAD]))
 
 
-class Sink(Protocol):
+class Writable(Protocol):
     """Takes all bytes of each write, as buffered files and BytesIO do."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """Gives 1 to `size` bytes a read, b'' at its end: a file, a pipe, a BytesIO."""
 
     def read(self, size: int, /) -> bytes: ...
@@ -56,13 +56,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Member:
-    """One complete archive of a file that may hold several. `whole`: its BLAKE2b-64; b'' without an end record."""
+    """One complete archive of a file that may hold several. content_check: BLAKE2b-64; b'' without an end record."""
 
     header: Header
     offset: int
     archive_bytes: int
     frames: tuple[Frame, ...]
-    whole: bytes
+    content_check: bytes
 
     @property
     def raw_bytes(self) -> int:
@@ -79,21 +79,21 @@ def _sizes(frame: Frame) -> tuple[int, int]:
 class Writer:
     """Writes one member into `sink`; each block a block late, because the first must say if it is the only one."""
 
-    def __init__(self, sink: Sink, digest: bytes = b"") -> None:
+    def __init__(self, sink: Writable, digest: bytes = b"") -> None:
         self._sink = sink
         self._header = Header(digest)
         self._held: tuple[Frame, bytes] | None = None
         self._sizes: list[tuple[int, int]] = []
-        self._whole = blake2b(digest_size=WHOLE_BYTES)
+        self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
         self.bytes_written = 0
 
     def write_stored(self, raw: bytes) -> None:
         """Adds a block of 1 to MAX_BLOCK_BYTES bytes as it is."""
         self._add(Frame(Method.STORED, 0, 0, len(raw), len(raw), zlib.crc32(raw)), raw, raw)
 
-    def write_coded(self, raw: bytes, payload: bytes, method: Method, lanes: int, profile: int) -> None:
+    def write_coded(self, raw: bytes, payload: bytes, method: Method, lanes: int, profile_byte: int) -> None:
         """Adds a block whose `raw` bytes the codec turned into `payload`; bounds as in Frame."""
-        self._add(Frame(method, lanes, profile, len(raw), len(payload), zlib.crc32(raw)), raw, payload)
+        self._add(Frame(method, lanes, profile_byte, len(raw), len(payload), zlib.crc32(raw)), raw, payload)
 
     def finish(self) -> None:
         """Writes what is held back and the end record, if there is one. Call it once; the sink stays open."""
@@ -101,14 +101,14 @@ class Writer:
             self._put(self._header.pack() + EMPTY_END)
         elif not self._sizes:
             frame, payload = self._held
-            self._put_block(replace(frame, lone=True), payload)
+            self._put_block(replace(frame, single_block=True), payload)
         else:
             self._put_block(*self._held)
-            self._put(End(tuple(self._sizes), self._whole.digest()).pack())
+            self._put(End(tuple(self._sizes), self._content_hash.digest()).pack())
 
     def _add(self, frame: Frame, raw: bytes, payload: bytes) -> None:
         assert frame.within_bounds(), frame
-        self._whole.update(raw)
+        self._content_hash.update(raw)
         held, self._held = self._held, (frame, payload)
         if held is not None:
             self._put_block(*held)
@@ -125,7 +125,7 @@ class Writer:
         self.bytes_written += len(data)
 
 
-def read_events(source: Source) -> Iterator[Event]:
+def read_events(source: Readable) -> Iterator[Event]:
     """The events of all members of `source`: Header, its Blocks, Member; the next Header.
 
     Raises the ArzipErrors of arzip.format.records, each after all events that precede the fault.
@@ -137,22 +137,22 @@ class Verifier:
     """Holds decoded bytes against their checks. Show it every event of one source, in order."""
 
     def __init__(self) -> None:
-        self._whole = blake2b(digest_size=WHOLE_BYTES)
+        self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
 
     def check(self, event: Event, raw: bytes = b"") -> None:
         """Raises DamagedError unless `raw`, what a Block was decoded to, is what it was made of."""
         if isinstance(event, Header):
-            self._whole = blake2b(digest_size=WHOLE_BYTES)
+            self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
         elif isinstance(event, Block):
             if len(raw) != event.frame.raw_bytes or zlib.crc32(raw) != event.frame.raw_check:
                 message = f"block {event.number} is damaged: its bytes don't match their check; {SALVAGE_HINT}"
                 raise DamagedError(message, event.number)
-            self._whole.update(raw)
-        elif event.whole and event.whole != self._whole.digest():
+            self._content_hash.update(raw)
+        elif event.content_check and event.content_check != self._content_hash.digest():
             raise DamagedError(f"each block is whole, but they aren't all there or not in order; {SALVAGE_HINT}")
 
 
-def list_members(source: Source) -> Iterator[Member]:
+def list_members(source: Readable) -> Iterator[Member]:
     """The members of `source`, by their frames alone: seeks over payloads or reads through. Checks no raw bytes."""
     return (event for event in _events(_Window(source), skip_payloads=True) if isinstance(event, Member))
 
@@ -160,7 +160,7 @@ def list_members(source: Source) -> Iterator[Member]:
 class _Window:
     """A source that can be looked into ahead, counts its bytes, and reads or skips in pieces."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Readable) -> None:
         self._source = source
         self._ahead = b""
         self.offset = 0
@@ -205,16 +205,16 @@ def _events(window: _Window, skip_payloads: bool) -> Iterator[Event]:
         while window.peek(1) not in _END_HEADS:
             number += 1
             block = _next_block(window, number, skip_payloads)
-            if block.frame.lone and frames:
+            if block.frame.single_block and frames:
                 raise DamagedError(
                     f"block {number} says it is alone, but others come before it; {SALVAGE_HINT}", number
                 )
             frames.append(block.frame)
             yield block
-            if block.frame.lone:
+            if block.frame.single_block:
                 break
-        whole = b"" if frames and frames[0].lone else _next_end(window, frames)
-        yield Member(header, offset, window.offset - offset, tuple(frames), whole)
+        content_check = b"" if frames and frames[0].single_block else _next_end(window, frames)
+        yield Member(header, offset, window.offset - offset, tuple(frames), content_check)
 
 
 def _next_header(window: _Window) -> Header:
@@ -242,16 +242,16 @@ def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
 
 
 def _next_end(window: _Window, frames: list[Frame]) -> bytes:
-    """The whole check, from an end record that agrees with `frames`; b'' from that of an empty archive.
+    """The content check, from an end record that agrees with `frames`; b'' from that of an empty archive.
 
     Reads just as many bytes as a record that agrees has, so a lying one costs no memory.
     """
     empty = window.peek(1)[0] == EMPTY_END_HEAD
-    expected = EMPTY_END if empty else End(tuple(map(_sizes, frames)), bytes(WHOLE_BYTES)).pack()
+    expected = EMPTY_END if empty else End(tuple(map(_sizes, frames)), bytes(CONTENT_CHECK_BYTES)).pack()
     record = window.read(len(expected))
     if len(record) < len(expected) and not record.endswith(END_MARK):
         raise TruncatedError(f"truncated: the archive ends inside its end record; {SALVAGE_HINT}")
     end = End((), b"") if record == EMPTY_END else End.parse(record)
     if end.sizes != tuple(map(_sizes, frames)):
         raise DamagedError(f"the end record doesn't match the blocks before it; {SALVAGE_HINT}")
-    return end.whole
+    return end.content_check

@@ -30,7 +30,7 @@ _POINTER = ir.IntType(64).as_pointer()
 
 
 @intrinsic
-def _load(typingctx, base, index):  # type: ignore[no-untyped-def]
+def _load(typingctx, base, index):
     """int64 at base + 8 index, with all that the storing thread wrote before it."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -40,7 +40,7 @@ def _load(typingctx, base, index):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _store(typingctx, base, index, value):  # type: ignore[no-untyped-def]
+def _store(typingctx, base, index, value):
     """The counterpart of `_load`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -51,7 +51,7 @@ def _store(typingctx, base, index, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _add(typingctx, base, index, value):  # type: ignore[no-untyped-def]
+def _add(typingctx, base, index, value):
     """Add to the int64 at base + 8 index, whoever else does the same; `_load` and `_store` in one."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -61,7 +61,7 @@ def _add(typingctx, base, index, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _swap(typingctx, base, index, old, new):  # type: ignore[no-untyped-def]
+def _swap(typingctx, base, index, old, new):
     """Replace the int64 at base + 8 index, if it is `old`, by `new`; whether it was."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -72,39 +72,39 @@ def _swap(typingctx, base, index, old, new):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def publish(counters, which, value):  # type: ignore[no-untyped-def]
-    """Set a counter: everything written before is there for whoever sees it."""
+def store_release(counters, which, value):
+    """Set a counter; a thread that loads the value also sees everything written before."""
     _store(counters.ctypes.data, which * STRIDE, value)
 
 
 @njit()
-def read(counters, which):  # type: ignore[no-untyped-def]
-    """The counter, and with it all that was written before it was set."""
+def load_acquire(counters, which):
+    """Read a counter, and with it all that was written before it was set."""
     return _load(counters.ctypes.data, which * STRIDE)
 
 
 @njit()
-def count(counters, which):  # type: ignore[no-untyped-def]
-    """Raise a counter that several threads raise by one."""
+def increment(counters, which):
+    """Add one to a counter that several threads add to."""
     _add(counters.ctypes.data, which * STRIDE, 1)
 
 
 @njit()
-def claim(counters, which, end):  # type: ignore[no-untyped-def]
-    """Take the next number of a counter for oneself, if it is below `end`; -1 if it isn't."""
-    value = read(counters, which)
+def take_ticket(counters, which, end):
+    """Take the next number of a counter, which no other thread gets, if it is below `end`; else return -1."""
+    value = load_acquire(counters, which)
     while value < end:
         if _swap(counters.ctypes.data, which * STRIDE, value, value + 1):
             return value
-        value = read(counters, which)
+        value = load_acquire(counters, which)
     return -1
 
 
 @njit()
-def wait_for(counters, which, value):  # type: ignore[no-untyped-def]
+def spin_until(counters, which, value):
     """Return once the counter is at least `value`."""
     spins = 0
-    while read(counters, which) < value:
+    while load_acquire(counters, which) < value:
         spins += 1
         if spins > SPINS:
             _yield_processor()

@@ -21,13 +21,13 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from arzip.jit import cpu_features as processor
+from arzip.jit import cpu_features
 from arzip.jit.spmd import launch_of
 
 
 def _package_stamp() -> str:
     """A digest of all source files of the package, and of what numba doesn't know of the processor."""
-    digest = hashlib.blake2b(bytes([processor.HAS_AMX]), digest_size=16)
+    digest = hashlib.blake2b(bytes([cpu_features.HAS_AMX]), digest_size=16)
     for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -84,13 +84,13 @@ class _Once(event.Listener):
 
 
 @contextmanager
-def announced(tell: Callable[[], None]) -> Iterator[None]:
+def on_first_compile(tell: Callable[[], None]) -> Iterator[None]:
     """Within it, `tell` is called if kernels have to be compiled: no cache fits, and it will take a while."""
     with event.install_listener("numba:compile", _Once(tell)):
         yield
 
 
-def _prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+def _prefetch(typingctx, array, index):
     """Have the cache line of a contiguous array's element (by its place in memory) fetched: only a hint."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -62,7 +62,7 @@ def _team_mask(builder: Any, size: int) -> Any:
 def _number(cpu: int, cuda: Callable[[Any, Launch], Any], kind: Any) -> Any:
     """An intrinsic without arguments: the constant `cpu`, or what `cuda` builds."""
 
-    def typed(typingctx):  # type: ignore[no-untyped-def]
+    def typed(typingctx):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             launch = launch_of(context)
             return cuda(builder, launch) if launch else context.get_constant(kind, cpu)
@@ -75,7 +75,7 @@ def _number(cpu: int, cuda: Callable[[Any, Launch], Any], kind: Any) -> Any:
 def _barrier(cuda: Callable[[Any, Launch], Any]) -> Any:
     """An intrinsic that does nothing on the CPU."""
 
-    def typed(typingctx):  # type: ignore[no-untyped-def]
+    def typed(typingctx):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             launch = launch_of(context)
             if launch:
@@ -115,7 +115,7 @@ block_barrier: Any = _barrier(lambda builder, _: _call(builder, "llvm.nvvm.barri
 team_barrier: Any = _barrier(_sync_team)
 
 
-def _team_sum(typingctx, value):  # type: ignore[no-untyped-def]
+def _team_sum(typingctx, value):
     """Sum of each member's int32 -> int32, the same for all members. Must be called by all of a team."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -142,7 +142,7 @@ def _element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return cgutils.get_item_pointer(context, builder, array, view, places, wraparound=False)
 
 
-def _atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
+def _atomic_add(typingctx, array, index, value):
     """array[index] += value, atomically (relaxed), for 4 or 8 bytes; index: an integer or a tuple, none negative."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -157,7 +157,7 @@ def _atomic_add(typingctx, array, index, value):  # type: ignore[no-untyped-def]
     return types.void(array, index, value), codegen
 
 
-def _atomic_max(typingctx, array, index, value):  # type: ignore[no-untyped-def]
+def _atomic_max(typingctx, array, index, value):
     """array[index] = max(array[index], value), atomically (relaxed), for 1, 4 or 8 bytes; see `atomic_add`."""
     signed = array.dtype.signed
 

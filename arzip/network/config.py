@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 ACTIVATION_BITS = 5  # activations after a norm, int8: |a| <= 127 / 32
 WEIGHT_BITS = 7  # weights, int8: |w| <= 127 / 128
@@ -95,3 +98,16 @@ class NetworkConfig:
         fields = json.loads(text)
         fields["orders"] = tuple(int(n) for n in fields["orders"])
         return NetworkConfig(**fields)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata.
+
+    Tensors called "memory.*", if there are any, are how the memory starts (arzip.context_mixing.pretrained).
+    """
+
+    config: NetworkConfig
+    tensors: dict[str, NDArray[Any]]
+    digest: bytes
+    metadata: dict[str, str]

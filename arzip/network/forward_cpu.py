@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from arzip.jit.compile import njit, prefetch
 from arzip.network import config as spec
 from arzip.network import ngram_rows as context
+from arzip.network.config import Weights
 from arzip.network.gemm import gemm
 from arzip.network.packing import LINE, OFFSET, aligned, pack_weights, stack, start_values
-from arzip.weights.file import Weights
 
 HALF_EMBEDDING = spec.RESIDUAL_BITS - spec.EMBEDDING_BITS
 GATE_SHIFT = spec.RESIDUAL_BITS - spec.GATE_STEP_BITS
@@ -118,7 +118,7 @@ def init_state(network: Network, lanes: int) -> State:
 
 
 @njit()
-def integer_sqrt(n):  # type: ignore[no-untyped-def]
+def integer_sqrt(n):
     """floor(sqrt(n)) for 0 <= n < 2**52; IEEE square root, then corrected, so exact everywhere."""
     r = np.int64(math.sqrt(np.float64(n)))
     while r * r > n:
@@ -129,7 +129,7 @@ def integer_sqrt(n):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def norm(x, out):  # type: ignore[no-untyped-def]
+def norm(x, out):
     """Root-mean-square norm of one lane: x (d,) int32 in Q12 -> out (d,) int8 in Q5 with offset."""
     total = np.int64(0)
     for i in range(x.size):
@@ -142,7 +142,7 @@ def norm(x, out):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def fetch(network, context_row):  # type: ignore[no-untyped-def]
+def fetch(network, context_row):
     """Have the processor fetch one lane's n-gram rows: one after the other `embed` would wait for each."""
     for k in range(network.orders.size):
         row = context.table_row(context_row, network.orders[k], network.row_bits)
@@ -150,7 +150,7 @@ def fetch(network, context_row):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def embed(network, context_row, x):  # type: ignore[no-untyped-def]
+def embed(network, context_row, x):
     """The residual stream (d,) of one lane from its last byte and its n-gram rows, concatenated."""
     last = np.int64(context_row[context.HISTORY] & np.uint64(255))
     at = network.byte.shape[1]
@@ -164,7 +164,7 @@ def embed(network, context_row, x):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def gate(sigmoid, z):  # type: ignore[no-untyped-def]
+def gate(sigmoid, z):
     """Sigmoids of z (n,) in Q12, by table, in Q16, in place."""
     for i in range(z.size):
         k = np.int32(z[i] + np.int32(1 << (GATE_SHIFT - 1))) >> GATE_SHIFT
@@ -174,7 +174,7 @@ def gate(sigmoid, z):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def recur(sigmoid, z, h, y):  # type: ignore[no-untyped-def]
+def recur(sigmoid, z, h, y):
     """One lane's h += f (c - h), in place, and its gated output y (d,) int8 in Q5 with offset.
 
     z (3 d,) int32 in Q12: forget gate, candidate, output gate; it is overwritten.
@@ -195,14 +195,14 @@ def recur(sigmoid, z, h, y):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def add_to(x, z, times):  # type: ignore[no-untyped-def]
+def add_to(x, z, times):
     """x (d,) += times z (d or more,), of one lane's residual stream."""
     for i in range(x.size):
         x[i] += np.int32(times * z[i])
 
 
 @njit()
-def squared_relu(z, u):  # type: ignore[no-untyped-def]
+def squared_relu(z, u):
     """z (n,) in Q12 -> u (n,) int8 in Q4 with offset."""
     for i in range(z.size):
         v = min(max(z[i], np.int32(0)), np.int32(spec.HIDDEN_LIMIT))
@@ -211,7 +211,7 @@ def squared_relu(z, u):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def softmax(exponential, logits, weights):  # type: ignore[no-untyped-def]
+def softmax(exponential, logits, weights):
     """Logits (256,) in Q12, overwritten -> positive weights (256,), the largest SOFTMAX_ONE."""
     top = logits[0]
     for i in range(256):
@@ -224,7 +224,7 @@ def softmax(exponential, logits, weights):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def step(network, state, text, first, end):  # type: ignore[no-untyped-def]
+def step(network, state, text, first, end):
     """Bytes text (L,) uint8 just seen -> state.weights (L, 256) int32 > 0 for the next byte of each lane.
 
     Only the lanes [first, end) move. Before the first byte of a lane, text is 0: it leaves the zero

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arzip.network import config as spec
 from arzip.network import forward_cpu as cpu
-from arzip.weights.file import Weights
+from arzip.network.config import Weights
 
 FLOAT_EXACT_INPUTS = (1 << 24) // (127 * 127)  # float32 sums of so many int8 products are exact
 

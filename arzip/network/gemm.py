@@ -18,7 +18,7 @@ AMX_ROWS = 2  # a single one is faster in vectors
 
 
 @njit()
-def gemm_plain(a, packed, start, c):  # type: ignore[no-untyped-def]
+def gemm_plain(a, packed, start, c):
     """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32."""
     sums = np.empty(LANES, np.int32)
     for m in range(a.shape[0]):
@@ -34,7 +34,7 @@ def gemm_plain(a, packed, start, c):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def gemm_tiles(a, packed, start, c):  # type: ignore[no-untyped-def]
+def gemm_tiles(a, packed, start, c):
     """As `gemm_plain`, in tiles from so many rows on that they pay."""
     if a.shape[0] >= AMX_ROWS:
         gemm_amx(a, packed, start, c)

@@ -31,7 +31,7 @@ def _asm(builder: Any, text: str, *args: Any) -> None:
     builder.call(ir.InlineAsm(kind, text, constraints, side_effect=True), args)
 
 
-def _configure(typingctx, rows):  # type: ignore[no-untyped-def]
+def _configure(typingctx, rows):
     """Give the tiles their shapes: `rows` (1 to 16) of sums and activations, 16 of weights, 64 bytes each."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -50,7 +50,7 @@ def _configure(typingctx, rows):  # type: ignore[no-untyped-def]
     return types.void(types.int64), codegen
 
 
-def _release(typingctx):  # type: ignore[no-untyped-def]
+def _release(typingctx):
     """Give the tiles back: the system then needn't keep them when it switches threads."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -60,7 +60,7 @@ def _release(typingctx):  # type: ignore[no-untyped-def]
     return types.void(), codegen
 
 
-def _tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
+def _tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):
     """(rows, 64) sums to c. Arguments as those of simd's tiles; k in tiles of weights."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -93,7 +93,7 @@ tile: Any = intrinsic(_tile)
 
 
 @njit(cache=False)
-def gemm_amx(a, packed, start, c):  # type: ignore[no-untyped-def]
+def gemm_amx(a, packed, start, c):
     """As `gemm.gemm_plain`; K must be a multiple of 64."""
     w_step = np.int64(packed.shape[1]) * LINE
     a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])

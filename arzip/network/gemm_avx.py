@@ -104,7 +104,7 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     start values and c, each but the start values with its stride in bytes; k.
     """
 
-    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
+    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a, a_step, w, w_step, s, c, c_step, k = args
             zero, line = ir.Constant(I64, 0), ir.Constant(I64, LINE)
@@ -142,7 +142,7 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
 
 
 @njit()
-def _widen(a):  # type: ignore[no-untyped-def]
+def _widen(a):
     """Activations (L, K) uint8 -> int16."""
     wide = np.empty(a.shape, np.int16)
     for m in range(a.shape[0]):
@@ -152,7 +152,7 @@ def _widen(a):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def _as_it_is(a):  # type: ignore[no-untyped-def]
+def _as_it_is(a):
     """Activations (L, K) uint8."""
     return a
 
@@ -166,7 +166,7 @@ def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     large_lines, middle_lines, single_lines = (_lines_of(unit, tile) for tile in (tiles[0], tiles[1], tiles[-1]))
     assert single == 1
 
-    def gemm(a, packed, start, c):  # type: ignore[no-untyped-def]
+    def gemm(a, packed, start, c):
         groups = np.int64(packed.shape[1])
         w_step = groups * LINE
         wide = ready(a)
@@ -198,7 +198,7 @@ def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
     assert LINES % lines == 0
 
     @njit(cache=False, forceinline=True)
-    def compute(a, a_step, w, w_step, s, c, c_step, k):  # type: ignore[no-untyped-def]
+    def compute(a, a_step, w, w_step, s, c, c_step, k):
         for v in range(0, LINES, lines):
             part(a, a_step, w + v * w_step, w_step, s + v * LINE, c + v * LINE, c_step, k)
 

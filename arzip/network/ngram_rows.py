@@ -19,7 +19,7 @@ WORD_MULTIPLIER = 0xD6E8FEB86659FD93
 
 
 @njit(inline="always")
-def push_byte(context, byte):  # type: ignore[no-untyped-def]
+def push_byte(context, byte):
     """Update one lane's context (3,) uint64 in place with the byte it has just seen."""
     context[HISTORY] = (context[HISTORY] << uint64(8)) | uint64(byte)
     if 65 <= byte <= 90:
@@ -32,7 +32,7 @@ def push_byte(context, byte):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def table_row(context, order, row_bits):  # type: ignore[no-untyped-def]
+def table_row(context, order, row_bits):
     """Row of the table of this byte order (0: the word table) for one lane's context."""
     if order == 0:
         key = context[WORD] * uint64(WORD_MULTIPLIER) + context[PREVIOUS]

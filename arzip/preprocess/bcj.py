@@ -1,8 +1,9 @@
-"""Machine code that names places instead of distances, so that they repeat. Normative text: docs/FORMAT.md, 'Filters'.
+"""Branch conversion (BCJ): machine code with absolute addresses instead of distances, so that they repeat.
 
-A function is called from many places, each at another distance. After the call filters of LZX, of PAQ8 (a place's
-high byte first) and of 7-Zip and xz (ARM64; that only a last byte of 0 or 255 counts). A filter is a sum of kinds of
-operands; the encoder decides for each of them by what it saw. Must not know models, frames or coders.
+Normative text: docs/FORMAT.md, 'Filters'. A function is called from many places, each at another distance. After the
+call filters of LZX, of PAQ8 (the address's high byte first) and of 7-Zip and xz (ARM64; only operands whose last byte
+is 0 or 255). A filter is a sum of kinds of operands; the encoder decides on each of them by what it saw. Must not
+import models or coders.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.format.records import MAX_BLOCK_BYTES
+from arzip.format.records import MAX_BLOCK_BYTES, Filter
 from arzip.jit.compile import njit
 
-CALLS, JUMPS, OPERANDS, ARM64 = 1, 2, 4, 8
+CALLS, JUMPS, OPERANDS, ARM64 = (int(kind) for kind in Filter)  # kernels take plain numbers
 KNOWN = range(ARM64 + 1)  # ARM64 stands alone, the x86 ones in any sum
-SPAN = 1 << 25  # places of x86 count modulo this
-Pieces = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, place of the first in the block
-WHOLE = ((0, MAX_BLOCK_BYTES, 0),)
+SPAN = 1 << 25  # addresses of x86 count modulo this
+Segments = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, address of the first in the block
+WHOLE_BLOCK = ((0, MAX_BLOCK_BYTES, 0),)
 
-LEAST_FOUND = 32  # operands of a kind: fewer say nothing
-MOST_COST = 0.75  # of the distances' bits that the places may take
-LEAST_GAIN = 0.005  # bits saved for each byte of the block
-LEAST_JUMP_BITS = 15  # a jump's distance: what takes less repeats, as in copies of one template, better than its place
+MIN_FOUND = 32  # operands of a kind: fewer say nothing
+MAX_COST = 0.75  # of the distances' bits that the addresses may take
+MIN_GAIN = 0.005  # bits saved for each byte of the block
+MIN_JUMP_BITS = 15  # a jump's distance: what takes less repeats, as in copies of one template, better than its address
 
 
 def _count_behind() -> NDArray[np.int64]:
@@ -41,7 +42,7 @@ _BEHIND = _count_behind()
 
 
 @njit(inline="always")
-def operand(text, i, kinds):  # type: ignore[no-untyped-def]
+def operand(text, i, kinds):
     """Of the x86 instruction at text[i]: kind of its operand (0: none), where that begins, bytes that follow it.
 
     Reads no byte that could belong to a converted operand: encoder and decoder see the same.
@@ -69,10 +70,10 @@ def operand(text, i, kinds):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def convert_x86(text, base, kinds, undo, found):  # type: ignore[no-untyped-def]
-    """Turn distances into places, or back, in text (n,) uint8 itself, which begins at place base; how many.
+def convert_x86(text, base, kinds, undo, found):
+    """Turn distances into addresses, or back, in text (n,) uint8, in place; returns how many. base: address of text[0].
 
-    Of the first, kind, distance and place -> found (N, 3).
+    The first ones' kind, distance and address -> found (N, 3).
     """
     i = free = count = 0  # free: operands before it decided that they stay, by a byte that must stay too
     while i + 5 <= text.size:
@@ -101,8 +102,8 @@ def convert_x86(text, base, kinds, undo, found):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def convert_arm64(text, base, undo, found):  # type: ignore[no-untyped-def]
-    """As `convert_x86`, with the words of BL and ADRP; how many BL. Only they -> found (N, 3)."""
+def convert_arm64(text, base, undo, found):
+    """As `convert_x86`, for the words of BL and ADRP. Counts, and puts into found (N, 3), those of BL only."""
     sign, count = -1 if undo else 1, 0
     for at in range(-base & 3, text.size - 3, 4):
         here = base + at
@@ -110,12 +111,12 @@ def convert_arm64(text, base, undo, found):  # type: ignore[no-untyped-def]
         word = int(text[at]) | int(text[at + 1]) << 8 | int(text[at + 2]) << 16 | top << 24
         if top >> 2 == 0x25:
             distance = word & 0x3FFFFFF
-            place = (distance + sign * (here >> 2)) & 0x3FFFFFF
+            address = (distance + sign * (here >> 2)) & 0x3FFFFFF
             if count < len(found):
                 signed = distance - (distance >> 25 << 26)
                 found[count, 0], found[count, 1], found[count, 2] = ARM64, signed, signed + (here >> 2)
             count += 1
-            word = 0x25 << 26 | place
+            word = 0x25 << 26 | address
         elif top & 0x9F == 0x90:
             pages = (word >> 29 & 3) | (word >> 3 & 0x1FFFFC)
             pages = (pages + sign * (here >> 12)) & 0x1FFFFF
@@ -130,52 +131,52 @@ def convert_arm64(text, base, undo, found):  # type: ignore[no-untyped-def]
 _NOTHING: NDArray[np.int32] = np.zeros((0, 3), np.int32)
 
 
-def apply(raw: bytes, kinds: int, pieces: Pieces = WHOLE) -> bytes:
-    """Of as many bytes as `raw`, piece by piece. kinds: one of KNOWN; 0 leaves all as it is."""
-    return _convert(raw, kinds, pieces, False, _NOTHING)[0] if kinds else raw
+def apply(raw: bytes, kinds: int, segments: Segments = WHOLE_BLOCK) -> bytes:
+    """Convert each segment; the result has the size of `raw`. kinds: one of KNOWN; 0 returns `raw` itself."""
+    return _convert(raw, kinds, segments, False, _NOTHING)[0] if kinds else raw
 
 
-def undo(filtered: bytes, kinds: int, pieces: Pieces = WHOLE) -> bytes:
+def undo(filtered: bytes, kinds: int, segments: Segments = WHOLE_BLOCK) -> bytes:
     """The inverse of `apply`."""
-    return _convert(filtered, kinds, pieces, True, _NOTHING)[0] if kinds else filtered
+    return _convert(filtered, kinds, segments, True, _NOTHING)[0] if kinds else filtered
 
 
-def choose(raw: bytes, pieces: Pieces = WHOLE) -> int:
-    """The filter that makes a block shorter: 0 unless it holds code whose places repeat clearly more than distances."""
-    gains = _gains(raw, CALLS | JUMPS | OPERANDS, pieces) | _gains(raw, ARM64, pieces)
+def choose(raw: bytes, segments: Segments = WHOLE_BLOCK) -> int:
+    """The filter that makes a block shorter; 0 unless it holds code whose addresses repeat far more than distances."""
+    gains = _gains(raw, CALLS | JUMPS | OPERANDS, segments) | _gains(raw, ARM64, segments)
     x86 = gains.get(CALLS, 0.0) + gains.get(OPERANDS, 0.0)
     if gains.get(ARM64, 0.0) > x86:
         return ARM64
     return sum(kind for kind in gains if kind != ARM64) if x86 else 0
 
 
-def _convert(raw: bytes, kinds: int, pieces: Pieces, back: bool, found: NDArray[np.int32]) -> tuple[bytes, int]:
+def _convert(raw: bytes, kinds: int, segments: Segments, back: bool, found: NDArray[np.int32]) -> tuple[bytes, int]:
     text, count = np.frombuffer(bytearray(raw), np.uint8), 0
-    for first, end, place in pieces:
-        piece, rest = text[first:end], found[count:]
+    for first, end, address in segments:
+        segment, rest = text[first:end], found[count:]
         if kinds == ARM64:
-            count += convert_arm64(piece, place, back, rest)
+            count += convert_arm64(segment, address, back, rest)
         else:
-            count += convert_x86(piece, place, kinds, back, rest)
+            count += convert_x86(segment, address, kinds, back, rest)
     return text.tobytes(), count
 
 
-def _gains(raw: bytes, kinds: int, pieces: Pieces) -> dict[int, float]:
-    """Bits that places save against distances, for those of the kinds that are worth it. Jumps: only beside calls."""
+def _gains(raw: bytes, kinds: int, segments: Segments) -> dict[int, float]:
+    """Bits that addresses save against distances, by kind, where they are worth it. Jumps: only beside calls."""
     found, gains = _NOTHING, {}
-    count = _convert(raw, kinds, pieces, False, found)[1]
-    if count >= LEAST_FOUND:
+    count = _convert(raw, kinds, segments, False, found)[1]
+    if count >= MIN_FOUND:
         found = np.zeros((count, 3), np.int32)
-        _convert(raw, kinds, pieces, False, found)
+        _convert(raw, kinds, segments, False, found)
     for kind in (CALLS, OPERANDS, ARM64, JUMPS):
-        distances, places = found[found[:, 0] == kind, 1:].T
-        if len(distances) < LEAST_FOUND:
+        distances, addresses = found[found[:, 0] == kind, 1:].T
+        if len(distances) < MIN_FOUND:
             continue
-        before, after = _bits(distances, len(raw)), _bits(places, len(raw))
+        before, after = _bits(distances, len(raw)), _bits(addresses, len(raw))
         if kind == JUMPS:
-            if CALLS in gains and before > LEAST_JUMP_BITS * len(distances):
+            if CALLS in gains and before > MIN_JUMP_BITS * len(distances):
                 gains[kind] = 0.0
-        elif after < MOST_COST * before and before - after > LEAST_GAIN * len(raw):
+        elif after < MAX_COST * before and before - after > MIN_GAIN * len(raw):
             gains[kind] = before - after
     return gains
 

@@ -27,7 +27,7 @@ class SkippedError(ArzipError):
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """An open input. `size_bytes` is 0 where nobody knows it (a pipe)."""
 
     name: str
@@ -43,7 +43,7 @@ class Source:
         return self.status.st_size if self.is_regular else 0
 
 
-class Sink(io.FileIO):
+class OutputFile(io.FileIO):
     """An unbuffered output. `write` takes all bytes or raises OutputError; a closed pipe raises BrokenPipeError.
 
     Unbuffered, so that nothing is left behind to fail again when Python exits.
@@ -76,7 +76,7 @@ def reason(error: OSError) -> str:
 
 
 @contextmanager
-def open_source(name: str, *, special: bool = False) -> Iterator[Source]:
+def open_source(name: str, *, special: bool = False) -> Iterator[InputFile]:
     """Open `name` for reading; "-" is the standard input. `special`: take symbolic links and devices too.
 
     Raises ArzipError when it can't be read, SkippedError when it is left alone.
@@ -86,7 +86,7 @@ def open_source(name: str, *, special: bool = False) -> Iterator[Source]:
     except OSError as error:
         raise ArzipError(reason(error)) from error
     with stream:
-        yield Source(name, stream, os.fstat(stream.fileno()))
+        yield InputFile(name, stream, os.fstat(stream.fileno()))
 
 
 def _open_stdin() -> BinaryIO:
@@ -104,7 +104,7 @@ def _open_named(name: str, special: bool) -> BinaryIO:
     return open(name, "rb")
 
 
-def remove_source(source: Source) -> None:
+def remove_source(source: InputFile) -> None:
     """Remove what has been read, unless another file has taken its name or it has been written to since."""
     then, now = source.status, os.lstat(source.name)
     if not os.path.samestat(then, now) or (then.st_size, then.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
@@ -121,7 +121,7 @@ def is_present(path: str) -> bool:
 
 
 @contextmanager
-def open_output(path: str, source: Source, *, overwrite: bool) -> Iterator[Sink]:
+def open_output(path: str, source: InputFile, *, overwrite: bool) -> Iterator[OutputFile]:
     """A sink for `path`. The file appears on a clean exit, with the source's mode and mtime, and on no other exit.
 
     A symbolic link is followed: what it leads to is replaced. A device or a pipe is written to directly.
@@ -137,7 +137,7 @@ def open_output(path: str, source: Source, *, overwrite: bool) -> Iterator[Sink]
         if status and stat.S_ISREG(status.st_mode) and not overwrite:
             raise OutputError(f"{path}: exists already; -f overwrites it")
         special = status is not None and not stat.S_ISREG(status.st_mode)
-        sink = Sink(os.open(path, os.O_WRONLY), path) if special else None
+        sink = OutputFile(os.open(path, os.O_WRONLY), path) if special else None
     if sink is not None:
         with sink:
             yield sink
@@ -148,7 +148,7 @@ def open_output(path: str, source: Source, *, overwrite: bool) -> Iterator[Sink]
         with _explained(path):
             # closed to others until the data is whole; without a source to take the mode from, the umask rules
             flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if source.is_regular else 0o666
-            sink = Sink(os.open(temporary, flags, mode), path)
+            sink = OutputFile(os.open(temporary, flags, mode), path)
         with sink:
             yield sink
             with _explained(path):
@@ -182,7 +182,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 @contextmanager
-def open_stdout(source: Source, *, allow_terminal: bool) -> Iterator[Sink]:
+def open_stdout(source: InputFile, *, allow_terminal: bool) -> Iterator[OutputFile]:
     """A sink for the standard output. Raises OutputError where it is a terminal or the source itself."""
     try:
         status = os.fstat(1)
@@ -192,7 +192,7 @@ def open_stdout(source: Source, *, allow_terminal: bool) -> Iterator[Sink]:
         raise OutputError("an archive is not for a terminal; -o FILE or > FILE takes it, -f insists (help: arzip -h)")
     if source.is_regular and os.path.samestat(status, source.status):
         raise OutputError("standard output: is the input itself")
-    with Sink(1, "standard output", closefd=False) as sink:
+    with OutputFile(1, "standard output", closefd=False) as sink:
         yield sink
 
 

@@ -22,10 +22,10 @@ from torch import nn
 from arzip import levels
 from arzip.analysis import plot as pictures
 from arzip.context_mixing import pretrained as primed
-from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.profile import PROFILES
 from arzip.context_mixing.state import NETWORK, create
 from arzip.network.config import NetworkConfig
+from arzip.probability import P_ONE
 from arzip.system.files import write_whole
 from arzip.train.data import Source, held_out_rows, load_mix
 from arzip.train.loop import Feed, Recipe, Trainer

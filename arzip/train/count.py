@@ -15,15 +15,16 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.context_mixing import contexts
+from arzip.context_mixing import contexts, hashing
 from arzip.context_mixing import lane_history as past
 from arzip.context_mixing import ngram_table as ngrams
 from arzip.context_mixing import pretrained as primed
-from arzip.context_mixing.state import PARTIAL, STEP, Memory, Profile, create
+from arzip.context_mixing.profile import Profile
+from arzip.context_mixing.state import PARTIAL, STEP, Memory, create
 from arzip.jit.compile import njit
+from arzip.network.config import Weights
 from arzip.train.data import Source, Windows
 from arzip.train.revise import Tensors, on_model, revise
-from arzip.weights.file import Weights
 
 WINDOW_BYTES = 1 << 13
 BUCKET = 4  # neighbours where a context may stand while it is counted
@@ -64,8 +65,8 @@ def count_window(memory, text, window, shorter, keys, parents, seen, last, hits,
                 key = memory.hashes[0, c]
                 parent = memory.hashes[0, shorter[c]] if shorter[c] >= 0 else uint64(0)
                 if half:
-                    key = contexts.mix(key, 16 | byte >> 4)
-                    parent = contexts.mix(parent, 16 | byte >> 4) if shorter[c] >= 0 else uint64(0)
+                    key = hashing.mix(key, 16 | byte >> 4)
+                    parent = hashing.mix(parent, 16 | byte >> 4) if shorter[c] >= 0 else uint64(0)
                 at = place_of(keys, seen, key)
                 if keys[at] != key:
                     keys[at], parents[at] = key, parent

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from arzip.network import config as spec
+from arzip.network.config import Weights
 from arzip.train.model import FloatNetwork
-from arzip.weights.file import Weights
 
 
 def sigmoid_table() -> NDArray[np.int32]:

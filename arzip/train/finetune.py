@@ -14,14 +14,14 @@ from pathlib import Path
 import torch
 
 from arzip.context_mixing.pretrained import NGRAMS, known_ngrams
-from arzip.network.config import NetworkConfig
+from arzip.network.config import NetworkConfig, Weights
 from arzip.train.count import count_rows, fill_up
 from arzip.train.export import export_tensors, import_weights
 from arzip.train.loop import Recipe, Trainer, evaluate, exact_bits
 from arzip.train.model import FloatNetwork
 from arzip.train.own import WINDOW_BYTES, OwnData
 from arzip.train.prime import prime
-from arzip.weights.file import Weights, dump_weights, load_weights, parse_weights
+from arzip.weights.file import dump_weights, load_weights, parse_weights
 
 PRIMING_SHARE = 0.2  # of the time
 PRIMING_BYTES_A_MINUTE = 400_000

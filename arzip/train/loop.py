@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arzip.engine.engine import CpuNetwork, Engine, Plan
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
 from arzip.network import ngram_rows as context
-from arzip.network.config import NetworkConfig
+from arzip.network.config import NetworkConfig, Weights
 from arzip.train.data import Source, Windows, held_out_rows
 from arzip.train.model import FloatNetwork, State
-from arzip.weights.file import Weights
 
 NATS_PER_BIT = math.log(2)
 ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text
@@ -86,9 +87,9 @@ def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str)
 
 def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
     """What `evaluate` gives, by the integer network that runs: each row a lane."""
-    engine, result = Engine(weights, CpuNetwork(weights, together=False)), {}
+    engine, result = Engine(weights, CpuBackend(weights, two_threads=False)), {}
     for kind, text in rows.items():
-        result[kind] = engine.cost_bits(text.tobytes(), Plan(len(text), network=True, profile=None)) / text.size
+        result[kind] = engine.cost_bits(text.tobytes(), Plan(len(text), use_network=True, cm_profile=None)) / text.size
     return result
 
 

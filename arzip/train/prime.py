@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from arzip.coding import byte_to_bits as bits
 from arzip.context_mixing import predictor as kernels
 from arzip.context_mixing import pretrained as primed
-from arzip.context_mixing.logistic import P_ONE
-from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import MAP_COUNT_BITS, NETWORK, Memory, Profile, create
+from arzip.context_mixing.profile import PROFILES, Profile
+from arzip.context_mixing.state import MAP_COUNT_BITS, NETWORK, Memory, create
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu as cpu
-from arzip.preprocess import bcj as filters
+from arzip.network.config import Weights
+from arzip.preprocess import bcj
+from arzip.probability import P_ONE
 from arzip.train.data import Source, Windows
 from arzip.train.revise import Tensors, on_model, revise
-from arzip.weights.file import Weights
 
 SMALLEST, LARGEST = 1 << 12, 1 << 16  # bytes of a document
 AVERAGE = 24  # the newest document is averaged with no more than so many before it
@@ -52,7 +52,7 @@ def draw(sources: list[Source], size_bytes: int, seed: int) -> list[NDArray[np.u
 def filtered(text: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A document as the memory gets to see it."""
     raw = text.tobytes()
-    return np.frombuffer(filters.apply(raw, filters.choose(raw)), np.uint8)
+    return np.frombuffer(bcj.apply(raw, bcj.choose(raw)), np.uint8)
 
 
 @njit()
@@ -65,7 +65,7 @@ def opine(network, state, texts, sizes, opinions):  # type: ignore[no-untyped-de
             lanes -= 1
         cpu.step(network, state, last, 0, lanes)
         for lane in range(lanes):
-            bits.chances(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
+            bits.bit_probabilities(state.weights, lane, np.int64(texts[lane, t]), opinions[lane, t])
             last[lane] = texts[lane, t]
 
 

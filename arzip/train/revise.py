@@ -10,9 +10,10 @@ import click
 from numpy.typing import NDArray
 
 from arzip.errors import ArzipError
+from arzip.network.config import Weights
 from arzip.system.files import write_whole
 from arzip.train.data import Source, load_mix
-from arzip.weights.file import Weights, dump_weights, load_weights, pack
+from arzip.weights.file import dump_weights, load_weights, pack
 
 EXISTING = click.Path(exists=True, path_type=Path)
 MORE = click.option("--more", multiple=True, metavar="NAME=FACTOR", help="Draw so much more of a source.")

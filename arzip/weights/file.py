@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,17 @@ from safetensors.numpy import load, save
 
 from arzip.context_mixing import pretrained as primed
 from arzip.errors import ModelError
+from arzip.format.records import DIGEST_BYTES
 from arzip.network import config as spec
-from arzip.network.config import NetworkConfig
+from arzip.network.config import NetworkConfig, Weights
 from arzip.weights.registry import GZIP
 
-DIGEST_BYTES = 4
 METADATA_KEY = "arzip"  # the only key: safetensors orders several at random, and the digest must not change
 ORDERS = range(1, 8)
 WIDTH_STEP = 64  # d and hidden are multiples: see gemm
 WIDTH_LIMIT = 1024
 BIAS_LIMIT = 1 << 24
 UNPACKED_LIMIT_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata.
-
-    Tensors called "memory.*", if there are any, are how the memory starts (arzip.context_mixing.pretrained).
-    """
-
-    config: NetworkConfig
-    tensors: dict[str, NDArray[Any]]
-    digest: bytes
-    metadata: dict[str, str]
 
 
 def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:

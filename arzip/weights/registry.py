@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arzip.errors import ModelError, ModelMissingError
+from arzip.format.records import DIGEST_BYTES
 from arzip.system.user_dirs import user_data
 
 SUFFIX = ".safetensors"
 PACKED = SUFFIX + ".gz"
 GZIP = b"\x1f\x8b"
-DIGEST_BYTES = 4  # as in the archive header
 HEADER_LIMIT_BYTES = 1 << 24
 _HEADER_LENGTH = struct.Struct("<Q")
 

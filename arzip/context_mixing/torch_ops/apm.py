@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from arzip.context_mixing.logistic import P_ONE
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.context_mixing.torch_ops.state import Crew
 from arzip.context_mixing.torch_ops.uint64 import mix
+from arzip.probability import P_ONE
 
 CONTEXTS: dict[int, Callable[[Crew], Tensor]] = {
     0: lambda crew: crew.lane[:, PARTIAL],

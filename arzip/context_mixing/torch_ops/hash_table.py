@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arzip.context_mixing.logistic import PRIMED, PRIMED_CLASSES
 from arzip.context_mixing.state import BIT, PARTIAL, SLOT_BYTES
+from arzip.context_mixing.state_table import PRIMED, PRIMED_CLASSES
 from arzip.context_mixing.torch_ops.state import Crew
 from arzip.context_mixing.torch_ops.uint64 import mix, shift_right
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from arzip.context_mixing import lane_history as past
 from arzip.context_mixing import match_model as match
 from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.logistic import HISTORIES
 from arzip.context_mixing.state import MATCH_BUCKETS, MATCH_RECORDS, ROW, ROW2, RUN_RECORDS, SLOT_BYTES, Memory
+from arzip.context_mixing.state_table import HISTORIES
 
 OF_LANES = ("starts", "lane", "hashes", "slot", "direct", "match", "inputs", "last_seen", "followers", "fields", "run")
 ON_HOST = ("clock", "kinds", "orders", "shortest", "strides", "selectors", "finals", "counted", "rates", "map_bases")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from arzip.context_mixing import contexts
+from arzip.context_mixing import hashing
 
 
 def signed(value: int) -> int:
@@ -15,7 +15,7 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-GOLDEN, SPREAD = signed(contexts.GOLDEN), signed(contexts.SPREAD)
+GOLDEN, SPREAD = signed(hashing.GOLDEN), signed(hashing.SPREAD)
 
 
 def shift_right(h: Tensor, bits: int) -> Tensor:
@@ -24,7 +24,7 @@ def shift_right(h: Tensor, bits: int) -> Tensor:
 
 
 def mix(a: Tensor, b: Tensor | int) -> Tensor:
-    """See `contexts.mix`."""
+    """See `hashing.mix`."""
     h = (a + GOLDEN) * SPREAD
     h = (h ^ shift_right(h, 29) ^ b) * GOLDEN
     return h ^ shift_right(h, 32)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from arzip.context_mixing.adaptive_map import COUNT_MASK
-from arzip.context_mixing.logistic import OUTPUT_LIMIT, P_ONE
+from arzip.context_mixing.logistic import OUTPUT_LIMIT
 from arzip.context_mixing.mixer_simd import GRADIENT_BITS
 from arzip.context_mixing.state import CLASSES, HASTE, MAP_COUNT_BITS, PARTIAL, STEP, WEIGHT_LIMIT
 from arzip.context_mixing.torch_ops.state import Crew
 from arzip.context_mixing.update import RATE
+from arzip.probability import P_ONE
 
 
 def pace(clock: list[int], rates: list[int]) -> None:

@@ -1,0 +1,27 @@
+"""What runs the steps of a block on some device, and the callbacks that follow the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.coding.lane_state import LaneState
+from arzip.context_mixing.state import Memory
+from arzip.engine.plan import Plan
+
+OnBytes = Callable[[int], None]  # gets the number of raw bytes that have been coded since the last call
+OnCosts = Callable[[NDArray[np.float64]], None]  # gets the -log2 p of each bit (n,) since the last call
+Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a block, returns how many bits that were
+
+
+class Backend(Protocol):
+    """Runs network, mixer and coder over the steps of a block, on its device."""
+
+    def start(self, plan: Plan, memory: Memory) -> Run:
+        """The function that runs the steps of one block."""
+
+    def threads_for(self, plan: Plan, decoding: bool) -> int:
+        """How many threads coding by this plan keeps busy."""

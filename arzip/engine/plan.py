@@ -1,0 +1,19 @@
+"""What a block is coded with: lanes, and which models. Chosen by the encoder, named in the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """lanes: 1 or more. cm_profile: index in PROFILES of the context mixing's profile, None for no context mixing."""
+
+    lanes: int
+    use_network: bool
+    cm_profile: int | None
+
+    @property
+    def components(self) -> tuple[bool, bool]:
+        """Whether network and context mixing take part."""
+        return self.use_network, self.cm_profile is not None

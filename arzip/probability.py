@@ -1,0 +1,6 @@
+"""The unit of every P(bit = 1) that the models compute and the range coder takes: an integer k stands for k / 2**22."""
+
+from __future__ import annotations
+
+P_BITS = 22
+P_ONE = 1 << P_BITS  # certainty; a probability that is coded is 1 .. P_ONE - 1

@@ -1,0 +1,63 @@
+"""What needs torch says what to install where there is none; everything else works without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import words
+
+import arzip
+
+
+@pytest.fixture
+def without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For processes that are started: importing torch raises ImportError."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "torch.py").write_text("raise ImportError('no torch here')\n")
+    package = Path(arzip.__file__).parent.parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), str(package)]))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*args: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "arzip", *args], capture_output=True, check=False)
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_without_torch_archives_are_made_and_opened(tiny_model: Path, tmp_path: Path) -> None:
+    raw, model = words(3000), ["-m", str(tiny_model)]
+    (tmp_path / "raw").write_bytes(raw)
+    assert run("-6", *model, "raw").returncode == 0
+    assert run("-dc", *model, "raw.arz").stdout == raw
+    assert run("list", "raw.arz").returncode == 0
+    assert b"bpb" in run("eval", "--by-position", *model, "raw").stdout
+    assert len(run("sample", *model, "--bytes", "5").stdout) == 5
+    assert run("models").returncode == 0
+    bench = run("bench", "raw", "--codecs", "gzip,arzip:1", "--runs", "1", *model)
+    assert bench.returncode == 0 and b"arzip" in bench.stdout, bench.stderr
+
+
+@pytest.mark.usefixtures("without_torch")
+@pytest.mark.parametrize(
+    "extra, args",
+    [
+        ("train", ["train", "raw", "-o", "own.safetensors"]),
+        ("cuda", ["--device", "cuda", "raw"]),
+        ("cuda", ["eval", "--device", "cuda", "raw"]),
+    ],
+)
+def test_without_torch_a_command_that_needs_it_says_what_to_install(
+    extra: str, args: list[str], tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "raw").write_bytes(words(100))
+    if extra == "cuda":
+        args = [*args, "-m", str(tiny_model)]
+    done = run(*args)
+    message = done.stderr.decode()
+    assert done.returncode == 1 and message.count("\n") == 1, message
+    assert f"pip install 'arzip[{extra}]'" in message and "Traceback" not in message
+    assert {path.name for path in tmp_path.iterdir()} == {"hidden", "raw"}
