@@ -22,7 +22,7 @@ from arzip.engine.engine import Engine, open_engine
 from arzip.engine.plan import Plan
 from arzip.format.records import Method
 from arzip.format.stream import Writer, list_members
-from arzip.network import gemm
+from arzip.network import gemm, packing
 from arzip.probability import P_BITS
 from arzip.weights import registry
 
@@ -49,8 +49,8 @@ def test_gemm(benchmark: Benchmark) -> None:
     source = np.random.default_rng(0)
     a = source.integers(0, 256, (LANES, K), dtype=np.uint8)
     w = source.integers(-127, 128, (N, K), dtype=np.int8)
-    packed, start, c = gemm.pack_weights(w), gemm.start_values(w), np.zeros((LANES, N), np.int32)
-    benchmark.pedantic(gemm.gemm, (a, packed, start, c, gemm.STORE), rounds=200, iterations=20, warmup_rounds=2)
+    packed, start, c = packing.pack_weights(w), packing.start_values(w), np.zeros((LANES, N), np.int32)
+    benchmark.pedantic(gemm.gemm, (a, packed, start, c), rounds=200, iterations=20, warmup_rounds=2)
 
 
 def test_network_steps(benchmark: Benchmark, engine: Engine, prose: bytes) -> None:

@@ -1,4 +1,4 @@
-"""docs/FORMAT.md, 'Block coding' and 'The network', word for word in plain Python integers: slow, and the judge.
+"""docs/FORMAT.md, 'Block coding' and 'The network', step by step in plain Python integers: the slow reference.
 
 Must not call the package's own arithmetic. The names are those of the spec.
 """
@@ -48,12 +48,12 @@ class Network:
 
 
 class Context:
-    """What a lane remembers of its bytes."""
+    """The context of a lane."""
 
     def __init__(self) -> None:
         self.history = self.word = self.previous = 0
 
-    def see(self, c: int) -> None:
+    def push_byte(self, c: int) -> None:
         """1. Context."""
         self.history = (256 * self.history + c) & WRAP
         if 65 <= c <= 90:
@@ -105,8 +105,8 @@ class Lane:
         u = [min((value * value + (1 << 19)) >> 20, 127) for value in v]
         return [value + 2 * s for value, s in zip(x, product(w["mlp_out"], u), strict=True)]
 
-    def weights(self) -> Vector:
-        """4. Weights of the 256 values of the next byte."""
+    def freqs(self) -> Vector:
+        """4. Frequencies of the 256 values of the next byte."""
         lists = self.network.lists
         x = self.embedding()
         for k in range(self.network.blocks):
@@ -162,7 +162,7 @@ def encode_bits(coded: Sequence[tuple[int, int]]) -> bytes:
 
 
 def decode_block(network: Network, payload: bytes, raw_bytes: int, lanes: int) -> bytes:
-    """What a stranger's decoder would do."""
+    """Decode a block as the specification says."""
     short, longer = divmod(raw_bytes, lanes)
     sizes = [short + (k < longer) for k in range(lanes)]
     texts: list[bytearray] = [bytearray() for _ in range(lanes)]
@@ -170,22 +170,22 @@ def decode_block(network: Network, payload: bytes, raw_bytes: int, lanes: int) -
     decoder = RangeDecoder(payload)
     for t in range(max(sizes)):
         half = (lanes + 1) // 2
-        for crew in (range(half), range(half, lanes)):
-            moving = [k for k in crew if t < sizes[k]]
+        for group in (range(half), range(half, lanes)):
+            moving = [k for k in group if t < sizes[k]]
             _code(moving, states, texts, decoder)
     return b"".join(texts)
 
 
 def _code(moving: list[int], states: list[Lane], texts: list[bytearray], decoder: RangeDecoder) -> None:
     """The next byte of these lanes, bit by bit side by side."""
-    weights = {k: states[k].weights() for k in moving}
+    freqs = {k: states[k].freqs() for k in moving}
     low = dict.fromkeys(moving, 0)
     for bit in range(8):
         m = 128 >> bit
         for k in moving:
-            w, at = weights[k], low[k]
+            w, at = freqs[k], low[k]
             p = (sum(w[at + m : at + 2 * m]) << 22) // sum(w[at : at + 2 * m])
             low[k] += m * decoder.bit(clip(p, 1, (1 << 22) - 1))
     for k in moving:
         texts[k].append(low[k])
-        states[k].context.see(low[k])
+        states[k].context.push_byte(low[k])

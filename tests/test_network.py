@@ -29,9 +29,7 @@ from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.jit import cpu_features
 from arzip.jit.compile import njit
-from arzip.network import forward_cpu as cpu
-from arzip.network import gemm, packing
-from arzip.network import ngram_rows as context
+from arzip.network import forward_cpu, gemm, ngram_rows, packing
 from arzip.network.config import NetworkConfig, Weights
 from arzip.probability import P_BITS
 from arzip.weights import registry
@@ -65,8 +63,8 @@ def model(request: pytest.FixtureRequest) -> Weights:
 
 
 @pytest.fixture(scope="module")
-def network() -> cpu.Network:
-    return cpu.load_network(tiny.weights(tiny.lively()))
+def network() -> forward_cpu.Network:
+    return forward_cpu.load_network(tiny.weights(tiny.lively()))
 
 
 def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
@@ -87,14 +85,14 @@ def engine(weights: Weights) -> Engine:
     return Engine(weights, CpuBackend(weights, two_threads=False))
 
 
-def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Weights (steps, L, 256) before each byte of text (steps, L)."""
-    state = cpu.init_state(network, text.shape[1])
+def run(network: forward_cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Frequencies (steps, L, 256) before each byte of text (steps, L)."""
+    state = forward_cpu.init_state(network, text.shape[1])
     seen = np.concatenate([np.zeros((1, text.shape[1]), np.uint8), text[:-1]])
     result = []
     for row in seen:
-        cpu.step(network, state, row, 0, text.shape[1])
-        result.append(state.weights.copy())
+        forward_cpu.step(network, state, row, 0, text.shape[1])
+        result.append(state.freqs.copy())
     return np.stack(result)
 
 
@@ -103,13 +101,13 @@ def run(network: cpu.Network, text: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def test_step_agrees_with_the_specification_bit_for_bit(model: Weights) -> None:
     text = some_text(3, 40)
-    judge = reference.Network(model)
-    fast = run(cpu.load_network(model), text)
+    network = reference.Network(model)
+    fast = run(forward_cpu.load_network(model), text)
     for k in range(text.shape[1]):
-        lane = reference.Lane(judge)
+        lane = reference.Lane(network)
         for t in range(len(text)):
-            assert fast[t, k].tolist() == lane.weights(), (t, k)
-            lane.context.see(int(text[t, k]))
+            assert fast[t, k].tolist() == lane.freqs(), (t, k)
+            lane.context.push_byte(int(text[t, k]))
 
 
 @pytest.mark.parametrize("lane_count", [1, 3, 7, 150])
@@ -119,34 +117,34 @@ def test_a_decoder_written_from_the_specification_reads_our_blocks(model: Weight
     assert reference.decode_block(reference.Network(model), payload, len(raw), lane_count) == raw
 
 
-def test_weights_are_positive_and_the_largest_is_one(model: Weights) -> None:
-    weights = run(cpu.load_network(model), some_text(16, 40))
-    assert weights.min() > 0
-    assert (weights.max(axis=2) == 1 << 20).all()
+def test_frequencies_are_positive_and_the_largest_is_one(model: Weights) -> None:
+    freqs = run(forward_cpu.load_network(model), some_text(16, 40))
+    assert freqs.min() > 0
+    assert (freqs.max(axis=2) == 1 << 20).all()
 
 
 def test_extreme_models_saturate_what_can_saturate() -> None:
-    network, text = cpu.load_network(tiny.weights(tiny.extreme(alike=0.9))), some_text(4, 40)
-    state = cpu.init_state(network, 4)
+    network, text = forward_cpu.load_network(tiny.weights(tiny.extreme(alike=0.9))), some_text(4, 40)
+    state = forward_cpu.init_state(network, 4)
     for row in text:
-        cpu.step(network, state, row, 0, 4)
+        forward_cpu.step(network, state, row, 0, 4)
     assert np.abs(state.h).max() == 4 << 18
     assert set(np.unique(state.u)) >= {255}
     assert np.abs(state.y.astype(int) - packing.OFFSET).max() <= 127
-    assert state.weights.min() == 1
+    assert state.freqs.min() == 1
 
 
 @given(st.lists(st.sampled_from(b"\0/09@AZ[`az{\x7f\x80\xff EeRr"), max_size=30), st.integers(16, 20))
 def test_context_and_rows_agree_with_the_specification(text: list[int], row_bits: int) -> None:
     """Training's way to the rows, which goes by the same functions as that of `step`."""
     orders = [1, 2, 3, 4, 5, 6, 7, 0]
-    judge, contexts = reference.Context(), np.zeros((1, context.CONTEXT_FIELDS), np.uint64)
+    expected, contexts = reference.Context(), np.zeros((1, ngram_rows.CONTEXT_FIELDS), np.uint64)
     rows = np.empty((len(text), 1, len(orders)), np.int64)
-    context.window_rows(np.array([text], np.uint8), contexts, np.array(orders), row_bits, rows)
+    ngram_rows.window_rows(np.array([text], np.uint8), contexts, np.array(orders), row_bits, rows)
     for byte, row in zip(text, rows[:, 0], strict=True):
-        assert row.tolist() == [judge.row(order, 1 << row_bits) for order in orders]
-        judge.see(byte)
-    assert contexts[0].tolist() == [judge.history, judge.word, judge.previous]
+        assert row.tolist() == [expected.row(order, 1 << row_bits) for order in orders]
+        expected.see(byte)
+    assert contexts[0].tolist() == [expected.history, expected.word, expected.previous]
 
 
 def test_norm_agrees_with_the_specification_where_roots_are_whole() -> None:
@@ -158,7 +156,7 @@ def test_norm_agrees_with_the_specification_where_roots_are_whole() -> None:
             rest -= x[-1] ** 2
         x += [0] * (16 - len(x))
         assert math.isqrt(16 * sum(value * value for value in x) // 16 + 16) == root
-        cpu.norm(np.array(x, np.int32), out)
+        forward_cpu.norm(np.array(x, np.int32), out)
         assert [int(value) - packing.OFFSET for value in out] == reference.norm(x)
 
 
@@ -166,7 +164,7 @@ def test_norm_agrees_with_the_specification_where_roots_are_whole() -> None:
 def test_norm_agrees_with_the_specification_at_every_size(x: list[int], shift: int) -> None:
     x = [value >> shift for value in x]
     out = np.empty(len(x), np.uint8)
-    cpu.norm(np.array(x, np.int32), out)
+    forward_cpu.norm(np.array(x, np.int32), out)
     assert [int(value) - packing.OFFSET for value in out] == reference.norm(x)
 
 
@@ -174,12 +172,12 @@ def test_norm_agrees_with_the_specification_at_every_size(x: list[int], shift: i
 def test_integer_square_root_is_exact_beside_every_square(root: int) -> None:
     for n in (root * root - 1, root * root, root * root + 1, root * root + root):
         if n >= 0:
-            assert cpu.integer_sqrt(n) == math.isqrt(n)
+            assert forward_cpu.integer_sqrt(n) == math.isqrt(n)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 16, *(2**k + i for k in range(40, 58) for i in (-1, 0, 1))])
 def test_integer_square_root_is_exact_at_the_edges(n: int) -> None:
-    assert cpu.integer_sqrt(n) == math.isqrt(n)
+    assert forward_cpu.integer_sqrt(n) == math.isqrt(n)
 
 
 # ------------------------------------------------------------------------------------------------------------ products
@@ -241,19 +239,19 @@ def test_aligned_arrays_start_at_cache_lines(dtype: type) -> None:
 # --------------------------------------------------------------------------------------------------------------- lanes
 
 
-def test_two_runs_give_the_same(network: cpu.Network) -> None:
+def test_two_runs_give_the_same(network: forward_cpu.Network) -> None:
     text = some_text(9, 30)
     assert np.array_equal(run(network, text), run(network, text))
 
 
-def test_one_lane_is_lane_k_of_64(network: cpu.Network) -> None:
+def test_one_lane_is_lane_k_of_64(network: forward_cpu.Network) -> None:
     text = some_text(64, 40)
     together = run(network, text)
     for k in (0, 1, 5, 6, 31, 62, 63):
         assert np.array_equal(run(network, text[:, k : k + 1])[:, 0], together[:, k])
 
 
-def test_a_lane_does_not_depend_on_the_others(network: cpu.Network) -> None:
+def test_a_lane_does_not_depend_on_the_others(network: forward_cpu.Network) -> None:
     text, other = some_text(8, 40), some_text(8, 40) ^ 85
     other[:, 3] = text[:, 3]
     one, two = run(network, text), run(network, other)
@@ -261,12 +259,12 @@ def test_a_lane_does_not_depend_on_the_others(network: cpu.Network) -> None:
     assert not np.array_equal(one[:, 2], two[:, 2])
 
 
-def test_lanes_that_are_at_their_end_stay_as_they_are(network: cpu.Network) -> None:
-    state = cpu.init_state(network, 8)
+def test_lanes_that_are_at_their_end_stay_as_they_are(network: forward_cpu.Network) -> None:
+    state = forward_cpu.init_state(network, 8)
     for row in some_text(8, 10):
-        cpu.step(network, state, row, 0, 8)
+        forward_cpu.step(network, state, row, 0, 8)
     before = [part[-3:].copy() if part.ndim == 2 else part[:, -3:].copy() for part in state]
-    cpu.step(network, state, np.full(8, 65, np.uint8), 0, 5)
+    forward_cpu.step(network, state, np.full(8, 65, np.uint8), 0, 5)
     for part, old in zip(state, before, strict=True):
         assert np.array_equal(part[-3:] if part.ndim == 2 else part[:, -3:], old)
 
@@ -302,12 +300,12 @@ def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: py
     assert sum(ticks) == len(raw)
 
 
-def test_stream_costs_what_the_weights_say() -> None:
+def test_stream_costs_what_the_frequencies_say() -> None:
     model = tiny.weights(tiny.lively())
     text = np.frombuffer(english(2000), np.uint8).reshape(4, 500).T
-    weights = run(cpu.load_network(model), text).astype(float)
-    chosen = np.take_along_axis(weights, text[..., None].astype(int), 2)[..., 0]
-    ideal = -np.log2(chosen / weights.sum(2)).sum()
+    freqs = run(forward_cpu.load_network(model), text).astype(float)
+    coded = np.take_along_axis(freqs, text[..., None].astype(int), 2)[..., 0]
+    ideal = -np.log2(coded / freqs.sum(2)).sum()
     plan = Plan(4, True, None)
     payload = engine(model).encode(text.T.tobytes(), plan, lambda _: None)
     assert engine(model).cost_bits(text.T.tobytes(), plan) == pytest.approx(ideal, rel=1e-3)
@@ -478,19 +476,19 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
 
 
 @njit()
-def code_byte(weights, memory, block, t, at):  # type: ignore[no-untyped-def]
-    return lockstep.code_group(weights, prefill.NO_PREFILL, 0, memory, block, t, 0, at, lockstep.SINGLE_LANE, None)
+def code_byte(freqs, cm, block, t, at):  # type: ignore[no-untyped-def]
+    return lockstep.code_group(freqs, prefill.NO_PREFILL, 0, cm, block, t, 0, at, lockstep.SINGLE_LANE, None)
 
 
 def test_probability_of_a_bit_is_never_certain() -> None:
-    """Weights as far apart as the format has them still leave the coder at least one part in 2**22."""
+    """Frequencies as far apart as the format has them still leave the coder at least one part in 2**22."""
     raw = bytes(range(256))
-    weights = np.ones((1, 256), np.int32)
-    weights[0, 77] = 1 << 20
+    freqs = np.ones((1, 256), np.int32)
+    freqs[0, 77] = 1 << 20
     block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
     block = lane_state.reserve(block, len(raw))
-    memory, at = create(NO_MEMORY, block.starts[:-1], 1), 0
+    cm, at = create(NO_MEMORY, block.starts[:-1], 1), 0
     for t in range(len(raw)):
-        at = code_byte(weights, memory, block, t, at)
+        at = code_byte(freqs, cm, block, t, at)
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << P_BITS

@@ -52,7 +52,7 @@ def test_weights_are_those_of_the_engine(weights: Weights) -> None:
     spent = engine.cost_bits(written, Plan(1, use_network=True, cm_profile=None))
     writer, bits = sampling.Writer(weights), 0.0
     for value in written:
-        share = writer.weights[0].astype(np.float64)
+        share = writer.freqs[0].astype(np.float64)
         bits -= math.log2(share[value] / share.sum())
         writer.read(bytes([value]))
     assert abs(spent - bits) < 0.01 * bits
@@ -76,7 +76,7 @@ def test_beam_finds_nothing_dearer_than_greedy(weights: Weights) -> None:
         for value in PROMPT:
             writer.read(bytes([value]))
         for value in written:
-            bits -= math.log2(writer.weights[0][value] / writer.weights[0].sum())
+            bits -= math.log2(writer.freqs[0][value] / writer.freqs[0].sum())
             writer.read(bytes([value]))
         return bits
 

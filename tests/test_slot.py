@@ -38,7 +38,7 @@ def test_network_of_the_plan_has_the_shape_of_the_model_it_goes_on_from(core: Co
         path = models.find(core.start)
     except ArzipError:
         pytest.skip("the shipped model is not at hand")
-    start = load_weights(path, primed_too=False).config
+    start = load_weights(path, with_initial_states=False).config
     assert dataclasses.replace(start, blocks=core.config.blocks) == core.config and start.blocks <= core.config.blocks
 
 

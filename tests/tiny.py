@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.network import config as spec
-from arzip.network.config import NetworkConfig, Weights
+from arzip.network.config import (
+    GATE_BITS,
+    GATE_ENTRIES,
+    GATE_STEP_BITS,
+    RESIDUAL_BITS,
+    SOFTMAX_ENTRIES,
+    SOFTMAX_ONE,
+    SOFTMAX_STEP_BITS,
+    NetworkConfig,
+    Weights,
+)
 from arzip.weights.file import dump_weights, parse_weights
 
 SHAPE = NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), rows=1 << 16, ngram_d=8)
@@ -21,7 +30,7 @@ def lively(config: NetworkConfig = SHAPE, seed: int = 1) -> Tensors:
     tensors = _tables()
     for name, shape in config.shapes().items():
         if len(shape) == 1:
-            value = source.normal(0, 2 << spec.RESIDUAL_BITS, shape)
+            value = source.normal(0, 2 << RESIDUAL_BITS, shape)
         else:
             spread = 40.0 if name in ("byte", "ngram") else 128 / np.sqrt(shape[1]) * (0.5 if name == "out" else 1.5)
             value = np.clip(source.normal(0, spread, shape), -127, 127)
@@ -50,10 +59,10 @@ def weights(tensors: Tensors, config: NetworkConfig = SHAPE) -> Weights:
 
 def _tables() -> Tensors:
     """The constants of docs/FORMAT.md."""
-    k = np.arange(-spec.GATE_ENTRIES // 2, spec.GATE_ENTRIES // 2)
-    sigmoid = np.rint((1 << spec.GATE_BITS) / (1 + np.exp(-k / (1 << spec.GATE_STEP_BITS))))
-    k = np.arange(spec.SOFTMAX_ENTRIES)
-    exponential = np.maximum(1, np.rint(spec.SOFTMAX_ONE * np.exp(-k / (1 << spec.SOFTMAX_STEP_BITS))))
+    k = np.arange(-GATE_ENTRIES // 2, GATE_ENTRIES // 2)
+    sigmoid = np.rint((1 << GATE_BITS) / (1 + np.exp(-k / (1 << GATE_STEP_BITS))))
+    k = np.arange(SOFTMAX_ENTRIES)
+    exponential = np.maximum(1, np.rint(SOFTMAX_ONE * np.exp(-k / (1 << SOFTMAX_STEP_BITS))))
     return {"sigmoid": sigmoid.astype(np.int32), "exponential": exponential.astype(np.int32)}
 
 
@@ -63,4 +72,4 @@ def _letters() -> NDArray[np.int32]:
     nats[32:127] = 3
     nats[97:123] = 6
     nats[list(b" aeinorst")] = 7
-    return nats << spec.RESIDUAL_BITS
+    return nats << RESIDUAL_BITS

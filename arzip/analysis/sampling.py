@@ -1,7 +1,7 @@
 """Let a model write: its exact step gives each byte's integer weight, a choice makes the next byte.
 
 Knows the step of arzip.network.forward_cpu only; no memory, no archive. A seed gives the same bytes on every machine,
-as long as the temperature is 1 or 0 (greedy): others raise weights to a power in floating point.
+as long as the temperature is 1 or 0 (greedy): others raise frequencies to a power in floating point.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 from arzip.network.config import Weights
 
 SHARE_BITS = 30  # of the likeliest byte's weight at a temperature that isn't 1
@@ -22,7 +22,7 @@ SHARE_BITS = 30  # of the likeliest byte's weight at a temperature that isn't 1
 
 @dataclass(frozen=True)
 class Choice:
-    """How the next byte is drawn from the model's weights. temperature 0: the likeliest. top_k 0, top_p 1: from all."""
+    """Drawing the next byte from the model's frequencies. temperature 0: the likeliest. top_k 0, top_p 1: all."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -33,18 +33,18 @@ class Writer:
     """A model that reads bytes and says what it expects next, in `lanes` that read side by side."""
 
     def __init__(self, weights: Weights, lanes: int = 1) -> None:
-        self._network = cpu.load_network(weights)
-        self._state = cpu.init_state(self._network, lanes)
+        self._network = forward_cpu.load_network(weights)
+        self._state = forward_cpu.init_state(self._network, lanes)
         self.read(bytes(lanes))  # what comes before the first byte
 
     def read(self, values: bytes) -> None:
         """The next byte of every lane."""
-        cpu.step(self._network, self._state, np.frombuffer(values, np.uint8), 0, len(values))
+        forward_cpu.step(self._network, self._state, np.frombuffer(values, np.uint8), 0, len(values))
 
     @property
-    def weights(self) -> NDArray[np.int32]:
+    def freqs(self) -> NDArray[np.int32]:
         """(L, 256), all positive: what each lane gives to each next byte."""
-        return self._state.weights
+        return self._state.freqs
 
     def follow(self, parents: list[int]) -> None:
         """Let lane i go on from where lane parents[i] is."""
@@ -52,7 +52,7 @@ class Writer:
         state.context[:] = state.context[parents]
         state.pair[:] = state.pair[:, parents]
         state.h[:] = state.h[:, parents]
-        state.weights[:] = state.weights[parents]
+        state.freqs[:] = state.freqs[parents]
 
 
 def write(weights: Weights, prompt: bytes, size_bytes: int, choice: Choice, seed: int) -> Iterator[bytes]:
@@ -61,14 +61,14 @@ def write(weights: Weights, prompt: bytes, size_bytes: int, choice: Choice, seed
     for value in prompt:
         writer.read(bytes([value]))
     for _ in range(size_bytes):
-        byte = bytes([choose(writer.weights[0], choice, random)])
+        byte = bytes([choose(writer.freqs[0], choice, random)])
         yield byte
         writer.read(byte)
 
 
-def choose(weights: NDArray[np.int32], choice: Choice, random: Random) -> int:
-    """The next byte, given the model's weights (256,)."""
-    ranked = sorted(enumerate(weights.tolist()), key=lambda entry: (-entry[1], entry[0]))
+def choose(freqs: NDArray[np.int32], choice: Choice, random: Random) -> int:
+    """The next byte, given the model's frequencies (256,)."""
+    ranked = sorted(enumerate(freqs.tolist()), key=lambda entry: (-entry[1], entry[0]))
     if choice.temperature == 0:
         return ranked[0][0]
     ranked = ranked[: choice.top_k or None]
@@ -87,7 +87,7 @@ def choose(weights: NDArray[np.int32], choice: Choice, random: Random) -> int:
         place -= w
         if place < 0:
             return byte
-    raise AssertionError("a place below the sum of the weights")
+    raise AssertionError("a position below the sum of the frequencies")
 
 
 def search(weights: Weights, prompt: bytes, size_bytes: int, beam: int) -> bytes:
@@ -98,7 +98,7 @@ def search(weights: Weights, prompt: bytes, size_bytes: int, beam: int) -> bytes
     texts, costs = [b""] * beam, np.full(beam, np.inf)
     costs[0] = 0.0  # at first all lanes are the same one
     for _ in range(size_bytes):
-        shares = writer.weights / writer.weights.sum(axis=1, keepdims=True)
+        shares = writer.freqs / writer.freqs.sum(axis=1, keepdims=True)
         candidates = (costs[:, None] - np.log2(shares)).ravel()
         best = np.argsort(candidates, kind="stable")[:beam]
         parents, values = (best // 256).tolist(), bytes((best % 256).tolist())

@@ -15,11 +15,11 @@ import numpy as np
 from arzip.coding import byte_to_bits, prefill, range_coder
 from arzip.coding.lane_state import LaneState, group_lanes
 from arzip.context_mixing import predictor, static_shapes
-from arzip.context_mixing.state import Memory
+from arzip.context_mixing.state import CMState
 from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, increment, spin_until, store_release, take_ticket
-from arzip.jit.compile import inlined, njit
-from arzip.network import forward_cpu as cpu
+from arzip.jit.compile import inline_njit, njit
+from arzip.network import forward_cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of two threads, one for each group: steps; tiles of steps
 # None is a type of its own: what is called with it is compiled once more, for one lane only.
@@ -57,22 +57,22 @@ def store_bytes(block, t, first, end):
             block.text[block.starts[lane] + t] = block.low[lane]
 
 
-@inlined
-def code_group(freqs, prefilled, row, memory, block, t, group, at, single_lane, counts):
+@inline_njit
+def code_group(freqs, prefilled, row, cm, block, t, group, at, single_lane, counts):
     """Code byte t of a group's lanes, given the network's frequencies (L, 256) of its values or `prefilled`.
 
     prefilled (steps, L, 8), or empty: the network's P(bit = 1) of each bit; row: the step's index there. at: how many
     bits were coded before; returns it moved on. single_lane: see SINGLE_LANE. counts: see static_shapes, or None.
     """
     if counts is not None:
-        memory = static_shapes.known(memory, counts)
+        cm = static_shapes.with_static_shapes(cm, counts)
     is_prefilled, with_memory = prefilled.size > 0, block.flags[1] != 0
     with_network = block.flags[0] != 0 and not is_prefilled
     first, end = (0, 1) if single_lane is None else group_lanes(block.starts, t, group)
     if first == end or (single_lane is None and group == 1):
         return at
     if with_memory:
-        predictor.turn(memory, t)
+        predictor.set_step(cm, t)
     for lane in range(first, end):
         block.low[lane] = 0
         if with_network:
@@ -87,17 +87,17 @@ def code_group(freqs, prefilled, row, memory, block, t, group, at, single_lane, 
             for lane in range(first, end):
                 block.network_p[lane] = prefilled[row, lane, bit]
         if with_memory:
-            predictor.predict(memory, first, end, block.network_p, block.probability, single_lane is None)
+            predictor.predict(cm, first, end, block.network_p, block.probability, single_lane is None)
         p = block.probability if with_memory else block.network_p
         at = code_bits(block, t, bit, first, end, p, at)
         if with_network:
             for lane in range(first, end):
                 block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
         if with_memory:
-            predictor.update(memory, first, end, block.bit, single_lane is None)
+            predictor.update(cm, first, end, block.bit, single_lane is None)
     store_bytes(block, t, first, end)
     if with_memory:
-        predictor.end_byte(memory, first, end, block.low, t, single_lane is None)
+        predictor.end_byte(cm, first, end, block.low, t, single_lane is None)
     return at
 
 
@@ -120,7 +120,7 @@ def predict_tile(network, state, block, t, group, counters, tiles):
     first, end = group_lanes(block.starts, t, group)
     first, end = tile_lanes(first, end, tile - t * tiles, tiles)
     if first < end:
-        cpu.step(network, state, block.last, first, end)
+        forward_cpu.step(network, state, block.last, first, end)
     increment(counters, PREDICTED + group)
     return True
 
@@ -136,9 +136,7 @@ def run_network(network, state, block, first_step, end_step, counters, tiles):
 
 
 @njit(nogil=True)
-def run_coder(
-    network, state, memory, block, prefilled, first_step, end_step, counters, tiles, helped, single_lane, counts
-):
+def run_coder(network, state, cm, block, prefilled, first_step, end_step, counters, tiles, helped, single_lane, counts):
     """The main thread: context mixing and coding, and tiles of the network that the helper has not taken.
 
     Returns how many bits were coded. prefilled (steps, L, 8): filled by the network ahead; empty: it predicts in
@@ -153,14 +151,20 @@ def run_coder(
                 while predict_tile(network, state, block, t, group, counters, tiles):
                     pass
                 spin_until(counters, PREDICTED + group, (t + 1) * tiles)
-            at = code_group(state.weights, prefilled, t - first_step, memory, block, t, group, at, single_lane, counts)
+            at = code_group(state.freqs, prefilled, t - first_step, cm, block, t, group, at, single_lane, counts)
             if not is_prefilled:
                 store_release(counters, CODED + group, t + 1)
     return at
 
 
 def run_steps(
-    network: cpu.Network, state: cpu.State, memory: Memory, block: LaneState, first: int, end: int, two_threads: bool
+    network: forward_cpu.Network,
+    state: forward_cpu.State,
+    cm: CMState,
+    block: LaneState,
+    first: int,
+    end: int,
+    two_threads: bool,
 ) -> int:
     """Code steps [first, end), on two threads if `two_threads`; returns how many bits were coded.
 
@@ -180,9 +184,9 @@ def run_steps(
     helper = Thread(target=help_)
     if two_threads:
         helper.start()
-    single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(memory)
+    single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(cm)
     bits = run_coder(
-        network, state, memory, block, prefilled, first, end, counters, tiles, two_threads, single_lane, counts
+        network, state, cm, block, prefilled, first, end, counters, tiles, two_threads, single_lane, counts
     )
     if two_threads:
         helper.join()

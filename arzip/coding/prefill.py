@@ -14,7 +14,7 @@ from arzip.coding.lane_state import active_lanes
 from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release, take_ticket
 from arzip.jit.compile import njit
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 
 TILE_STEPS = 64
 TILE_LANES = 12 if cpu_features.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
@@ -45,10 +45,10 @@ def predict_tile(network, state, block, prefilled, first_step, start, end, colum
             return
         for lane in range(first, last):
             seen[lane] = block.text[block.starts[lane] + t - 1] if t else 0
-        cpu.step(network, state, seen, first, last)
+        forward_cpu.step(network, state, seen, first, last)
         for lane in range(first, last):
             byte = np.int64(block.text[block.starts[lane] + t])
-            byte_to_bits.bit_probabilities(state.weights, lane, byte, prefilled[t - first_step, lane])
+            byte_to_bits.bit_probabilities(state.freqs, lane, byte, prefilled[t - first_step, lane])
 
 
 @njit()

@@ -1,1 +1,1 @@
-"""The memory: learns the file while it is coded. The arithmetic is specified in docs/FORMAT.md."""
+"""Online context mixing, as in PAQ: component models predict each bit, a gated mixer combines their predictions."""

@@ -1,6 +1,7 @@
-"""Final maps: how often bits that were given such a probability, in a small context, were one (Mahoney's APM, or SSE).
+"""Adaptive probability maps (APM, or secondary symbol estimation, SSE; Mahoney): the mixer's probability is refined.
 
-Only reads what lanes share. Must not know how the probability came about.
+An APM stage maps the final logit, in a small context, to the observed probability of a 1, interpolated between two
+of APM_STEPS entries. Reads shared state only. Must not import the mixer.
 """
 
 from __future__ import annotations
@@ -11,75 +12,75 @@ from numba import uint64
 from arzip.context_mixing import hashing
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT
 from arzip.jit import spmd
-from arzip.jit.compile import inlined, prefetch
+from arzip.jit.compile import inline_njit, prefetch
 from arzip.probability import P_ONE
 
 
-@inlined
-def final_entry(memory, lane, f, step):
-    """Index of final map f's entry of this step in the lane's context."""
-    partial = memory.lane[lane, PARTIAL]
-    kind = memory.finals[f]
+@inline_njit
+def entry_index(cm, lane, f, step):
+    """Index in `maps` of stage f's entry for this step of the logit in the lane's context."""
+    partial = cm.lane[lane, PARTIAL]
+    kind = cm.apms[f]
     context = partial
     if kind == 1:
-        context = (memory.lane[lane, RECENT] & 255) << 8 | partial
+        context = (cm.lane[lane, RECENT] & 255) << 8 | partial
     elif kind == 2:
-        context = np.int64(hashing.mix(memory.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
+        context = np.int64(hashing.hash_pair(cm.lane[lane, RECENT] & 0xFFFFFF, partial) & uint64(0xFFFF))
     elif kind == 3:
-        context = memory.match[lane, 0, EXPECTED] << 8 | partial
-    return memory.map_bases[memory.orders.size + 3 + f] + context * APM_STEPS + step
+        context = cm.match[lane, 0, EXPECTED] << 8 | partial
+    return cm.map_bases[cm.orders.size + 3 + f] + context * APM_STEPS + step
 
 
-@inlined
-def fetch_finals(memory, lane):
-    """Have the processor fetch what `refine` may look at: these maps are too large for its caches."""
-    for f in range(memory.finals.size):
-        if memory.finals[f]:
-            at = final_entry(memory, lane, f, np.int64(0))
+@inline_njit
+def prefetch_entries(cm, lane):
+    """Prefetch the entries that `refine` may read: these maps do not fit the caches."""
+    for f in range(cm.apms.size):
+        if cm.apms[f]:
+            at = entry_index(cm, lane, f, np.int64(0))
             for line in range(0, APM_STEPS, 8):
-                prefetch(memory.maps, at + line)
+                prefetch(cm.maps, at + line)
 
 
-@inlined
-def choose_finals(memory, lane):
-    """The entries of the final maps that the final logit lies on, or the first of the two that it lies between."""
-    first = memory.limits.size - memory.finals.size
-    position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
-    for f in range(spmd.member_index(), memory.finals.size, spmd.member_count()):
-        at = final_entry(memory, lane, f, position >> 8)
-        memory.entry[lane, first + f] = at
-        prefetch(memory.maps, at)
+@inline_njit
+def select_entries(cm, lane):
+    """Select the entry of each stage at or just below the final logit -> map_index."""
+    first = cm.limits.size - cm.apms.size
+    position = min(max(cm.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
+    for f in range(spmd.member_index(), cm.apms.size, spmd.member_count()):
+        at = entry_index(cm, lane, f, position >> 8)
+        cm.map_index[lane, first + f] = at
+        prefetch(cm.maps, at)
 
 
-@inlined
-def refine(memory, lane):
-    """The final maps: how often bits given such a probability, in this context, were one. Returns P in Q22."""
-    first = memory.limits.size - memory.finals.size
-    position = min(max(memory.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
+@inline_njit
+def refine(cm, lane):
+    """Interpolate each stage at the final logit and average with the mixer's probability. Returns P(1) in Q22."""
+    first = cm.limits.size - cm.apms.size
+    position = min(max(cm.output[lane, 0] + 12 * 256, 0), 24 * 256 - 1)
     weight = position & 255
     weighted = 0
-    shares = 2
-    for f in range(memory.finals.size):
-        shares += 2 if memory.finals[f] else 1
-    for f in range(spmd.member_index(), memory.finals.size, spmd.member_count()):
-        at = memory.entry[lane, first + f]
-        low = memory.maps[uint64(at)]
-        high = memory.maps[uint64(at + 1)]
+    divisor = 2
+    for f in range(cm.apms.size):
+        divisor += 2 if cm.apms[f] else 1
+    for f in range(spmd.member_index(), cm.apms.size, spmd.member_count()):
+        at = cm.map_index[lane, first + f]
+        low = cm.maps[uint64(at)]
+        high = cm.maps[uint64(at + 1)]
         p = ((low >> MAP_COUNT_BITS) * (256 - weight) + (high >> MAP_COUNT_BITS) * weight) >> 8
-        memory.entry[lane, first + f] = at + (weight >> 7)
-        memory.old[lane, first + f] = high if weight >> 7 else low
-        weighted += p * (2 if memory.finals[f] else 1)
-    mean = 2 * memory.output[lane, 1] + np.int64(spmd.team_sum(np.int32(weighted)))
-    # divisions by constants are cheap ones
+        cm.map_index[lane, first + f] = at + (weight >> 7)
+        cm.map_value[lane, first + f] = high if weight >> 7 else low
+        weighted += p * (2 if cm.apms[f] else 1)
+    mean = 2 * cm.output[lane, 1] + np.int64(spmd.team_sum(np.int32(weighted)))
+    # a division by a constant compiles to a multiplication
     total = uint64(mean)
-    if shares == 3:
+    if divisor == 3:
         total //= uint64(3)
-    elif shares == 5:
+    elif divisor == 5:
         total //= uint64(5)
-    elif shares == 7:
+    elif divisor == 7:
         total //= uint64(7)
-    elif shares == 9:
+    elif divisor == 9:
         total //= uint64(9)
     else:
-        total //= uint64(shares)
+        total //= uint64(divisor)
     return min(max(np.int64(total), 12), P_ONE - 12)

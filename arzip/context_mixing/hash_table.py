@@ -1,7 +1,7 @@
-"""Hashed slots of bit histories: 16 bytes for a nibble in a context, found by a check byte.
+"""Hash table of bit-history states: slots of 16 bytes, a checksum and 15 states for a nibble in a context.
 
-Architecture invariant: all lanes decide on the table as it was before the step. A slot that several lanes
-want to take over is cleared, goes to the largest check byte, and the losers use slot 0, which stays empty.
+Architecture invariant: all lanes decide on the table as it was before the step. A slot that several lanes replace is
+cleared and goes to the largest checksum; the others use slot 0, which stays empty.
 """
 
 from __future__ import annotations
@@ -9,73 +9,73 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.hashing import mix
+from arzip.context_mixing import ngram_table
+from arzip.context_mixing.hashing import hash_pair
 from arzip.context_mixing.state import PARTIAL, SLOT_BYTES
 from arzip.jit import spmd
-from arzip.jit.compile import inlined
+from arzip.jit.compile import inline_njit
 
-TAKE = 256  # flag beside the check byte: the slot is to be taken over
+REPLACE = 256  # flag above the checksum: the slot will be replaced
 
 
-@inlined
-def find(memory, lane):
-    """Choose each context's slot for the nibble that comes: a hit, or the less informed of two neighbours."""
-    slots = memory.slots
+@inline_njit
+def find_slots(cm, lane):
+    """Find each context's slot for the next nibble: a hit, else the neighbour with less history, to be replaced."""
+    slots = cm.slots
     mask = uint64(slots.size // SLOT_BYTES - 1)
-    partial = memory.lane[lane, PARTIAL]
-    for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
-        h = memory.hashes[lane, c]
+    partial = cm.lane[lane, PARTIAL]
+    for c in range(spmd.member_index(), cm.kinds.size, spmd.member_count()):
+        h = cm.hashes[lane, c]
         if partial > 1:
-            h = mix(h, partial)
-        check = np.int64(h >> uint64(56)) | 1
+            h = hash_pair(h, partial)
+        checksum = np.int64(h >> uint64(56)) | 1
         index = np.int64(h & mask)
         if index < 2:
             index |= 2
         at = index * SLOT_BYTES
-        if np.int64(slots[at]) != check:
+        if np.int64(slots[at]) != checksum:
             other = at ^ SLOT_BYTES
-            if np.int64(slots[other]) == check:
+            if np.int64(slots[other]) == checksum:
                 at = other
             else:
                 if slots[other + 1] < slots[at + 1]:
                     at = other
-                check |= TAKE
-                if memory.counted[c]:
-                    ngrams.fetch(memory.ngrams, h)
-        memory.slot[lane, c] = at
-        memory.check[lane, c] = check
+                checksum |= REPLACE
+                if cm.has_prior[c]:
+                    ngram_table.prefetch_row(cm.ngrams, h)
+        cm.slot[lane, c] = at
+        cm.checksum[lane, c] = checksum
 
 
-@inlined
-def claim(memory, first, end):
-    """Take over the slots that `find` chose: clear, then the largest check byte wins, then losers get slot 0.
+@inline_njit
+def replace_slots(cm, first, end):
+    """Replace the slots that `find_slots` marked: the largest checksum stays, other lanes use slot 0.
 
-    What the model file has counted of a winner's context is where its histories start.
+    A replaced slot starts from the states of the n-gram table, if this holds its context.
     """
-    slots = memory.slots
-    contexts = memory.kinds.size
+    slots = cm.slots
+    contexts = cm.kinds.size
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         for c in range(spmd.member_index(), contexts, spmd.member_count()):
-            if memory.check[lane, c] & TAKE:
-                at = memory.slot[lane, c]
+            if cm.checksum[lane, c] & REPLACE:
+                at = cm.slot[lane, c]
                 for i in range(SLOT_BYTES):
                     slots[at + i] = 0
     spmd.block_barrier()
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         for c in range(spmd.member_index(), contexts, spmd.member_count()):
-            check = memory.check[lane, c]
-            if check & TAKE:
-                at = memory.slot[lane, c]
-                spmd.atomic_max(slots, at, check & 255)
+            checksum = cm.checksum[lane, c]
+            if checksum & REPLACE:
+                at = cm.slot[lane, c]
+                spmd.atomic_max(slots, at, checksum & 255)
     spmd.block_barrier()
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         for c in range(spmd.member_index(), contexts, spmd.member_count()):
-            check = memory.check[lane, c]
-            if np.int64(slots[memory.slot[lane, c]]) != check & 255:
-                memory.slot[lane, c] = 0
-            elif check & TAKE and memory.counted[c]:
-                h = memory.hashes[lane, c]
-                partial = memory.lane[lane, PARTIAL]
-                ngrams.fill(memory.ngrams, mix(h, partial) if partial > 1 else h, slots, memory.slot[lane, c])
+            checksum = cm.checksum[lane, c]
+            if np.int64(slots[cm.slot[lane, c]]) != checksum & 255:
+                cm.slot[lane, c] = 0
+            elif checksum & REPLACE and cm.has_prior[c]:
+                h = cm.hashes[lane, c]
+                partial = cm.lane[lane, PARTIAL]
+                ngram_table.fill_slot(cm.ngrams, hash_pair(h, partial) if partial > 1 else h, slots, cm.slot[lane, c])
     spmd.block_barrier()

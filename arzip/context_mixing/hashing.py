@@ -11,8 +11,8 @@ SPREAD = 0xD6E8FEB86659FD93
 
 
 @njit(forceinline=True, _nrt=False)
-def mix(a, b):
-    """A well spread uint64 of two."""
+def hash_pair(a, b):
+    """Hash two integers, modulo 2**64, to a uint64."""
     h = (uint64(a) + uint64(GOLDEN)) * uint64(SPREAD)
     h = (h ^ (h >> uint64(29)) ^ uint64(b)) * uint64(GOLDEN)
     return h ^ (h >> uint64(32))

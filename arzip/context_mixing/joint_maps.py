@@ -1,66 +1,67 @@
-"""Joint maps: what one source says, looked up beside a second opinion: together they are worth more than apart.
+"""Joint maps: two-dimensional APMs, indexed by the state of one source and the quantised probability of another.
 
-The source is a context's history, or a byte that a match or a run expects; the second opinion is the network's or,
-without a network, that of the last direct map, in steps of half a logit. Must not know how sources are found.
+The first source is a context's bit-history state, or a match or run that expects a byte; the second is the network's
+probability or, without a network, that of the last direct map, in steps of half a logit.
+Must not import the modules of the sources.
 """
 
 from __future__ import annotations
 
 from numba import uint64
 
-from arzip.context_mixing import adaptive_map as maps
+from arzip.context_mixing import adaptive_map
 from arzip.context_mixing.state import (
     JOINT_ENTRIES,
     JOINT_STEPS,
+    LENGTH_BUCKETS,
     MAP_COUNT_BITS,
-    MATCH_BUCKETS,
-    MATCH_RECORDS,
-    NETWORK,
-    RUN_RECORDS,
+    MISS_BUCKETS,
+    RUN_ENTRIES,
+    USE_NETWORK,
 )
-from arzip.context_mixing.state_table import HISTORIES
+from arzip.context_mixing.state_table import STATES
 from arzip.jit import spmd
-from arzip.jit.compile import inlined
+from arzip.jit.compile import inline_njit
 
-assert MATCH_BUCKETS * MATCH_RECORDS <= RUN_RECORDS == HISTORIES
-
-
-@inlined
-def second_opinion(memory, lane, network):
-    """The step, 0 .. JOINT_STEPS - 1, of the second opinion's logit."""
-    p = network >> 10
-    if not memory.clock[NETWORK]:
-        p = memory.old[lane, memory.kinds.size + memory.orders.size - 1] >> (MAP_COUNT_BITS + 10)
-    return (memory.stretch[uint64(p)] + 2048) >> 7
+assert LENGTH_BUCKETS * MISS_BUCKETS <= RUN_ENTRIES == STATES
 
 
-@inlined
-def consult(memory, lane, network, first):
-    """The joint maps' opinions on the bit that comes, as maps `first` and up, once their sources were asked."""
-    if memory.joints.size == 0:
+@inline_njit
+def prediction_step(cm, lane, network_p):
+    """The second source's logit, quantised to 0 .. JOINT_STEPS - 1."""
+    p = network_p >> 10
+    if not cm.clock[USE_NETWORK]:
+        p = cm.map_value[lane, cm.kinds.size + cm.orders.size - 1] >> (MAP_COUNT_BITS + 10)
+    return (cm.stretch[uint64(p)] + 2048) >> 7
+
+
+@inline_njit
+def lookup(cm, lane, network_p, first):
+    """Look up the joint maps, as maps `first` and up. Call after the lookups of their sources."""
+    if cm.joints.size == 0:
         return
-    step = second_opinion(memory, lane, network)
-    base = memory.map_bases[memory.orders.size + 2]
-    for j in range(spmd.member_index(), memory.joints.size, spmd.member_count()):
-        c = memory.joints[j]
-        history = memory.entry[lane, c] - c * HISTORIES
-        if history:
-            maps.consult(memory, lane, first + j, base + j * JOINT_ENTRIES + history * JOINT_STEPS + step, 0)
+    step = prediction_step(cm, lane, network_p)
+    base = cm.map_bases[cm.orders.size + 2]
+    for j in range(spmd.member_index(), cm.joints.size, spmd.member_count()):
+        c = cm.joints[j]
+        state = cm.map_index[lane, c] - c * STATES
+        if state:
+            adaptive_map.lookup(cm, lane, first + j, base + j * JOINT_ENTRIES + state * JOINT_STEPS + step, 0)
         else:
-            maps.abstain(memory, lane, first + j)
-    first += memory.joints.size
-    base += memory.joints.size * JOINT_ENTRIES
-    for j in range(spmd.member_index(), memory.expected_joints.size, spmd.member_count()):
-        source = memory.kinds.size + memory.orders.size + j
-        at = memory.entry[lane, source]
+            adaptive_map.skip(cm, lane, first + j)
+    first += cm.joints.size
+    base += cm.joints.size * JOINT_ENTRIES
+    for j in range(spmd.member_index(), cm.expected_joints.size, spmd.member_count()):
+        source = cm.kinds.size + cm.orders.size + j
+        at = cm.map_index[lane, source]
         if at >= 0:
-            k = memory.shortest.size
+            k = cm.min_lengths.size
             if j < k:
-                state = at - memory.map_bases[memory.orders.size] - j * (MATCH_BUCKETS * MATCH_RECORDS)
+                state = at - cm.map_bases[cm.orders.size] - j * (LENGTH_BUCKETS * MISS_BUCKETS)
             else:
-                state = at - memory.map_bases[memory.orders.size + 1] - (j - k) * RUN_RECORDS
-            flip = memory.flip[lane, source]
-            side = JOINT_STEPS - 1 - step if flip else step  # how sure the second opinion is of the bit expected
-            maps.consult(memory, lane, first + j, base + j * JOINT_ENTRIES + state * JOINT_STEPS + side, flip)
+                state = at - cm.map_bases[cm.orders.size + 1] - (j - k) * RUN_ENTRIES
+            inverted = cm.inverted[lane, source]
+            side = JOINT_STEPS - 1 - step if inverted else step  # the quantised P(bit = expected bit)
+            adaptive_map.lookup(cm, lane, first + j, base + j * JOINT_ENTRIES + state * JOINT_STEPS + side, inverted)
         else:
-            maps.abstain(memory, lane, first + j)
+            adaptive_map.skip(cm, lane, first + j)

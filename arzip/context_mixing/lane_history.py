@@ -1,13 +1,13 @@
-"""What a lane remembers of the bytes it has seen, and the shared search for a record length.
+"""History of a lane: last bytes, words, lines, fields; and detection of the record length, shared by all lanes.
 
-Architecture invariant: what is here depends only on the lane's own bytes and its place in the block.
+Architecture invariant: a lane's history depends only on its own bytes and its position in the block.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from arzip.context_mixing.hashing import mix
+from arzip.context_mixing.hashing import hash_pair
 from arzip.context_mixing.state import (
     CLASSES,
     FIELD,
@@ -15,22 +15,22 @@ from arzip.context_mixing.state import (
     FIELD_START,
     FIELDS,
     FIRST,
+    FIRST_FIELD,
     KEY,
+    LENGTH_VOTES,
     LINE,
     LINE1,
-    LINE_WORD,
     OLDER,
     RECENT,
-    ROW,
-    ROW2,
+    RECORD_LENGTH,
+    RECORD_LENGTH2,
     STEP,
-    VOTES,
     WORD,
     WORD1,
     WORD2,
 )
 from arzip.jit import spmd
-from arzip.jit.compile import inlined, njit
+from arzip.jit.compile import inline_njit, njit
 
 SEPARATORS = b' \t,;|"=:<>()[]'
 _SEPARATES = np.isin(np.arange(256), list(SEPARATORS))
@@ -38,7 +38,7 @@ _SEPARATES = np.isin(np.arange(256), list(SEPARATORS))
 
 @njit(forceinline=True, _nrt=False)
 def byte_class(byte):
-    """A coarse class of a byte, 0..7: what kind of text it belongs to."""
+    """Class of a byte, 0..7: lower case, upper case, digit, blank, line end, non-ASCII, control, or other (0)."""
     if 97 <= byte <= 122:
         return 1
     if 65 <= byte <= 90:
@@ -62,88 +62,88 @@ def is_separator(byte):
     return _SEPARATES[byte]
 
 
-@inlined
-def follow(memory, lane, byte):
-    """Remember that `byte`, the newest of RECENT, has followed the byte and the two bytes before it."""
-    before = (memory.lane[lane, RECENT] >> 8) & 0xFFFF
+@inline_njit
+def update_indirect(cm, lane, byte):
+    """Append `byte`, the newest of RECENT, to the histories of the one-byte and two-byte contexts before it."""
+    before = (cm.lane[lane, RECENT] >> 8) & 0xFFFF
     for at in (before & 255, 256 + before):
-        memory.followers[lane, at] = (memory.followers[lane, at] << 8 | byte) & 0xFFFFFF
+        cm.indirect[lane, at] = (cm.indirect[lane, at] << 8 | byte) & 0xFFFFFF
 
 
-@inlined
-def push_field(memory, lane, byte, place):
-    """Follow the fields of a line: number, text so far; the last name before one of =:> and the line's first field."""
+@inline_njit
+def push_field(cm, lane, byte, position):
+    """Update the fields of a line: number, start, hash; KEY, the last word before =, : or >; FIRST_FIELD."""
     if byte == 58 or byte == 61 or byte == 62:
-        memory.lane[lane, KEY] = memory.lane[lane, WORD1]
+        cm.lane[lane, KEY] = cm.lane[lane, WORD1]
     if byte != 10 and not is_separator(byte):
-        memory.lane[lane, FIELD_HASH] = np.int64(mix(memory.lane[lane, FIELD_HASH], byte + 1))
+        cm.lane[lane, FIELD_HASH] = np.int64(hash_pair(cm.lane[lane, FIELD_HASH], byte + 1))
         return
-    field = min(memory.lane[lane, FIELD] + 1, FIELDS - 1)
+    field = min(cm.lane[lane, FIELD] + 1, FIELDS - 1)
     if byte == 10:
         field = 0
         for f in range(FIELDS):
-            memory.fields[lane, 0, f] = memory.fields[lane, 1, f]
-            memory.fields[lane, 1, f] = 0
-        memory.lane[lane, LINE_WORD] = 0
-    elif memory.lane[lane, LINE_WORD] == 0:
-        memory.lane[lane, LINE_WORD] = memory.lane[lane, FIELD_HASH]
-    memory.lane[lane, FIELD] = field
-    memory.lane[lane, FIELD_START] = place + 1
-    memory.lane[lane, FIELD_HASH] = 0
-    memory.fields[lane, 1, field] = place + 1
+            cm.fields[lane, 0, f] = cm.fields[lane, 1, f]
+            cm.fields[lane, 1, f] = 0
+        cm.lane[lane, FIRST_FIELD] = 0
+    elif cm.lane[lane, FIRST_FIELD] == 0:
+        cm.lane[lane, FIRST_FIELD] = cm.lane[lane, FIELD_HASH]
+    cm.lane[lane, FIELD] = field
+    cm.lane[lane, FIELD_START] = position + 1
+    cm.lane[lane, FIELD_HASH] = 0
+    cm.fields[lane, 1, field] = position + 1
 
 
-@inlined
-def push_byte(memory, lane, byte):
-    """Update a lane's fields with the byte it has just seen, at its place `clock[STEP]`."""
-    place = memory.starts[lane] + memory.clock[STEP]
-    memory.lane[lane, OLDER] = (memory.lane[lane, OLDER] << 8) | ((memory.lane[lane, RECENT] >> 56) & 255)
-    memory.lane[lane, RECENT] = (memory.lane[lane, RECENT] << 8) | byte
-    memory.lane[lane, CLASSES] = ((memory.lane[lane, CLASSES] << 3) | byte_class(byte)) & 0o777777
+@inline_njit
+def push_byte(cm, lane, byte):
+    """Append `byte`, which stands at the lane's byte `clock[STEP]`, to the lane's history."""
+    position = cm.starts[lane] + cm.clock[STEP]
+    cm.lane[lane, OLDER] = (cm.lane[lane, OLDER] << 8) | ((cm.lane[lane, RECENT] >> 56) & 255)
+    cm.lane[lane, RECENT] = (cm.lane[lane, RECENT] << 8) | byte
+    cm.lane[lane, CLASSES] = ((cm.lane[lane, CLASSES] << 3) | byte_class(byte)) & 0o777777
     lower = byte + 32 if 65 <= byte <= 90 else byte
     if 97 <= lower <= 122 or byte >= 128:
-        memory.lane[lane, WORD] = np.int64(mix(memory.lane[lane, WORD], lower + 1))
-    elif memory.lane[lane, WORD] != 0:
-        memory.lane[lane, WORD2] = memory.lane[lane, WORD1]
-        memory.lane[lane, WORD1] = memory.lane[lane, WORD]
-        memory.lane[lane, WORD] = 0
-    if memory.followers.shape[1]:
-        follow(memory, lane, byte)
-    if memory.fields.shape[2]:
-        push_field(memory, lane, byte, place)
+        cm.lane[lane, WORD] = np.int64(hash_pair(cm.lane[lane, WORD], lower + 1))
+    elif cm.lane[lane, WORD] != 0:
+        cm.lane[lane, WORD2] = cm.lane[lane, WORD1]
+        cm.lane[lane, WORD1] = cm.lane[lane, WORD]
+        cm.lane[lane, WORD] = 0
+    if cm.indirect.shape[1]:
+        update_indirect(cm, lane, byte)
+    if cm.fields.shape[2]:
+        push_field(cm, lane, byte, position)
     if byte == 10:
-        memory.lane[lane, LINE1] = memory.lane[lane, LINE]
-        memory.lane[lane, LINE] = place + 1
-    if place == memory.lane[lane, LINE] or byte == 10:
-        memory.lane[lane, FIRST] = byte
-    # the distance to the last occurrence, twice the same: a vote for a record of that length
-    distance = place + 1 - memory.last_seen[lane, byte, 0]
-    if memory.last_seen[lane, byte, 0] > 0 and distance == memory.last_seen[lane, byte, 1] and 1 < distance < VOTES:
-        spmd.atomic_add(memory.votes, distance, 1)
-    memory.last_seen[lane, byte, 0] = place + 1
-    memory.last_seen[lane, byte, 1] = distance
+        cm.lane[lane, LINE1] = cm.lane[lane, LINE]
+        cm.lane[lane, LINE] = position + 1
+    if position == cm.lane[lane, LINE] or byte == 10:
+        cm.lane[lane, FIRST] = byte
+    # a byte that recurs twice at the same distance votes for that record length
+    distance = position + 1 - cm.last_seen[lane, byte, 0]
+    if cm.last_seen[lane, byte, 0] > 0 and distance == cm.last_seen[lane, byte, 1] and 1 < distance < LENGTH_VOTES:
+        spmd.atomic_add(cm.length_votes, distance, 1)
+    cm.last_seen[lane, byte, 0] = position + 1
+    cm.last_seen[lane, byte, 1] = distance
 
 
-@inlined
-def choose_rows(memory):
-    """Every 256 steps: the two record lengths with most votes, weighted by length; a quarter of the votes goes."""
-    if memory.clock[STEP] & 255 != 0:
+@inline_njit
+def detect_record_length(cm):
+    """Every 256 steps: set the two record lengths with the most votes, weighted by length; decay votes by a quarter."""
+    if cm.clock[STEP] & 255 != 0:
         return
     best = 0
     first = 0
     second = 0
     best2 = 0
-    for d in range(2, VOTES):
-        votes = memory.votes[d]
-        if votes:
-            score = votes * (8 + min(d, 64))
+    for d in range(2, LENGTH_VOTES):
+        count = cm.length_votes[d]
+        if count:
+            score = count * (8 + min(d, 64))
             if score > best:
                 second, best2 = first, best
                 first, best = d, score
             elif score > best2:
                 second, best2 = d, score
-            memory.votes[d] = votes - (votes >> 2)
+            cm.length_votes[d] = count - (count >> 2)
     if best > 600:
-        memory.clock[ROW] = first
+        cm.clock[RECORD_LENGTH] = first
     if best2 > 600:
-        memory.clock[ROW2] = second
+        cm.clock[RECORD_LENGTH2] = second

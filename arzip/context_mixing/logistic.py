@@ -1,7 +1,7 @@
 """The logistic function and its inverse as tables, computed from integers alone (no libm).
 
 Probabilities are P(bit = 1) in Q22 (k / 2**22). Logits ("stretch domain") are in Q8: ln(p / (1 - p)) * 256.
-This module must not know what a context, a mixer or a lane is.
+Must not import contexts, the mixer or lanes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Match models: the longest earlier text, in any lane, that ends like a lane's own, and what followed it there.
+"""Match models: find the longest earlier text, of any lane, that equals a lane's last bytes; predict the byte after it.
 
-Architecture invariant: lookups see the positions of earlier steps only; what the lanes of a step enter is
-merged by the largest position.
+Architecture invariant: lookups see positions of earlier steps only; of several positions inserted at one index in a
+step, the largest stays.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import numpy as np
 from numba import uint64
 
 from arzip.context_mixing.hashing import SPREAD
-from arzip.context_mixing.state import EXPECTED, LENGTH, MATCH_RECORDS, POINTER, RECORD, STEP
+from arzip.context_mixing.state import EXPECTED, LENGTH, MISS_BUCKETS, MISS_HISTORY, POINTER, STEP
 from arzip.jit import spmd
-from arzip.jit.compile import inlined, njit, prefetch
+from arzip.jit.compile import inline_njit, njit, prefetch
 
-LONGEST = 65535
-VERIFIED = 48  # a found match is compared with the lane's own text up to this length
-GIVE_UP = 8  # misses among the last 16 predictions that end an unlucky match
+MAX_LENGTH = 65535
+MAX_VERIFIED = 48  # bytes of a candidate that are compared
+MAX_MISSES = 8  # a match is dropped after more misses than this among its last 16 predictions
 
 
 @njit(forceinline=True, _nrt=False)
 def length_bucket(length):
-    """0 for a match that has just failed, up to 15."""
+    """Quantise a match length to 0..15; 0: the last prediction was a miss."""
     if length < 16:
         return (length + 1) >> 1
     bucket = 9
@@ -32,94 +32,94 @@ def length_bucket(length):
     return bucket
 
 
-@inlined
-def text_key(memory, place, start, n, size):
-    """Index of the last n bytes before `place` in a table of `size` entries, or -1 at the start of a lane."""
-    if place - start < n:
+@inline_njit
+def text_key(cm, position, start, n, size):
+    """Hash the n bytes before `position` to an index below `size`, or -1 if the lane has fewer."""
+    if position - start < n:
         return -1
     h = uint64(n)
     for i in range(n):
-        h = (h + uint64(memory.text[place - 1 - i]) + uint64(1)) * uint64(SPREAD)
+        h = (h + uint64(cm.text[position - 1 - i]) + uint64(1)) * uint64(SPREAD)
         h ^= h >> uint64(31)
     return np.int64((h >> uint64(20)) & uint64(size - 1))
 
 
-@inlined
-def fetch(memory, lane, step):
-    """Find where the table of recent places names the lane's last bytes before a step, and have that fetched."""
-    start, size = memory.starts[lane], memory.recent.shape[1]
-    for k in range(memory.shortest.size):
-        key = text_key(memory, start + step, start, memory.shortest[k], size)
-        memory.key[lane, k] = key
-        prefetch(memory.recent, k * size + max(key, 0))
+@inline_njit
+def prefetch_table(cm, lane, step):
+    """Compute the match table's indices (`key`) for a step and prefetch their entries."""
+    start, size = cm.starts[lane], cm.match_table.shape[1]
+    for k in range(cm.min_lengths.size):
+        key = text_key(cm, start + step, start, cm.min_lengths[k], size)
+        cm.key[lane, k] = key
+        prefetch(cm.match_table, k * size + max(key, 0))
 
 
-@inlined
-def follow(memory, lane, byte):
-    """Move each match past `byte`; where there is none, look for one. `clock[STEP]` counts `byte` already."""
-    start = memory.starts[lane]
-    place = start + memory.clock[STEP]
-    text = memory.text
-    for k in range(memory.shortest.size):
-        pointer = memory.match[lane, k, POINTER]
+@inline_njit
+def advance(cm, lane, byte):
+    """Advance each match pointer past `byte`; look for one where there is no match. clock[STEP] is past `byte`."""
+    start = cm.starts[lane]
+    position = start + cm.clock[STEP]
+    text = cm.text
+    for k in range(cm.min_lengths.size):
+        pointer = cm.match[lane, k, POINTER]
         if pointer > 0:
             hit = np.int64(text[pointer]) == byte
-            memory.match[lane, k, LENGTH] = min(memory.match[lane, k, LENGTH] + 1, LONGEST) if hit else 0
-            memory.match[lane, k, RECORD] = ((memory.match[lane, k, RECORD] << 1) | (0 if hit else 1)) & 0xFFFF
+            cm.match[lane, k, LENGTH] = min(cm.match[lane, k, LENGTH] + 1, MAX_LENGTH) if hit else 0
+            cm.match[lane, k, MISS_HISTORY] = ((cm.match[lane, k, MISS_HISTORY] << 1) | (0 if hit else 1)) & 0xFFFF
             pointer += 1
-        if memory.match[lane, k, LENGTH] < memory.shortest[k]:
-            key = memory.key[lane, k]
-            found = memory.recent[k, key] if key >= 0 else 0
+        if cm.match[lane, k, LENGTH] < cm.min_lengths[k]:
+            key = cm.key[lane, k]
+            found = cm.match_table[k, key] if key >= 0 else 0
             if found > 0 and found != pointer:
                 length = 0
                 while (
-                    length < VERIFIED
-                    and place - 1 - length >= start
+                    length < MAX_VERIFIED
+                    and position - 1 - length >= start
                     and found - 1 - length >= 0
-                    and text[found - 1 - length] == text[place - 1 - length]
+                    and text[found - 1 - length] == text[position - 1 - length]
                 ):
                     length += 1
-                if length >= memory.shortest[k]:
+                if length >= cm.min_lengths[k]:
                     pointer = found
-                    memory.match[lane, k, LENGTH] = length
-                    memory.match[lane, k, RECORD] = 0
-            elif found == 0 and pointer > 0 and memory.match[lane, k, LENGTH] == 0:
-                record = memory.match[lane, k, RECORD]
+                    cm.match[lane, k, LENGTH] = length
+                    cm.match[lane, k, MISS_HISTORY] = 0
+            elif found == 0 and pointer > 0 and cm.match[lane, k, LENGTH] == 0:
+                history = cm.match[lane, k, MISS_HISTORY]
                 misses = 0
-                while record:
-                    misses += record & 1
-                    record >>= 1
-                if misses > GIVE_UP:
+                while history:
+                    misses += history & 1
+                    history >>= 1
+                if misses > MAX_MISSES:
                     pointer = 0
-        if pointer >= memory.text.size - 8:
+        if pointer >= cm.text.size - 8:
             pointer = 0
-        memory.match[lane, k, POINTER] = pointer
-        memory.match[lane, k, EXPECTED] = np.int64(text[pointer]) + 1 if pointer > 0 else 0
+        cm.match[lane, k, POINTER] = pointer
+        cm.match[lane, k, EXPECTED] = np.int64(text[pointer]) + 1 if pointer > 0 else 0
 
 
-@inlined
-def enter(memory, first, end, alone):
-    """Remember where each lane's last bytes stand; called after every lane has looked."""
-    for merge in range(1 if alone else 0, 2):
+@inline_njit
+def insert(cm, first, end, single_lane):
+    """Insert each lane's position into the match tables. Call after `advance` of all lanes."""
+    for merge in range(1 if single_lane else 0, 2):
         spmd.block_barrier()
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            for k in range(spmd.member_index(), memory.shortest.size, spmd.member_count()):
-                place = memory.starts[lane] + memory.clock[STEP]
-                if place & (memory.strides[k] - 1):
+            for k in range(spmd.member_index(), cm.min_lengths.size, spmd.member_count()):
+                position = cm.starts[lane] + cm.clock[STEP]
+                if position & (cm.strides[k] - 1):
                     continue
-                key = memory.key[lane, k]
+                key = cm.key[lane, k]
                 if key >= 0:
                     if merge:
-                        spmd.atomic_max(memory.recent, (k, key), place)
+                        spmd.atomic_max(cm.match_table, (k, key), position)
                     else:
-                        memory.recent[k, key] = 0
+                        cm.match_table[k, key] = 0
 
 
 @njit(forceinline=True, _nrt=False)
-def record_bucket(record):
-    """The last predictions' successes, newest first, as 0..MATCH_RECORDS - 1."""
-    recent = record & 3
-    return recent | (4 if record & 0xFC else 0)
+def miss_bucket(history):
+    """Quantise a history of misses (bits, newest lowest) to 0..MISS_BUCKETS - 1."""
+    recent = history & 3
+    return recent | (4 if history & 0xFC else 0)
 
 
-assert MATCH_RECORDS == 8
+assert MISS_BUCKETS == 8

@@ -1,11 +1,10 @@
-"""Gated logistic mixing in fixed point: one layer of weight sets chosen by small contexts, one mixer over them.
+"""Inner loops of the mixer: dot product, training and clamping of a weight row, in fixed point.
 
-After Mahoney's PAQ mixers. Inputs are logits in Q8 (int32, |x| <= 2047), weights int32 in Q20; a
-product is rounded to Q14 (floor) before it is added. Gradients of the lanes are added, over the square root of
-their number.
+Inputs are logits in Q8 (int32, |x| <= 2047), weights int32 in Q20; a product is rounded down to Q14 before it is added.
+Gradients of the lanes are summed, divided by the square root of their number.
 
-Rows are worked on in vectors of INPUT_ALIGN, spelled out in LLVM's terms: what its own vectoriser makes of
-so few numbers is mostly loop.
+Rows are processed in vectors of INPUT_ALIGN, written as LLVM IR: with so few elements LLVM's own vectoriser spends
+most of the time on loop overhead.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from numba.np.arrayobj import make_array
 from arzip.context_mixing.logistic import LOGIT_LIMIT, OUTPUT_LIMIT
 from arzip.context_mixing.state import INPUT_ALIGN, WEIGHT_LIMIT
 from arzip.jit import spmd
-from arzip.jit.compile import inlined
+from arzip.jit.compile import inline_njit
 
 GRADIENT_BITS = 18  # rates are in 1 / 16
 
@@ -35,7 +34,7 @@ def _all(value: int) -> Any:
 
 
 def _row(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> tuple[Any, Any]:
-    """The address of a row of a 2-D array, and how many vectors it holds."""
+    """Address of a row of a 2-D array, and the number of vectors in it."""
     view = make_array(kind)(context, builder, array)
     width = cgutils.unpack_tuple(builder, view.shape)[1]
     start = builder.gep(view.data, [builder.mul(row, width)])
@@ -43,7 +42,7 @@ def _row(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> tuple[A
 
 
 def _line(builder: Any, start: Any, k: Any) -> Any:
-    """The address of a row's vector k."""
+    """Address of vector k of a row."""
     at = builder.gep(start, [builder.mul(k, ir.Constant(_I64, INPUT_ALIGN))])
     return builder.bitcast(at, _VECTOR.as_pointer())
 
@@ -80,7 +79,7 @@ def _dot_rows(typingctx, weights, row, inputs, lane):
 
 
 def _train_rows(typingctx, weights, row, inputs, lane, error, last):
-    """weights[row] += (inputs[lane] * error + 2**11) >> 12; brought into range if `last`."""
+    """weights[row] += (inputs[lane] * error + 2**11) >> 12; clamped if `last`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         w_row, lines = _row(context, builder, signature.args[0], args[0], args[1])
@@ -100,7 +99,7 @@ def _train_rows(typingctx, weights, row, inputs, lane, error, last):
 
 
 def _clamp_rows(typingctx, weights, row):
-    """weights[row] brought into range."""
+    """Clamp weights[row] to +-WEIGHT_LIMIT."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         w_row, lines = _row(context, builder, signature.args[0], args[0], args[1])
@@ -119,7 +118,7 @@ _clamp: Any = intrinsic(_clamp_rows)
 
 @spmd.cuda_version(_dot)
 def _dot_columns(weights, row, inputs, lane):
-    """A member's share of `_dot`'s sum. Every product fits an int32, which LLVM sees from the conversions."""
+    """A member's part of `_dot`'s sum. The conversions tell LLVM that every product fits an int32."""
     total = np.int32(0)
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
         total = np.int32(total + (np.int32((weights[row, k] >> 4) * inputs[lane, k]) >> 10))
@@ -128,41 +127,41 @@ def _dot_columns(weights, row, inputs, lane):
 
 @spmd.cuda_version(_train)
 def _train_columns(weights, row, inputs, lane, error, last):
-    """`_train` for a member's columns. A block of one lane has the CPU's way only, so `last` is false."""
+    """`_train` for a member's columns. Only the CPU has a version for one lane, so `last` is false here."""
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
         spmd.atomic_add(weights, (row, k), np.int32(inputs[lane, k] * error + (1 << 11)) >> 12)
 
 
 @spmd.cuda_version(_clamp)
 def _clamp_columns(weights, row):
-    """`_clamp` for a member's columns; most are in range, and need no store."""
+    """`_clamp` for a member's columns; stores only what was out of range."""
     for k in range(spmd.member_index(), weights.shape[1], spmd.member_count()):
         w = weights[row, k]
         if abs(w) > WEIGHT_LIMIT:
             weights[row, k] = WEIGHT_LIMIT if w > 0 else -WEIGHT_LIMIT
 
 
-@inlined
+@inline_njit
 def dot(weights, row, inputs, lane):
     """Sum of products of weights[row] and inputs[lane], a logit in Q8, the same for all members of a team."""
     return (np.int64(spmd.team_sum(_dot(weights, row, inputs, lane))) + 32) >> 6
 
 
-@inlined
+@inline_njit
 def train(weights, row, inputs, lane, error, last):
-    """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19. last: bring it into range."""
+    """Add one lane's gradient to weights[row]: inputs[lane] x error, |error| < 2**19. last: clamp it."""
     _train(weights, row, inputs, lane, np.int32(error), last)
 
 
-@inlined
+@inline_njit
 def clamp(weights, row):
-    """Bring weights[row] back into range, after all lanes' gradients."""
+    """Clamp weights[row], after all lanes' gradients were added."""
     _clamp(weights, row)
 
 
-@inlined
+@inline_njit
 def clip(x, limit):
-    """x within +-limit."""
+    """Clip x to [-limit, limit]."""
     return min(max(x, -limit), limit)
 
 

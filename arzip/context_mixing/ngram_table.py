@@ -1,7 +1,7 @@
-"""Counted n-grams: what a slot that is taken over starts with, where the model file knows its context.
+"""The n-gram table: prior states of a replaced slot, for contexts that were counted over the training mix.
 
-A read-only table (N, 4) uint8, N a power of two, of nibble contexts counted over the training mix: a check byte and
-the three likeliest nibbles, each beside a level that stands for its count. Must not know how it was counted.
+(N, 4) uint8, read only, N a power of two. A row holds a checksum and the three most frequent nibbles of a context, each
+in the high half of a byte whose low half is a level that stands for the count. Must not import training code.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.context_mixing.state_table import PRIMED, PRIMED_CLASSES
+from arzip.context_mixing.state_table import FIRST_PRIOR, PRIOR_CLASSES
 from arzip.jit import spmd
-from arzip.jit.compile import inlined, prefetch
+from arzip.jit.compile import inline_njit, prefetch
 
 ROW_BYTES = 4
 PAIRS = ROW_BYTES - 1
@@ -21,11 +21,11 @@ LEVEL_COUNTS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 19, 24, 29, 35, 41)
 CLASS_STARTS = (0, 1, 2, 3, 5, 9, 15, 29)  # a node's count of zeros, or of ones, is one of these classes
 NO_ROWS: NDArray[np.uint8] = np.zeros((0, ROW_BYTES), np.uint8)
 
-assert len(CLASS_STARTS) == PRIMED_CLASSES
+assert len(CLASS_STARTS) == PRIOR_CLASSES
 
 
 def class_table() -> NDArray[np.int64]:
-    """Count, up to the sum of three levels -> its class."""
+    """Class of each count, from 0 to the largest sum of three levels: (n,) int64."""
     counts = np.arange(PAIRS * LEVEL_COUNTS[-1] + 1)
     return np.searchsorted(np.array(CLASS_STARTS), counts, "right") - 1
 
@@ -34,32 +34,32 @@ _LEVELS = np.array(LEVEL_COUNTS, np.int64)
 _CLASSES = class_table()
 
 
-@inlined
+@inline_njit
 def row_of(h, rows):
-    """The first of the two neighbouring rows (r and r ^ 1) where a context of this hash may stand."""
+    """Row r of a hash; its context is in row r or r ^ 1, if in any."""
     return np.int64((h >> uint64(24)) & uint64(rows - 1))
 
 
-@inlined
-def check_of(h):
-    """The check byte of a hash."""
+@inline_njit
+def checksum_of(h):
+    """Checksum (a byte) of a hash."""
     return np.int64((h >> uint64(48)) & uint64(255))
 
 
-@inlined
-def fetch(rows, h):
-    """Have the processor fetch what `fill` will look at; there must be rows."""
+@inline_njit
+def prefetch_row(rows, h):
+    """Prefetch the row that `fill_slot` will read. The table must have rows."""
     prefetch(rows, row_of(h, rows.shape[0]) * ROW_BYTES)
 
 
-@inlined
-def fill(rows, h, slots, at):
-    """Bring a cleared slot at byte `at` to what the table knows of the context with hash h."""
+@inline_njit
+def fill_slot(rows, h, slots, at):
+    """Set the states of the cleared slot at byte `at` from the row of the context with hash h, if there is one."""
     row = row_of(h, rows.shape[0])
-    check = check_of(h)
-    if rows[row, 1] == 0 or np.int64(rows[row, 0]) != check:
+    checksum = checksum_of(h)
+    if rows[row, 1] == 0 or np.int64(rows[row, 0]) != checksum:
         row ^= 1
-        if rows[row, 1] == 0 or np.int64(rows[row, 0]) != check:
+        if rows[row, 1] == 0 or np.int64(rows[row, 0]) != checksum:
             return
     for depth in range(4):
         for node in range(1 << depth, 2 << depth):
@@ -74,5 +74,5 @@ def fill(rows, h, slots, at):
                     else:
                         zeros += count
             if zeros + ones:
-                state = PRIMED - 1 + _CLASSES[zeros] * PRIMED_CLASSES + _CLASSES[ones]
+                state = FIRST_PRIOR - 1 + _CLASSES[zeros] * PRIOR_CLASSES + _CLASSES[ones]
                 spmd.atomic_max(slots, at + node, state)

@@ -1,9 +1,9 @@
-"""The memory's three verbs, for all lanes of a block at once: `predict` a bit, `update`, `end_byte`.
+"""The bit predictor of context mixing: `predict` a bit, `update`, `end_byte`, for the lanes [first, end) of a block.
 
-`alone` says that the block has one lane, whose changes need not be merged with others'; a constant, best.
+single_lane: the block has one lane, so changes need no merging; pass a constant, and numba compiles the branch away.
 
-Architecture invariant: `predict` only reads shared state; `update` and `end_byte` merge what lanes write by sums,
-maxima, or by clearing, and bring sums into range afterwards, so no order of lanes can be told from the result.
+Architecture invariant: `predict` only reads shared state; `update` and `end_byte` merge the lanes' writes by sums,
+maxima or clearing, and clamp sums afterwards, so the result does not depend on the order of lanes.
 """
 
 from __future__ import annotations
@@ -11,146 +11,150 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from arzip.context_mixing import apm as finals
-from arzip.context_mixing import contexts, hashing, mixer
-from arzip.context_mixing import hash_table as slots
-from arzip.context_mixing import lane_history as past
-from arzip.context_mixing import match_model as match
-from arzip.context_mixing import mixer_inputs as opinions
-from arzip.context_mixing import run_model as runs
-from arzip.context_mixing import update as learn
+from arzip.context_mixing import (
+    apm,
+    contexts,
+    hash_table,
+    hashing,
+    lane_history,
+    match_model,
+    mixer,
+    mixer_inputs,
+    run_model,
+)
 from arzip.context_mixing.state import BIT, PARTIAL, RECENT, SLOT_BYTES, STEP
+from arzip.context_mixing.update import accumulate, clamp, set_learning_rate, set_lr_scale
 from arzip.jit import spmd
-from arzip.jit.compile import inlined, njit, prefetch
+from arzip.jit.compile import inline_njit, njit, prefetch
 
 
 @njit(forceinline=True, _nrt=False)
-def turn(memory, step):
-    """The lanes that are now predicted stand at this step, before their first bit."""
+def set_step(cm, step):
+    """Set the clock to the first bit of a step, and the learning rate of that step."""
     if spmd.leads_block():
-        memory.clock[STEP] = step
-        memory.clock[BIT] = 0
-        learn.pace(memory)
+        cm.clock[STEP] = step
+        cm.clock[BIT] = 0
+        set_learning_rate(cm)
     spmd.block_barrier()
 
 
 @njit(forceinline=True, _nrt=False)
-def predict(memory, first, end, network, out, alone):
-    """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network (L,) int64: its opinion in Q22."""
+def predict(cm, first, end, network_p, out, single_lane):
+    """P(bit = 1) in Q22 of each lane's next bit -> out (L,) int64; network_p (L,) int64: the network's, Q22."""
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-        if alone:
-            finals.fetch_finals(memory, lane)
-        opinions.gather(memory, lane, network[lane])
-        mixer.select(memory, lane, network[lane])
-        mixer.blend(memory, lane)
-        finals.choose_finals(memory, lane)
+        if single_lane:
+            apm.prefetch_entries(cm, lane)
+        mixer_inputs.add_inputs(cm, lane, network_p[lane])
+        mixer.select_weight_sets(cm, lane, network_p[lane])
+        mixer.mix(cm, lane)
+        apm.select_entries(cm, lane)
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-        out[lane] = finals.refine(memory, lane)
+        out[lane] = apm.refine(cm, lane)
 
 
-@inlined
-def fetch(memory, lane, partial):
-    """Have the processor fetch the slots that `slots.find` will look at: one after the other it would wait for each."""
-    mask = uint64(memory.slots.size // SLOT_BYTES - 1)
-    for c in range(spmd.member_index(), memory.kinds.size, spmd.member_count()):
-        h = memory.hashes[lane, c]
+@inline_njit
+def prefetch_slots(cm, lane, partial):
+    """Prefetch the slots that `find_slots` will read, so that their cache misses overlap."""
+    mask = uint64(cm.slots.size // SLOT_BYTES - 1)
+    for c in range(spmd.member_index(), cm.kinds.size, spmd.member_count()):
+        h = cm.hashes[lane, c]
         if partial > 1:
-            h = hashing.mix(h, partial)
-        prefetch(memory.slots, np.int64(h & mask) * SLOT_BYTES)
+            h = hashing.hash_pair(h, partial)
+        prefetch(cm.slots, np.int64(h & mask) * SLOT_BYTES)
 
 
 @njit(forceinline=True, _nrt=False)
-def update(memory, first, end, bits, alone):
-    """Learn each lane's bit (L,) int64 0 or 1, after all lanes were predicted, and move on to the next."""
+def update(cm, first, end, bits, single_lane):
+    """Update all models with bits (L,) int64, 0 or 1, after `predict` of all lanes; move on to the next bit."""
     spmd.block_barrier()
-    learn.collect(memory, first, end, bits, alone)
+    accumulate(cm, first, end, bits, single_lane)
     spmd.block_barrier()
-    if not alone:
-        learn.settle(memory, first, end, bits)
+    if not single_lane:
+        clamp(cm, first, end, bits)
     spmd.block_barrier()
     if spmd.leads_team():
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            memory.lane[lane, PARTIAL] = memory.lane[lane, PARTIAL] * 2 + bits[lane]
+            cm.lane[lane, PARTIAL] = cm.lane[lane, PARTIAL] * 2 + bits[lane]
     if spmd.leads_block():
-        memory.clock[BIT] += 1
+        cm.clock[BIT] += 1
     spmd.block_barrier()
-    if alone and memory.clock[BIT] == 3:  # no other lane's work will hide the wait
+    if single_lane and cm.clock[BIT] == 3:  # no work of other lanes hides the cache misses
         for half in range(2):
-            fetch(memory, first, memory.lane[first, PARTIAL] * 2 + half)
-    if memory.clock[BIT] == 4:
-        if not alone:
+            prefetch_slots(cm, first, cm.lane[first, PARTIAL] * 2 + half)
+    if cm.clock[BIT] == 4:
+        if not single_lane:
             for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-                fetch(memory, lane, memory.lane[lane, PARTIAL])
+                prefetch_slots(cm, lane, cm.lane[lane, PARTIAL])
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            slots.find(memory, lane)
+            hash_table.find_slots(cm, lane)
         spmd.block_barrier()
-        slots.claim(memory, first, end)
+        hash_table.replace_slots(cm, first, end)
 
 
 @njit(_nrt=False)
-def begin(memory, first, end):
+def begin(cm, first, end):
     """Prepare the first byte of every lane. Call once, before the first `predict`."""
-    enter_byte(memory, first, end)
-    ready_byte(memory, first, end)
+    prepare_contexts(cm, first, end)
+    prepare_entries(cm, first, end)
 
 
 @njit(forceinline=True, _nrt=False)
-def end_byte(memory, first, end, values, step, alone):
-    """Move on to the next byte; values (L,) int64 are the bytes just coded."""
+def end_byte(cm, first, end, values, step, single_lane):
+    """Append the bytes just coded, values (L,) int64, to the lanes' histories and prepare the next byte."""
     if spmd.leads_block():
-        memory.clock[STEP] = step
+        cm.clock[STEP] = step
     spmd.block_barrier()
     if spmd.leads_team():
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            memory.text[memory.starts[lane] + step] = values[lane]
-            match.fetch(memory, lane, step + 1)
+            cm.text[cm.starts[lane] + step] = values[lane]
+            match_model.prefetch_table(cm, lane, step + 1)
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            past.push_byte(memory, lane, values[lane])
+            lane_history.push_byte(cm, lane, values[lane])
     spmd.block_barrier()
     if spmd.leads_block():
-        memory.clock[STEP] = step + 1
-        past.choose_rows(memory)
+        cm.clock[STEP] = step + 1
+        lane_history.detect_record_length(cm)
     spmd.block_barrier()
     if spmd.leads_team():
         for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-            match.follow(memory, lane, values[lane])
+            match_model.advance(cm, lane, values[lane])
     spmd.team_barrier()
-    enter_byte(memory, first, end)
-    match.enter(memory, first, end, alone)
-    runs.enter(memory, first, end, values)
+    prepare_contexts(cm, first, end)
+    match_model.insert(cm, first, end, single_lane)
+    run_model.insert(cm, first, end, values)
     spmd.block_barrier()
-    ready_byte(memory, first, end)
+    prepare_entries(cm, first, end)
 
 
-@inlined
-def enter_byte(memory, first, end):
-    """Contexts of the byte that comes; what they name is fetched while there is other work to do."""
+@inline_njit
+def prepare_contexts(cm, first, end):
+    """Hash the contexts of the next byte and prefetch their slots."""
     if spmd.leads_block():
-        memory.clock[BIT] = 0
+        cm.clock[BIT] = 0
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
         if spmd.leads_team():
-            memory.lane[lane, PARTIAL] = 1
-            learn.judge_haste(memory, lane)
-        contexts.hash_contexts(memory, lane)
-        fetch(memory, lane, 1)
+            cm.lane[lane, PARTIAL] = 1
+            set_lr_scale(cm, lane)
+        contexts.hash_contexts(cm, lane)
+        prefetch_slots(cm, lane, 1)
 
 
-@inlined
-def ready_byte(memory, first, end):
-    """Direct entries, runs and slots for the byte that comes."""
+@inline_njit
+def prepare_entries(cm, first, end):
+    """Look up the next byte's direct rows, runs and slots."""
     spmd.team_barrier()
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-        for d in range(spmd.member_index(), memory.orders.size, spmd.member_count()):
-            order = memory.orders[d]
-            entries = memory.map_bases[d + 1] - memory.map_bases[d]
-            history = memory.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
-            index = history << 8
+        for d in range(spmd.member_index(), cm.orders.size, spmd.member_count()):
+            order = cm.orders[d]
+            entries = cm.map_bases[d + 1] - cm.map_bases[d]
+            recent = cm.lane[lane, RECENT] & ((1 << (8 * order)) - 1)
+            index = recent << 8
             if (8 * order + 8 > 16 and index >= entries) or order > 2:
-                index = np.int64(hashing.mix(history, order) & uint64(entries // 256 - 1)) << 8
-            memory.direct[lane, d] = memory.map_bases[d] + index
-        runs.find(memory, lane)
+                index = np.int64(hashing.hash_pair(recent, order) & uint64(entries // 256 - 1)) << 8
+            cm.direct[lane, d] = cm.map_bases[d] + index
+        run_model.find_entries(cm, lane)
     spmd.team_barrier()
     for lane in range(uint64(first) + spmd.team_index(), uint64(end), spmd.team_count()):
-        slots.find(memory, lane)
+        hash_table.find_slots(cm, lane)
     spmd.block_barrier()
-    slots.claim(memory, first, end)
+    hash_table.replace_slots(cm, first, end)

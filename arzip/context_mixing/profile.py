@@ -1,4 +1,7 @@
-"""The memory's profiles, from fast to full; docs/LOG.md has what each context brings. Standard library only."""
+"""Profiles: which component models context mixing uses, from fast to full. Standard library only.
+
+docs/LOG.md has the gain of each context.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Profile:
-    """What a memory consists of. A frame names one by its place in PROFILES.
+    """The component models and their parameters. A frame names a profile by its index in PROFILES.
 
-    contexts: kinds (contexts.py) of the hashed bit-history contexts. direct: byte orders of the contexts
-    that are indexed without histories. matches: shortest length of each match model. selectors: kinds
-    (mixer.py) of the first layer's weight sets. finals: kinds of the final maps. slots_bits: most slots, log2.
-    runs: kinds, all among `contexts`, whose last follower is remembered too (run_model.py). joints: kinds, all among
-    `contexts`, whose history is looked up beside a second opinion too (joint_maps.py); if there are any, so is what
-    matches and runs expect. run_bits: most entries of a run's table, log2.
-    rate, rate_extra: learning rate of the mixer in the long run, and what is added at the start; primed_extra:
-    the same for a memory that starts primed. limit,
-    direct_limit, match_limit, apm_limit: largest counts of the maps; the last change is 1 / (count + 1.5).
+    contexts: kinds (contexts.py) of the hashed contexts, each with bit-history states and a map. direct: byte orders
+    of the direct maps, indexed without states. matches: minimum length of each match model. mixer_contexts: kinds
+    (mixer.py) of layer 1's weight sets. apms: kinds of the APM stages. runs: kinds, all among `contexts`, that also
+    have a run model. joints: kinds, all among `contexts`, that also have a joint map; if there are any, so has each
+    match and run model.
+    slots_bits, direct_bits, match_bits, run_bits: log2 of the largest table sizes.
+    rate, rate_extra: learning rate of layer 1 in the long run, and what is added to it at the start; pretrained_extra:
+    the same from a pretrained state. layer2_rate: of layer 2. start: initial weights of the maps' first inputs.
+    limit, direct_limit, match_limit, apm_limit: largest counts of map entries; an update is at least 1 / (count + 1.5).
     """
 
     contexts: tuple[int, ...]
     direct: tuple[int, ...] = (1, 2)
     matches: tuple[int, ...] = (6,)
-    selectors: tuple[int, ...] = (0, 1)
-    finals: tuple[int, ...] = (0, 1, 2)
+    mixer_contexts: tuple[int, ...] = (0, 1)
+    apms: tuple[int, ...] = (0, 1, 2)
     slots_bits: int = 22
     rate: int = 70
     rate_extra: int = 84
@@ -34,21 +37,21 @@ class Profile:
     apm_limit: int = 255
     direct_bits: int = 22
     match_bits: int = 22
-    final_rate: int = 300
+    layer2_rate: int = 300
     start: int = 24
-    primed_extra: int = 240
+    pretrained_extra: int = 240
     runs: tuple[int, ...] = ()
     joints: tuple[int, ...] = ()
     run_bits: int = 20
 
 
-FAST = Profile(contexts=(2, 3, 4, 6, 10), direct=(), matches=(6,), selectors=(0,), finals=(0,))
+FAST = Profile(contexts=(2, 3, 4, 6, 10), direct=(), matches=(6,), mixer_contexts=(0,), apms=(0,))
 MIDDLE = Profile(
     contexts=(2, 3, 4, 10, 11, 20, 27, 30, 40, 44, 46),  # with the rest 32 inputs: two vectors of the mixer
     direct=(1,),
     matches=(6, 20),
-    selectors=(0, 1, 5),
-    finals=(0, 1),
+    mixer_contexts=(0, 1, 5),
+    apms=(0, 1),
 )
 FULL = Profile(
     contexts=(
@@ -60,20 +63,20 @@ FULL = Profile(
     ),
     direct=(1, 2),
     matches=(6, 12, 20),
-    selectors=(0, 1, 2, 3, 4, 5, 8),
+    mixer_contexts=(0, 1, 2, 3, 4, 5, 8),
     slots_bits=24,
 )
 LARGE = Profile(
     contexts=(*FULL.contexts, *range(49, 63)),
     direct=(1, 2),
     matches=(6, 12, 20),
-    selectors=(0, 1, 2, 3, 4, 5, 8, 9, 10),
-    finals=(0, 1, 2, 3),
+    mixer_contexts=(0, 1, 2, 3, 4, 5, 8, 9, 10),
+    apms=(0, 1, 2, 3),
     runs=(1, 2, 3, 4, 6, 10, 11, 12, 14, 22),
     joints=(2, 3, 4, 6, 9, 10),
     slots_bits=24,
     rate=60,
-    final_rate=250,
+    layer2_rate=250,
 )
 
-PROFILES = (FAST, FULL, MIDDLE, LARGE)  # a frame names its profile by its place here: only ever append
+PROFILES = (FAST, FULL, MIDDLE, LARGE)  # a frame stores an index in this tuple: append only

@@ -1,6 +1,6 @@
-"""The automaton of bit histories: which one follows on a bit, and the counts of zeros and ones that each stands for.
+"""The state table of bit histories: next state on a bit, and the counts of zeros and ones that a state stands for.
 
-Must not know what a context, a map or a lane is.
+Must not import contexts, maps or lanes.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-HISTORIES = 256
-EXACT_LENGTH = 4  # histories of up to this many bits are kept bit for bit
+STATES = 256
+EXACT_LENGTH = 4  # histories of up to this many bits are stored exactly
 COUNT_LIMITS = (41, 24, 10, 7, 6, 5)  # largest count of the commoner bit, by the count of the rarer one
-PRIMED = 183  # histories from here on stand for counts that the model file brought (ngram_table.py), not for bits seen
-PRIMED_COUNTS = (0, 1, 2, 3, 6, 11, 20, 41)  # what a class of counts stands for
-PRIMED_CLASSES = len(PRIMED_COUNTS)
-PRIMED_LIMIT = 24  # counts that outlive the first bit seen
+FIRST_PRIOR = 183  # states from here on stand for counts of the n-gram table, not for bits seen
+PRIOR_COUNTS = (0, 1, 2, 3, 6, 11, 20, 41)  # the count that each class stands for
+PRIOR_CLASSES = len(PRIOR_COUNTS)
+PRIOR_LIMIT = 24  # largest sum of prior counts after the first bit seen
 
 
 def _after(zeros: int, ones: int, bit: int) -> tuple[int, int]:
-    """Counts after one more bit: old evidence for the other bit is discounted, then both are kept in range."""
+    """Counts after one more bit: the other bit's count is discounted, then both are limited."""
     same, other = (ones, zeros) if bit else (zeros, ones)
     same += 1
     if other > 2:
@@ -33,24 +33,24 @@ def _after(zeros: int, ones: int, bit: int) -> tuple[int, int]:
     return (other, same) if bit else (same, other)
 
 
-def _kept(zeros: int, ones: int) -> tuple[int, int]:
-    """Counts that the model file brought, as small, in about their proportion, as the automaton holds them."""
+def _scaled(zeros: int, ones: int) -> tuple[int, int]:
+    """Prior counts scaled down, in about their proportion, to counts that the automaton has."""
     rarer, commoner = sorted((zeros, ones))
     for r in range(min(rarer, len(COUNT_LIMITS) - 1), 0, -1):
         c = (2 * commoner * r + rarer) // (2 * rarer)
-        if c <= COUNT_LIMITS[r] and r + c <= PRIMED_LIMIT:
+        if c <= COUNT_LIMITS[r] and r + c <= PRIOR_LIMIT:
             break
     else:
-        r, c = min(rarer, 1), min(commoner, COUNT_LIMITS[min(rarer, 1)], PRIMED_LIMIT - min(rarer, 1))
+        r, c = min(rarer, 1), min(commoner, COUNT_LIMITS[min(rarer, 1)], PRIOR_LIMIT - min(rarer, 1))
     return (r, c) if zeros < ones else (c, r)
 
 
 @lru_cache(maxsize=1)
-def history_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Bit histories as a finite automaton: (next (256, 2), counts (256, 2) of zeros and ones).
+def state_table() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Bit histories as a finite automaton: (next state (256, 2), counts (256, 2) of zeros and ones).
 
-    History 0 is "nothing seen". A larger number, below PRIMED, never has fewer bits behind it, so that the larger of
-    two numbers is the better informed one. From PRIMED on: counts that the model file brought, by their classes.
+    State 0 is the empty history. Below FIRST_PRIOR, states are ordered by the number of bits in their counts, so the
+    larger of two states has at least as much evidence. From FIRST_PRIOR on: pairs of classes of prior counts.
     """
     start = ("", 0, 0, -1)
 
@@ -68,18 +68,18 @@ def history_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         frontier = list(dict.fromkeys(frontier))
         found.update(frontier)
     order = sorted(found, key=lambda h: (h[1] + h[2], h))
-    assert len(order) == PRIMED and order[0] == start
+    assert len(order) == FIRST_PRIOR and order[0] == start
     index = {h: i for i, h in enumerate(order)}
-    following = np.zeros((HISTORIES, 2), np.uint8)
-    counts = np.zeros((HISTORIES, 2), np.int32)
+    next_state = np.zeros((STATES, 2), np.uint8)
+    counts = np.zeros((STATES, 2), np.int32)
     for h, i in index.items():
-        following[i] = index[advance(h, 0)], index[advance(h, 1)]
+        next_state[i] = index[advance(h, 0)], index[advance(h, 1)]
         counts[i] = h[1], h[2]
-    for k in range(1, PRIMED_CLASSES**2):
-        i, brought = PRIMED - 1 + k, (PRIMED_COUNTS[k // PRIMED_CLASSES], PRIMED_COUNTS[k % PRIMED_CLASSES])
-        counts[i] = brought
+    for k in range(1, PRIOR_CLASSES**2):
+        i, prior = FIRST_PRIOR - 1 + k, (PRIOR_COUNTS[k // PRIOR_CLASSES], PRIOR_COUNTS[k % PRIOR_CLASSES])
+        counts[i] = prior
         for bit in range(2):
-            zeros, ones = _after(*_kept(*brought), bit)
+            zeros, ones = _after(*_scaled(*prior), bit)
             near = [(abs(h[1] - zeros) + abs(h[2] - ones), h[3] != bit, n) for n, h in enumerate(order)]
-            following[i, bit] = min(near)[2]
-    return following, counts
+            next_state[i, bit] = min(near)[2]
+    return next_state, counts

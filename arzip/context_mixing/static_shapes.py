@@ -1,7 +1,7 @@
-"""A memory's shape as constants: what is compiled for one profile knows where its loops end and its rows lie.
+"""Array sizes of a profile as compile-time constants, so that kernels have constant loop bounds and row strides.
 
-numba compiles a function once for each combination of its arguments' types. A tuple's length is part of its type,
-an array's isn't: so the counts travel as lengths of tuples, and `known` writes them over those of the arrays.
+numba compiles a function once for each combination of argument types. The length of a tuple is part of its type, that
+of an array is not: the sizes travel as lengths of tuples, and `with_static_shapes` writes them into the arrays' shapes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from arzip.context_mixing.state import MATCH_FIELDS, RUN_FIELDS, Memory
+from arzip.context_mixing.state import MATCH_FIELDS, RUN_FIELDS, CMState
 
-MOST_CONTEXTS = 16  # larger profiles gain less, and the first use of each would take its time to compile
-Count = tuple[int, ...]  # of so many elements, whatever they are
+MAX_CONTEXTS = 16  # larger profiles gain less than their own compilation costs
+Count = tuple[int, ...]  # only its length counts
 
 
 class Counts(NamedTuple):
-    """How many of each a profile has."""
+    """Sizes of a profile's parts, each the length of a tuple."""
 
     contexts: Count
     direct: Count
@@ -28,63 +28,63 @@ class Counts(NamedTuple):
     runs: Count
     joints: Count
     expected_joints: Count
-    selectors: Count
-    finals: Count
+    mixer_contexts: Count
+    apms: Count
     entries: Count
     inputs: Count
 
 
-# For each array that has them: its shape, a count's name or a number; None: what depends on the block.
+# Array -> its shape: the name of a count, a number, or None for a size that depends on the block.
 SHAPES: dict[str, tuple[str | int | None, ...]] = {
     "kinds": ("contexts",),
     "hashes": (None, "contexts"),
     "slot": (None, "contexts"),
-    "check": (None, "contexts"),
-    "counted": ("contexts",),
+    "checksum": (None, "contexts"),
+    "has_prior": ("contexts",),
     "orders": ("direct",),
     "direct": (None, "direct"),
     "match": (None, "matches", MATCH_FIELDS),
     "key": (None, "matches"),
-    "shortest": ("matches",),
+    "min_lengths": ("matches",),
     "strides": ("matches",),
-    "recent": ("matches", None),
+    "match_table": ("matches", None),
     "runs": ("runs",),
     "run": (None, "runs", RUN_FIELDS),
     "joints": ("joints",),
     "expected_joints": ("expected_joints",),
-    "selectors": ("selectors",),
-    "mixed": (None, "selectors"),
-    "final_weights": (None, "selectors"),
-    "finals": ("finals",),
-    "entry": (None, "entries"),
-    "old": (None, "entries"),
-    "flip": (None, "entries"),
+    "mixer_contexts": ("mixer_contexts",),
+    "layer1_logits": (None, "mixer_contexts"),
+    "layer2_weights": (None, "mixer_contexts"),
+    "apms": ("apms",),
+    "map_index": (None, "entries"),
+    "map_value": (None, "entries"),
+    "inverted": (None, "entries"),
     "limits": ("entries",),
     "inputs": (None, "inputs"),
     "weights": (None, "inputs"),
 }
 
 
-def counts_of(memory: Memory) -> Counts | None:
-    """What `known` is to know of the memory; None: that isn't worth its own compilation, or there are no contexts."""
-    if not 0 < memory.kinds.size <= MOST_CONTEXTS:
+def counts_of(cm: CMState) -> Counts | None:
+    """Array sizes to compile in as constants; None for profiles above MAX_CONTEXTS, and for no contexts."""
+    if not 0 < cm.kinds.size <= MAX_CONTEXTS:
         return None
     found = {}
     for name, shape in SHAPES.items():
-        for count, size in zip(shape, getattr(memory, name).shape, strict=True):
+        for count, size in zip(shape, getattr(cm, name).shape, strict=True):
             if isinstance(count, str):
                 found[count] = (0,) * size
     return Counts(**found)
 
 
-def _known(typingctx, memory, counts):
-    """The memory itself, its shapes constants for whoever is compiled into the caller."""
+def _with_static_shapes(typingctx, cm, counts):
+    """Return the state with constant shapes, for functions that are inlined into the caller."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, names, given = args[0], memory.instance_class._fields, counts.instance_class._fields
+        value, names, given = args[0], cm.instance_class._fields, counts.instance_class._fields
         for name, shape in SHAPES.items():
             at = names.index(name)
-            view = make_array(memory.types[at])(context, builder, builder.extract_value(value, at))
+            view = make_array(cm.types[at])(context, builder, builder.extract_value(value, at))
             sizes = cgutils.unpack_tuple(builder, view.shape)
             for axis, count in enumerate(shape):
                 if isinstance(count, str):
@@ -99,7 +99,7 @@ def _known(typingctx, memory, counts):
             value = builder.insert_value(value, view._getvalue(), at)
         return value
 
-    return memory(memory, counts), codegen
+    return cm(cm, counts), codegen
 
 
-known: Any = intrinsic(_known)
+with_static_shapes: Any = intrinsic(_with_static_shapes)

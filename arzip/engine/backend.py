@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding.lane_state import LaneState
-from arzip.context_mixing.state import Memory
+from arzip.context_mixing.state import CMState
 from arzip.engine.plan import Plan
 
 OnBytes = Callable[[int], None]  # gets the number of raw bytes that have been coded since the last call
@@ -20,7 +20,7 @@ Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a bloc
 class Backend(Protocol):
     """Runs network, mixer and coder over the steps of a block, on its device."""
 
-    def start(self, plan: Plan, memory: Memory) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """The function that runs the steps of one block."""
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from arzip.coding import lockstep
 from arzip.coding.lane_state import LaneState
-from arzip.context_mixing.state import Memory
+from arzip.context_mixing.state import CMState
 from arzip.engine.backend import Run
 from arzip.engine.plan import Plan
-from arzip.network import forward_cpu as cpu
+from arzip.network import forward_cpu
 from arzip.network.config import Weights
 
 
@@ -16,20 +16,20 @@ class CpuBackend:
 
     def __init__(self, weights: Weights | None, two_threads: bool) -> None:
         self.two_threads = two_threads
-        self.network = cpu.load_network(weights) if weights else cpu.no_network()
+        self.network = forward_cpu.load_network(weights) if weights else forward_cpu.empty_network()
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
         """See Backend. A decoder's only lane leaves nothing to hand over."""
         both = plan.use_network and plan.cm_profile is not None
         return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 
-    def start(self, plan: Plan, memory: Memory) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See Backend."""
-        network = self.network if plan.use_network else cpu.no_network()
-        state = cpu.init_state(network, plan.lanes)
+        network = self.network if plan.use_network else forward_cpu.empty_network()
+        state = forward_cpu.init_state(network, plan.lanes)
 
         def run(block: LaneState, first: int, end: int) -> int:
             two_threads = self.threads_for(plan, block.is_decoding) > 1
-            return lockstep.run_steps(network, state, memory, block, first, end, two_threads)
+            return lockstep.run_steps(network, state, cm, block, first, end, two_threads)
 
         return run

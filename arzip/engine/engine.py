@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from arzip.coding import range_coder
 from arzip.coding.lane_state import LaneState, chunk_steps, new_lane_state, reserve, steps_of
-from arzip.context_mixing import predictor
-from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
-from arzip.context_mixing.state import NETWORK, Memory, create
+from arzip.context_mixing.state import USE_NETWORK, CMState, create
 from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.plan import Plan
@@ -26,7 +25,7 @@ from arzip.system import extras
 from arzip.weights.file import load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
-NO_MEMORY = Profile(contexts=(), direct=(), matches=(6,), selectors=(0,), finals=(0,))
+NO_MEMORY = Profile(contexts=(), direct=(), matches=(6,), mixer_contexts=(0,), apms=(0,))
 
 
 class Engine:
@@ -34,8 +33,8 @@ class Engine:
 
     def __init__(self, weights: Weights, backend: Backend) -> None:
         self.digest = weights.digest
-        self._initial_states = primed.starts(weights.tensors)
-        self._ngrams = primed.known_ngrams(weights.tensors)
+        self._initial_states = pretrained.initial_states(weights.tensors)
+        self._ngrams = pretrained.ngrams_of(weights.tensors)
         self._backend = backend
 
     def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
@@ -71,25 +70,25 @@ class Engine:
         """How many threads coding by this plan keeps busy."""
         return self._backend.threads_for(plan, decoding)
 
-    def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> Memory:
+    def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
         """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
         if plan.cm_profile is None:
             return create(NO_MEMORY, np.zeros(1, np.int64), 1)
-        memory = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
+        cm = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
         if (plan.cm_profile, plan.use_network) in self._initial_states:
-            primed.apply(memory, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
-        begin(memory, plan.use_network)
-        return memory
+            pretrained.load_into(cm, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
+        begin(cm, plan.use_network)
+        return cm
 
     def _run(self, block: LaneState, plan: Plan) -> Run:
-        memory = self._memory(plan, block.starts[:-1], block.text.size)
-        return self._backend.start(plan, memory)
+        cm = self._memory(plan, block.starts[:-1], block.text.size)
+        return self._backend.start(plan, cm)
 
 
-def begin(memory: Memory, with_network: bool) -> None:
+def begin(cm: CMState, with_network: bool) -> None:
     """Make a memory ready for its block's first byte."""
-    memory.clock[NETWORK] = with_network
-    predictor.begin(memory, 0, memory.starts.size)
+    cm.clock[USE_NETWORK] = with_network
+    predictor.begin(cm, 0, cm.starts.size)
 
 
 def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:

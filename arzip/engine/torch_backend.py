@@ -12,15 +12,15 @@ from torch import Tensor
 from arzip.coding import lockstep
 from arzip.coding.lane_state import LaneState, group_lanes
 from arzip.coding.prefill import NO_PREFILL
-from arzip.context_mixing.state import Memory
-from arzip.context_mixing.torch_ops import predictor as memory_verbs
-from arzip.context_mixing.torch_ops.state import DeviceMemory
+from arzip.context_mixing.state import CMState
+from arzip.context_mixing.torch_ops import predictor
+from arzip.context_mixing.torch_ops.state import DeviceState
 from arzip.engine.backend import Run
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.compile import njit
-from arzip.network import ngram_rows as context
+from arzip.network import ngram_rows
 from arzip.network.config import Weights
 from arzip.network.forward_torch import TorchStep
 from arzip.probability import P_BITS, P_ONE
@@ -38,24 +38,24 @@ def require_cuda() -> None:
 def push_bytes(contexts, text, orders, row_bits, rows):  # type: ignore[no-untyped-def]
     """Move every lane's context past the byte it has just seen; rows (L, tables) for the next."""
     for lane in range(text.size):
-        context.push_byte(contexts[lane], np.int64(text[lane]))
+        ngram_rows.push_byte(contexts[lane], np.int64(text[lane]))
         for k in range(orders.size):
-            rows[lane, k] = context.table_row(contexts[lane], orders[k], row_bits)
+            rows[lane, k] = ngram_rows.table_row(contexts[lane], orders[k], row_bits)
 
 
 @njit()
-def code_on_host(weights, memory, block, t, group, at):  # type: ignore[no-untyped-def]
+def code_on_host(freqs, cm, block, t, group, at):  # type: ignore[no-untyped-def]
     """`lockstep.code_group` after the network's step, for Python to call."""
-    return lockstep.code_group(weights, NO_PREFILL, 0, memory, block, t, group, at, lockstep.MULTI_LANE, None)
+    return lockstep.code_group(freqs, NO_PREFILL, 0, cm, block, t, group, at, lockstep.MULTI_LANE, None)
 
 
 class LaneNetwork:
-    """A block's lanes and the network: a call gives the weights (L, 256) of their next bytes."""
+    """A block's lanes and the network: a call gives the frequencies (L, 256) of their next bytes."""
 
     def __init__(self, weights: Weights, device: str, lanes: int) -> None:
         config = weights.config
         self.step = TorchStep(weights, device, lanes)
-        self.contexts = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64)
+        self.contexts = np.zeros((lanes, ngram_rows.CONTEXT_FIELDS), np.uint64)
         self.orders = np.array([*config.orders, 0], np.int64)
         self.rows = np.empty((lanes, self.orders.size), np.int64)
         self.row_bits = config.rows.bit_length() - 1
@@ -65,29 +65,29 @@ class LaneNetwork:
         return self.step(block.last.astype(np.int64), self.rows)
 
 
-def code_group(weights: Tensor | None, memory: DeviceMemory, block: LaneState, t: int, group: int, at: int) -> int:
-    """`lockstep.code_group` with the memory, and the network's weights (L, 256) if it takes part, on a device."""
+def code_group(freqs: Tensor | None, cm: DeviceState, block: LaneState, t: int, group: int, at: int) -> int:
+    """`lockstep.code_group` with context mixing, and the network's freqs (L, 256) if it takes part, on a device."""
     first, end = group_lanes(block.starts, t, group)
     if first == end:
         return at
-    memory_verbs.turn(memory, t)
+    predictor.set_step(cm, t)
     block.low[first:end] = 0
-    low = torch.zeros(end - first, dtype=torch.int64, device=memory.device)
-    if weights is not None:  # the sum of the weights of all smaller bytes: (L, 257)
-        below = torch.nn.functional.pad(weights[first:end].long().cumsum(1), (1, 0))
+    low = torch.zeros(end - first, dtype=torch.int64, device=cm.device)
+    if freqs is not None:  # the sum of the freqs of all smaller bytes: (L, 257)
+        below = torch.nn.functional.pad(freqs[first:end].long().cumsum(1), (1, 0))
     for bit in range(8):
         half, network_p = 128 >> bit, None
-        if weights is not None:
+        if freqs is not None:
             start, middle, stop = (below.gather(1, (low + k * half)[:, None])[:, 0] for k in range(3))
             p = (stop - middle << P_BITS) // (stop - start)
             network_p = p.clamp(1, P_ONE - 1)
-        block.probability[first:end] = memory_verbs.predict(memory, first, end, network_p).cpu().numpy()
+        block.probability[first:end] = predictor.predict(cm, first, end, network_p).cpu().numpy()
         at = lockstep.code_bits(block, t, bit, first, end, block.probability, at)
-        bits = torch.from_numpy(block.bit[first:end]).to(memory.device)
-        memory_verbs.update(memory, first, end, bits)
+        bits = torch.from_numpy(block.bit[first:end]).to(cm.device)
+        predictor.update(cm, first, end, bits)
         low += bits * half
     lockstep.store_bytes(block, t, first, end)
-    memory_verbs.end_byte(memory, first, end, low, t)
+    predictor.end_byte(cm, first, end, low, t)
     return at
 
 
@@ -101,24 +101,24 @@ class TorchBackend:
         """See `backend.Backend`."""
         return 1
 
-    def start(self, plan: Plan, memory: Memory) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See `backend.Backend`."""
         on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
         if not plan.use_network and not on_device:
-            return CpuBackend(None, False).start(plan, memory)
+            return CpuBackend(None, False).start(plan, cm)
         network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.use_network else None
-        there = DeviceMemory(memory, self.device) if on_device else None
+        there = DeviceState(cm, self.device) if on_device else None
 
         def run(block: LaneState, first: int, end: int) -> int:
             at = 0
             for t in range(first, end):
-                weights = network(block) if network else None
-                here = weights.cpu().numpy() if weights is not None and there is None else None
+                freqs = network(block) if network else None
+                here = freqs.cpu().numpy() if freqs is not None and there is None else None
                 for group in range(2):
                     if there is None:
-                        at = code_on_host(here, memory, block, t, group, at)
+                        at = code_on_host(here, cm, block, t, group, at)
                     else:
-                        at = code_group(weights, there, block, t, group, at)
+                        at = code_group(freqs, there, block, t, group, at)
             return int(at)
 
         return run

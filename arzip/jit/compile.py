@@ -57,7 +57,7 @@ class _Part(CPUDispatcher):
         raise TypeError(f"{self.py_func.__qualname__} is a part of kernels: call it from compiled code")
 
 
-def inlined(function: Callable[..., Any]) -> Any:
+def inline_njit(function: Callable[..., Any]) -> Any:
     """A part of kernels, put into whichever calls it. Python can't: a way in for a memory's 50 arrays takes a fifth of
     the time to compile.
     """

@@ -135,11 +135,11 @@ def _element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Address of args[0][args[1]], an index or a tuple of them, none negative."""
     array, index = signature.args[:2]
     is_tuple = isinstance(index, types.BaseTuple)
-    positions = cgutils.unpack_tuple(builder, args[1]) if is_tuple else [args[1]]
+    indices = cgutils.unpack_tuple(builder, args[1]) if is_tuple else [args[1]]
     kinds = index.types if is_tuple else [index]
-    positions = [context.cast(builder, at, kind, types.intp) for at, kind in zip(positions, kinds, strict=True)]
+    indices = [context.cast(builder, at, kind, types.intp) for at, kind in zip(indices, kinds, strict=True)]
     view = make_array(array)(context, builder, args[0])
-    return cgutils.get_item_pointer(context, builder, array, view, positions, wraparound=False)
+    return cgutils.get_item_pointer(context, builder, array, view, indices, wraparound=False)
 
 
 def _atomic_add(typingctx, array, index, value):

@@ -1,1 +1,1 @@
-"""The pretrained byte model: its arithmetic (spec), its contexts, and the engines that run it."""
+"""The pretrained byte model: its configuration, n-gram rows, matrix products, and its step on the CPU and in torch."""

@@ -1,9 +1,8 @@
-"""The network's shape and its fixed-point formats: everything two engines must agree on.
+"""The network's shape and fixed-point formats, which all implementations share.
 
-Every number is an integer. A value "in Q12" is an integer k that stands for k / 2**12.
-Weights are int8 in Q7, activations int8 in Q5, so a product of the two is in Q12, which is also the
-format of the residual stream: sums of products are added to it without any rescaling.
-This module must not know how a step is computed (cpu, torch) nor how weights are stored.
+Every number is an integer. A value "in Q12" is an integer k that stands for k / 2**12. Weights are int8 in Q7,
+activations int8 in Q5, so a product of the two is in Q12, the format of the residual stream: sums of products are added
+to it without rescaling. Must not import an implementation of the step, nor file code.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ HIDDEN_BITS = 4  # squared ReLU, int8: 0 <= u <= 127 / 16
 HIDDEN_LIMIT = 11585  # ceil(2**12 * sqrt(8)): pre-activations are clipped here before they are squared
 SOFTMAX_STEP_BITS = 7  # the exponential table has an entry every 1 / 128 nat
 SOFTMAX_ENTRIES = 2048
-SOFTMAX_ONE = 1 << 20  # the weight of the likeliest byte
+SOFTMAX_ONE = 1 << 20  # the frequency of the likeliest byte
 
 # What a step shifts by, from one format to the next.
 HALF_EMBEDDING = RESIDUAL_BITS - EMBEDDING_BITS
@@ -47,7 +46,7 @@ WORD_TABLE = "word"  # name of the n-gram table indexed by the current and the p
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of a network; travels in the weights file as JSON.
+    """Shape of a network, stored in the weights file as JSON.
 
     d: width of the residual stream and of the recurrent state.
     blocks: number of (recurrence, MLP) pairs. hidden: width of the MLP.
@@ -69,7 +68,7 @@ class NetworkConfig:
 
     @property
     def byte_d(self) -> int:
-        """Width of the embedding of the last byte: what the n-gram tables leave of d."""
+        """Width of the last byte's embedding: d without the n-gram rows."""
         return self.d - self.tables * self.ngram_d
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -91,7 +90,7 @@ class NetworkConfig:
 
     @property
     def core_parameters(self) -> int:
-        """Parameters that every step multiplies with: all but the n-gram tables."""
+        """Number of parameters without the n-gram tables."""
         total = 0
         for name, shape in self.shapes().items():
             if name != "ngram":
@@ -117,7 +116,7 @@ class NetworkConfig:
 class Weights:
     """A model: its shape, int8 (biases and tables int32) tensors by name, digest and free-form metadata.
 
-    Tensors called "memory.*", if there are any, are how the memory starts (arzip.context_mixing.pretrained).
+    Tensors named "memory.*", if any, are the initial state of context mixing (arzip.context_mixing.pretrained).
     """
 
     config: NetworkConfig

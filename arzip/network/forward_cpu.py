@@ -1,7 +1,7 @@
-"""The network on the CPU: one exact step for all lanes, in fused compiled loops around the products.
+"""The network on the CPU: one exact step for all lanes, in fused compiled loops around the matrix products.
 
-`step` is the only place where probabilities come from; encoder and decoder both call it. It must not know
-what becomes of the weights it returns, nor where bytes come from.
+`step` is the only source of the network's frequencies on the CPU; encoder and decoder both call it. Must not import
+coding.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit, prefetch
-from arzip.network import config as spec
-from arzip.network import ngram_rows as context
+from arzip.network import ngram_rows
 from arzip.network.config import (
+    CANDIDATE_LIMIT,
     CANDIDATE_SHIFT,
+    GATE_BITS,
     GATE_SHIFT,
     HALF_EMBEDDING,
     HALF_GATES,
+    HIDDEN_LIMIT,
     HIDDEN_SHIFT,
+    SOFTMAX_ENTRIES,
     SOFTMAX_SHIFT,
     STATE_SHIFT,
     Weights,
@@ -30,7 +33,7 @@ from arzip.network.packing import LINE, OFFSET, aligned, pack_weights, stack, st
 
 
 class Network(NamedTuple):
-    """Weights as the loops want them. Matrices are packed (see packing), blocks stacked on the first axis."""
+    """The weights in the layout of `step`: matrices packed (packing.py), blocks stacked on the first axis."""
 
     orders: NDArray[np.int64]  # byte orders of the n-gram tables; 0: the word table
     row_bits: int
@@ -51,18 +54,18 @@ class Network(NamedTuple):
 
 
 class State(NamedTuple):
-    """What L lanes carry from step to step, and the buffers of one step (all preallocated)."""
+    """The recurrent state of L lanes, and the preallocated buffers of a step."""
 
     context: NDArray[np.uint64]  # (L, 3)
     pair: NDArray[np.uint8]  # (blocks, L, 2 d): this step's normed input, then the previous step's
     h: NDArray[np.int32]  # (blocks, L, d) in Q18
     x: NDArray[np.int32]  # (L, d) residual stream in Q12
-    z: NDArray[np.int32]  # (L, 3 d): sums of the gates; and (L, d) of what joins the residual stream
+    z: NDArray[np.int32]  # (L, 3 d) pre-activations of the gates; then (L, d) what is added to the residual stream
     y: NDArray[np.uint8]  # (L, d)
     hidden: NDArray[np.int32]  # (L, hidden)
     u: NDArray[np.uint8]  # (L, hidden)
     logits: NDArray[np.int32]  # (L, 256) in Q12
-    weights: NDArray[np.int32]  # (L, 256): the step's result
+    freqs: NDArray[np.int32]  # (L, 256) frequencies of the next byte's values: the step's result
 
 
 def load_network(weights: Weights) -> Network:
@@ -91,8 +94,8 @@ def load_network(weights: Weights) -> Network:
     )
 
 
-def no_network() -> Network:
-    """A network of no blocks, for those who don't ask it."""
+def empty_network() -> Network:
+    """A network without blocks, for plans that do not use one."""
     packed, start = np.zeros((0, 0, 0, LINE), np.int8), np.zeros((0, 0), np.int32)
     byte, ngram, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, 0), np.int8), np.zeros((0, 0, LINE), np.int8)
     orders, table = np.zeros(0, np.int64), np.zeros(0, np.int32)
@@ -105,7 +108,7 @@ def init_state(network: Network, lanes: int) -> State:
     blocks, d = network.gates_start.shape[0], network.state_start.shape[1]
     hidden = network.mlp_in_start.shape[1]
     return State(
-        np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64),
+        np.zeros((lanes, ngram_rows.CONTEXT_FIELDS), np.uint64),
         aligned((blocks, lanes, 2 * d), np.uint8, OFFSET),
         aligned((blocks, lanes, d), np.int32),
         aligned((lanes, d), np.int32),
@@ -143,22 +146,22 @@ def norm(x, out):
 
 
 @njit()
-def fetch(network, context_row):
-    """Have the processor fetch one lane's n-gram rows: one after the other `embed` would wait for each."""
+def prefetch_rows(network, context_row):
+    """Prefetch one lane's n-gram rows, so that `embed`'s cache misses overlap."""
     for k in range(network.orders.size):
-        row = context.table_row(context_row, network.orders[k], network.row_bits)
+        row = ngram_rows.table_row(context_row, network.orders[k], network.row_bits)
         prefetch(network.ngram, (k * network.ngram.shape[1] + row) * network.ngram.shape[2])
 
 
 @njit()
 def embed(network, context_row, x):
     """The residual stream (d,) of one lane from its last byte and its n-gram rows, concatenated."""
-    last = np.int64(context_row[context.HISTORY] & np.uint64(255))
+    last = np.int64(context_row[ngram_rows.HISTORY] & np.uint64(255))
     at = network.byte.shape[1]
     for i in range(at):
         x[i] = np.int32(network.byte[last, i]) << HALF_EMBEDDING
     for k in range(network.orders.size):
-        row = context.table_row(context_row, network.orders[k], network.row_bits)
+        row = ngram_rows.table_row(context_row, network.orders[k], network.row_bits)
         for i in range(network.ngram.shape[2]):
             x[at + i] = np.int32(network.ngram[k, row, i]) << HALF_EMBEDDING
         at += network.ngram.shape[2]
@@ -170,7 +173,7 @@ def gate(sigmoid, z):
     for i in range(z.size):
         k = np.int32(z[i] + np.int32(1 << (GATE_SHIFT - 1))) >> GATE_SHIFT
         z[i] = min(max(np.int32(k), np.int32(-HALF_GATES)), np.int32(HALF_GATES - 1)) + np.int32(HALF_GATES)
-    for i in range(z.size):  # the look-ups apart, so that the other loops compile to vector code
+    for i in range(z.size):  # look-ups in a loop of their own, so that the other loops vectorise
         z[i] = sigmoid[np.uint32(z[i])]
 
 
@@ -181,14 +184,14 @@ def recur(sigmoid, z, h, y):
     z (3 d,) int32 in Q12: forget gate, candidate, output gate; it is overwritten.
     """
     d = h.size
-    limit = np.int32(spec.CANDIDATE_LIMIT)
+    limit = np.int32(CANDIDATE_LIMIT)
     f, c, o = z[:d], z[d : 2 * d], z[2 * d :]
     gate(sigmoid, f)
     gate(sigmoid, o)
     for i in range(d):
         new = np.int32(np.int32(min(max(c[i], -limit), limit)) << CANDIDATE_SHIFT)
         moved = np.int64(np.int32(new - h[i])) * np.int64(f[i])
-        h[i] += np.int32((moved + np.int64(1 << (spec.GATE_BITS - 1))) >> spec.GATE_BITS)
+        h[i] += np.int32((moved + np.int64(1 << (GATE_BITS - 1))) >> GATE_BITS)
     for i in range(d):
         out = np.int64(h[i]) * np.int64(o[i])
         v = np.int32((out + (np.int64(1) << (STATE_SHIFT - 1))) >> STATE_SHIFT)
@@ -206,35 +209,35 @@ def add_to(x, z, times):
 def squared_relu(z, u):
     """z (n,) in Q12 -> u (n,) int8 in Q4 with offset."""
     for i in range(z.size):
-        v = min(max(z[i], np.int32(0)), np.int32(spec.HIDDEN_LIMIT))
+        v = min(max(z[i], np.int32(0)), np.int32(HIDDEN_LIMIT))
         square = np.int32(np.int32(v * v) + np.int32(1 << (HIDDEN_SHIFT - 1))) >> HIDDEN_SHIFT
         u[i] = np.uint8(min(np.int32(square), np.int32(127)) + np.int32(OFFSET))
 
 
 @njit()
-def softmax(exponential, logits, weights):
-    """Logits (256,) in Q12, overwritten -> positive weights (256,), the largest SOFTMAX_ONE."""
+def softmax(exponential, logits, freqs):
+    """Logits (256,) in Q12, overwritten -> positive frequencies (256,), the largest SOFTMAX_ONE."""
     top = logits[0]
     for i in range(256):
         top = max(top, logits[i])
     top += np.int32(1 << (SOFTMAX_SHIFT - 1))
     for i in range(256):
-        logits[i] = min(np.int32(np.int32(top - logits[i]) >> SOFTMAX_SHIFT), np.int32(spec.SOFTMAX_ENTRIES - 1))
+        logits[i] = min(np.int32(np.int32(top - logits[i]) >> SOFTMAX_SHIFT), np.int32(SOFTMAX_ENTRIES - 1))
     for i in range(256):
-        weights[i] = exponential[np.uint32(logits[i])]
+        freqs[i] = exponential[np.uint32(logits[i])]
 
 
 @njit()
 def step(network, state, text, first, end):
-    """Bytes text (L,) uint8 just seen -> state.weights (L, 256) int32 > 0 for the next byte of each lane.
+    """Bytes text (L,) uint8 just seen -> state.freqs (L, 256) int32 > 0 of the next byte of each lane.
 
     Only the lanes [first, end) move. Before the first byte of a lane, text is 0: it leaves the zero
     context as it is.
     """
     d = state.h.shape[2]
     for lane in range(first, end):
-        context.push_byte(state.context[lane], np.int64(text[lane]))
-        fetch(network, state.context[lane])
+        ngram_rows.push_byte(state.context[lane], np.int64(text[lane]))
+        prefetch_rows(network, state.context[lane])
     for lane in range(first, end):
         embed(network, state.context[lane], state.x[lane])
     x = state.x
@@ -261,4 +264,4 @@ def step(network, state, text, first, end):
         norm(x[lane], state.y[lane])
     gemm(state.y[first:end], network.out, network.out_start, state.logits[first:end])
     for lane in range(first, end):
-        softmax(network.exponential, state.logits[lane], state.weights[lane])
+        softmax(network.exponential, state.logits[lane], state.freqs[lane])

@@ -1,14 +1,14 @@
-"""Products of int8 activations with int8 weights, exact in int32: which version of them this processor takes.
+"""Products of int8 activations with int8 weights, exact in int32: selects the version for this CPU.
 
 Four versions give the same integers, since no sum leaves int32 and integer sums don't depend on their order: AMX
-(gemm_amx.py), AVX-512 VNNI and AVX2 (gemm_avx.py), and plain loops for the rest.
+(gemm_amx.py), AVX-512 VNNI and AVX2 (gemm_avx.py), and plain loops for other CPUs.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from arzip.jit import cpu_features as processor
+from arzip.jit import cpu_features
 from arzip.jit.compile import njit
 from arzip.network.gemm_amx import gemm_amx
 from arzip.network.gemm_avx import gemm_avx2, gemm_vnni
@@ -35,16 +35,16 @@ def gemm_plain(a, packed, start, c):
 
 @njit()
 def gemm_tiles(a, packed, start, c):
-    """As `gemm_plain`, in tiles from so many rows on that they pay."""
+    """As `gemm_plain`, in AMX tiles for AMX_ROWS rows or more."""
     if a.shape[0] >= AMX_ROWS:
         gemm_amx(a, packed, start, c)
     else:
         gemm_vnni(a, packed, start, c)
 
 
-if processor.HAS_AMX:
+if cpu_features.HAS_AMX:
     gemm = gemm_tiles
-elif processor.HAS_VNNI:
+elif cpu_features.HAS_VNNI:
     gemm = gemm_vnni
 else:
-    gemm = gemm_avx2 if processor.HAS_AVX2 else gemm_plain
+    gemm = gemm_avx2 if cpu_features.HAS_AVX2 else gemm_plain

@@ -1,7 +1,7 @@
 """The products of `gemm` on Intel's tile registers (AMX): a pass over the weights serves up to sixteen rows.
 
 A packed line holds four inputs of sixteen outputs, so sixteen lines are a tile of weights as they stand. Tiles are a
-thread's own and are given back after each product. Whether there are any: processor.HAS_AMX.
+thread's own and are released after each product. cpu_features.HAS_AMX tells whether there are any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from arzip.network.packing import LANES, LINE, LINES
 
 ROWS = 16  # of a tile, at most: lanes of activations, lines of weights
 SUMS, WEIGHTS, ACTIVATIONS = range(LINES), (LINES, LINES + 1), LINES + 2  # the tiles by number: 7 of 8
-assert len(SUMS) == 4  # one alone would wait for each product of its own before the next
+assert len(SUMS) == 4  # fewer would wait for the latency of each product
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
@@ -32,7 +32,7 @@ def _asm(builder: Any, text: str, *args: Any) -> None:
 
 
 def _configure(typingctx, rows):
-    """Give the tiles their shapes: `rows` (1 to 16) of sums and activations, 16 of weights, 64 bytes each."""
+    """Set the shapes of the tiles: `rows` (1 to 16) of sums and activations, 16 of weights, 64 bytes each."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         used, kind = len(SUMS) + len(WEIGHTS) + 1, ir.VectorType(I8, 64)
@@ -51,7 +51,7 @@ def _configure(typingctx, rows):
 
 
 def _release(typingctx):
-    """Give the tiles back: the system then needn't keep them when it switches threads."""
+    """Release the tiles, so that the system need not save them at a context switch."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _asm(builder, "tilerelease")
@@ -61,7 +61,7 @@ def _release(typingctx):
 
 
 def _tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):
-    """(rows, 64) sums to c. Arguments as those of simd's tiles; k in tiles of weights."""
+    """(rows, 64) sums to c. Arguments as of gemm_avx's tiles; k in tiles of weights."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, a_step, w, w_step, s, c, c_step, k = args

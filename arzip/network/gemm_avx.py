@@ -14,7 +14,7 @@ from arzip.jit.compile import njit
 from arzip.network.packing import LANES, LINE, LINES
 
 # Tiles of rows x lines: sums in 24 of 32 vector registers, and in 8 of 16 (with 12, the compiler spills some of them).
-VNNI_TILES = ((6, LINES), (3, LINES), (1, LINES))  # the smaller tiles are for the lanes that are left
+VNNI_TILES = ((6, LINES), (3, LINES), (1, LINES))  # the smaller tiles are for the remaining lanes
 AVX2_TILES = ((2, 1), (1, 2))
 
 I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -152,7 +152,7 @@ def _widen(a):
 
 
 @njit()
-def _as_it_is(a):
+def _unchanged(a):
     """Activations (L, K) uint8."""
     return a
 
@@ -160,7 +160,7 @@ def _as_it_is(a):
 def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     """The product over whole matrices: as many of the largest tiles as fit, then of the smaller ones.
 
-    ready: activations (L, K) uint8 -> what the unit takes. tiles: rows and lines of each, the last one with one row.
+    ready: converts activations (L, K) uint8 to the unit's type. tiles: (rows, lines), the last with one row.
     """
     (large, _), (middle, _), (single, _) = tiles[0], tiles[1], tiles[-1]
     large_lines, middle_lines, single_lines = (_lines_of(unit, tile) for tile in (tiles[0], tiles[1], tiles[-1]))
@@ -205,5 +205,5 @@ def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
     return compute
 
 
-gemm_vnni = njit(cache=False)(_tiled(_Vnni, _as_it_is, VNNI_TILES))
+gemm_vnni = njit(cache=False)(_tiled(_Vnni, _unchanged, VNNI_TILES))
 gemm_avx2 = njit(cache=False)(_tiled(_Avx2, _widen, AVX2_TILES))

@@ -1,8 +1,9 @@
-"""The bytes a lane has seen -> rows of the n-gram tables. Shared by every engine; training has its own (train/rows.py),
-which tests hold to this one.
+"""Rows of the n-gram tables from the bytes a lane has seen, for every implementation of the step.
 
-A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so
-far, and the hash of the word before it. All zero at the start of a lane.
+Training has its own (train/rows.py); tests hold it to this one.
+
+A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so far, and the
+hash of the previous word. All are zero at the start of a lane.
 """
 
 from __future__ import annotations

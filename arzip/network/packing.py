@@ -1,6 +1,6 @@
-"""How matrices lie in memory for the products: int8 weights in lines of 64, everything in whole cache lines.
+"""Memory layout of matrices for the products: int8 weights in lines of 64, everything aligned to cache lines.
 
-Activations are stored with an offset, as uint8 = int8 + 128; `start_values` takes its share of each sum out.
+Activations are stored with an offset, as uint8 = int8 + 128; `start_values` subtracts the offset's part of each sum.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ OFFSET = 128
 LANES = 16  # outputs that a packed line holds
 GROUP = 4  # inputs that a packed line holds
 LINE = LANES * GROUP
-LINES = 4  # that the products take at a time: outputs come in multiples of LINES * LANES
+LINES = 4  # lines in a tile: the number of outputs is a multiple of LINES * LANES
 CACHE_LINE = 64
 
 
 def aligned(shape: tuple[int, ...], dtype: DTypeLike, fill: int = 0) -> NDArray[Any]:
-    """An array that starts at a cache line: vectors that cross from one to the next take twice the time."""
+    """An array aligned to a cache line; a vector that crosses two lines takes twice the time."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    array: NDArray[Any] = room[first : first + size].view(dtype).reshape(shape)
+    buffer = np.empty(size + CACHE_LINE, np.uint8)
+    first = -buffer.ctypes.data % CACHE_LINE
+    array: NDArray[Any] = buffer[first : first + size].view(dtype).reshape(shape)
     array.fill(fill)
     return array
 
@@ -49,7 +49,7 @@ def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-    """What each sum (N,) starts from: the bias less the share of the activations' offset."""
+    """Initial value of each sum (N,) int32: the bias minus the activations' offset times the row sum."""
     start = aligned((len(weight),), np.int32)
     if bias is not None:
         start[...] = bias

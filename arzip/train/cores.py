@@ -21,9 +21,9 @@ from torch import nn
 
 from arzip import levels
 from arzip.analysis import plot as pictures
-from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import pretrained
 from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import NETWORK, create
+from arzip.context_mixing.state import USE_NETWORK, create
 from arzip.network.config import NetworkConfig
 from arzip.probability import P_ONE
 from arzip.system.files import write_whole
@@ -95,18 +95,18 @@ def opinions(net: FloatNetwork, text: NDArray[np.uint8]) -> tuple[NDArray[np.int
 def judge(net: FloatNetwork, held: dict[str, NDArray[np.uint8]], start: Path) -> tuple[float, float]:
     """Mean over the kinds of held-out text, bits per byte: alone, mixed with the memory that `start` primes."""
     weights = load_weights(start)
-    place, known = levels.MIDDLE, primed.known_ngrams(weights.tensors)
-    profile, tensors = PROFILES[place], primed.starts(weights.tensors)[(place, True)]
+    place, known = levels.MIDDLE, pretrained.ngrams_of(weights.tensors)
+    profile, tensors = PROFILES[place], pretrained.initial_states(weights.tensors)[(place, True)]
     alone, mixed = [], []
     for text in held.values():
         opinion, bits = opinions(net, text)
         alone.append(bits)
         total = 0.0
         for row in range(len(text)):
-            memory = create(profile, np.zeros(1, np.int64), text.shape[1], known)
-            memory.clock[NETWORK] = 1
-            primed.apply(memory, profile, tensors)
-            total += learn(memory, text[row], opinion[row], np.zeros(len(memory.weights)))
+            cm = create(profile, np.zeros(1, np.int64), text.shape[1], known)
+            cm.clock[USE_NETWORK] = 1
+            pretrained.load_into(cm, profile, tensors)
+            total += learn(cm, text[row], opinion[row], np.zeros(len(cm.weights)))
         mixed.append(total / text.size)
     return float(np.mean(alone)), float(np.mean(mixed))
 

@@ -15,12 +15,9 @@ import numpy as np
 from numba import uint64
 from numpy.typing import NDArray
 
-from arzip.context_mixing import contexts, hashing
-from arzip.context_mixing import lane_history as past
-from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import contexts, hashing, lane_history, ngram_table, pretrained
 from arzip.context_mixing.profile import Profile
-from arzip.context_mixing.state import PARTIAL, STEP, Memory, create
+from arzip.context_mixing.state import PARTIAL, STEP, CMState, create
 from arzip.jit.compile import njit
 from arzip.network.config import Weights
 from arzip.train.data import Source, Windows
@@ -34,7 +31,7 @@ LEAST_SEEN = 2  # windows; what was seen only once may never come again
 LARGEST = 60  # counts are scaled down to such a sum
 BASE, PRIOR = 0.02, 0.4  # added to each count of a context, and of the shorter one that it is compared with
 
-assert all(k in ngrams.KINDS for k in (*SHORTER, *SHORTER.values()))
+assert all(k in ngram_table.KINDS for k in (*SHORTER, *SHORTER.values()))
 
 
 @njit()
@@ -51,22 +48,22 @@ def place_of(keys, seen, key):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def count_window(memory, text, window, shorter, keys, parents, seen, last, hits, counts):  # type: ignore[no-untyped-def]
+def count_window(cm, text, window, shorter, keys, parents, seen, last, hits, counts):  # type: ignore[no-untyped-def]
     """Count the nibbles of a window (T,) in every context. Rare contexts make room for new ones."""
-    memory.lane[:] = 0
+    cm.lane[:] = 0
     for t in range(text.size):
-        memory.clock[STEP] = t
-        memory.lane[0, PARTIAL] = 1
-        contexts.hash_contexts(memory, 0)
+        cm.clock[STEP] = t
+        cm.lane[0, PARTIAL] = 1
+        contexts.hash_contexts(cm, 0)
         byte = np.int64(text[t])
         for half in range(2):
             symbol = byte & 15 if half else byte >> 4
-            for c in range(memory.kinds.size):
-                key = memory.hashes[0, c]
-                parent = memory.hashes[0, shorter[c]] if shorter[c] >= 0 else uint64(0)
+            for c in range(cm.kinds.size):
+                key = cm.hashes[0, c]
+                parent = cm.hashes[0, shorter[c]] if shorter[c] >= 0 else uint64(0)
                 if half:
-                    key = hashing.mix(key, 16 | byte >> 4)
-                    parent = hashing.mix(parent, 16 | byte >> 4) if shorter[c] >= 0 else uint64(0)
+                    key = hashing.hash_pair(key, 16 | byte >> 4)
+                    parent = hashing.hash_pair(parent, 16 | byte >> 4) if shorter[c] >= 0 else uint64(0)
                 at = place_of(keys, seen, key)
                 if keys[at] != key:
                     keys[at], parents[at] = key, parent
@@ -80,7 +77,7 @@ def count_window(memory, text, window, shorter, keys, parents, seen, last, hits,
                 if hits[at] < HITS and counts[at, symbol] < 65535:
                     hits[at] += 1
                     counts[at, symbol] += 1
-        past.push_byte(memory, 0, byte)
+        lane_history.push_byte(cm, 0, byte)
 
 
 @njit()
@@ -114,7 +111,7 @@ def score(keys, parents, seen, counts, out):  # type: ignore[no-untyped-def]
 def place_rows(keys, pairs, rows):  # type: ignore[no-untyped-def]
     """Enter contexts, the best first, where there is room: pairs (n, 3) uint8 -> rows (N, 4)."""
     for i in range(keys.size):
-        row, check = ngrams.row_of(keys[i], rows.shape[0]), ngrams.check_of(keys[i])
+        row, check = ngram_table.row_of(keys[i], rows.shape[0]), ngram_table.checksum_of(keys[i])
         free = np.int64(-1)
         for at in (row ^ 1, row):
             if rows[at, 1] == 0:
@@ -138,15 +135,15 @@ class Counter:
             np.zeros((n, 16), np.uint16),
         )
         self.seen, self.last, self.hits = np.zeros(n, np.int32), np.full(n, -1, np.int32), np.zeros(n, np.uint8)
-        kinds = ngrams.KINDS
-        self.memory: Memory = create(Profile(contexts=kinds), np.zeros(1, np.int64), WINDOW_BYTES)
+        kinds = ngram_table.KINDS
+        self.cm: CMState = create(Profile(contexts=kinds), np.zeros(1, np.int64), WINDOW_BYTES)
         self.shorter = np.array([kinds.index(SHORTER[k]) if k in SHORTER else -1 for k in kinds])
         self.windows = 0
 
     def count(self, text: NDArray[np.uint8]) -> None:
         """Count a window (T,), T at most WINDOW_BYTES."""
         count_window(
-            self.memory, text, self.windows, self.shorter,
+            self.cm, text, self.windows, self.shorter,
             self.keys, self.parents, self.seen, self.last, self.hits, self.counts,
         )  # fmt: skip
         self.windows += 1
@@ -162,11 +159,11 @@ class Counter:
         chosen = chosen[np.lexsort((self.keys[chosen], -value[chosen]))]
         counts = self.counts[chosen].astype(np.float64)
         counts *= np.minimum(LARGEST / counts.sum(1, keepdims=True), 1)
-        symbols = np.argsort(-counts, axis=1, kind="stable")[:, : ngrams.PAIRS]
-        steps = np.array(ngrams.LEVEL_COUNTS)
+        symbols = np.argsort(-counts, axis=1, kind="stable")[:, : ngram_table.PAIRS]
+        steps = np.array(ngram_table.LEVEL_COUNTS)
         level = np.searchsorted((steps[1:] + steps[:-1]) / 2, np.take_along_axis(counts, symbols, 1), "right")
         pairs = np.where(level > 0, symbols << 4 | level, 0).astype(np.uint8)
-        rows = np.zeros((1 << bits, ngrams.ROW_BYTES), np.uint8)
+        rows = np.zeros((1 << bits, ngram_table.ROW_BYTES), np.uint8)
         place_rows(self.keys[chosen], pairs, rows)
         return rows
 
@@ -209,7 +206,7 @@ def main(
     """Count the n-grams of files, or folders of them, and put them into a model; prime the memory afterwards."""
 
     def counted(weights: Weights, sources: list[Source], size_bytes: int) -> Tensors:
-        return {primed.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
+        return {pretrained.NGRAMS: count_rows(draw(sources, size_bytes, seed), row_bits, bits)}
 
     click.echo(revise(data, model, output, megabytes, more, "counted_bytes", counted))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from arzip.context_mixing.pretrained import NGRAMS, known_ngrams
+from arzip.context_mixing.pretrained import NGRAMS, ngrams_of
 from arzip.network.config import NetworkConfig, Weights
 from arzip.train.count import count_rows, fill_up
 from arzip.train.export import export_tensors, import_weights
@@ -63,7 +63,7 @@ def fit(data: OwnData, start: Path | None, name: str, minutes: float, seed: int,
     tensors = export_tensors(net)
     tell("counting n-grams")
     rows = count_rows(data.counted(), ROW_BITS, min(CONTEXT_BITS, (32 * data.size_bytes).bit_length()))
-    tensors[NGRAMS] = fill_up(rows, known_ngrams(old.tensors)) if old else rows
+    tensors[NGRAMS] = fill_up(rows, ngrams_of(old.tensors)) if old else rows
     weights = parse_weights(dump_weights(net.config, tensors, metadata), name)
     exact = exact_bits(weights, {"own": data.rows()})["own"]
     tell(f"held out, by the network alone: {floating:.4f} bpb in float, {exact:.4f} in exact integers")

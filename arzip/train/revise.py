@@ -54,7 +54,7 @@ def revise(
     """
     size_bytes, target = int(megabytes * 1e6), output or model
     try:
-        weights = load_weights(model, primed_too=False)
+        weights = load_weights(model, with_initial_states=False)
         tensors = weights.tensors | tensors_of(weights, load_mix(list(data), more), size_bytes)
         whole = dump_weights(weights.config, tensors, weights.metadata | {metadata_key: str(size_bytes)})
         if target.suffix == ".gz":

@@ -1,1 +1,1 @@
-"""Model files: which are at hand, and how one is read and written."""
+"""Model files: the registry of those installed, and their reader and writer."""

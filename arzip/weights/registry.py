@@ -1,6 +1,6 @@
-"""The models at hand: where weights files lie, and which one an archive or a user means.
+"""The registry of models: where weights files are found, by name, path or digest.
 
-Standard library only: `list` and `models` must not wait for numpy. Must not know what is in the tensors.
+Standard library only: `list` and `models` must not wait for numpy. Must not read tensors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEADER_LENGTH = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a weights file says of itself. `digest` is the first four bytes of the file's SHA-256, in hex."""
+    """Metadata of a weights file. `digest` is the first four bytes of the file's SHA-256, in hex."""
 
     name: str
     path: Path
@@ -42,30 +42,30 @@ class ModelInfo:
 
 
 def user_folder() -> Path:
-    """Where a user puts models of their own."""
+    """The folder for a user's own models."""
     return user_data() / "models"
 
 
 def folders() -> list[Path]:
-    """Where models are looked for, first to last: ARZIP_MODEL_PATH, the user's data folder, the package."""
+    """Folders that are searched for models, in order: ARZIP_MODEL_PATH, the user's data folder, the package."""
     named = [Path(p) for p in os.environ.get("ARZIP_MODEL_PATH", "").split(os.pathsep) if p]
     package = Path(__file__).resolve().parent.parent
     return [*named, user_folder(), package / "models", package.parent / "models"]
 
 
 def name_of(path: Path) -> str:
-    """What a weights file is called: its file name without the suffixes."""
+    """The name of a model: its file name without the suffixes."""
     return path.name.removesuffix(".gz").removesuffix(SUFFIX)
 
 
 def paths() -> Iterator[Path]:
-    """Every weights file at hand; of two with one name, the one that the name stands for comes first."""
+    """All weights files found; of two with one name, `find` returns the first."""
     for folder in folders():
         yield from [folder] if folder.is_file() else sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
 
 
 def find(name_or_path: str) -> Path:
-    """The weights file of this name, or at this path. Raises ModelMissingError naming those there are."""
+    """The weights file of this name, or at this path. Raises ModelMissingError, which lists the names found."""
     path = Path(name_or_path)
     if path.name.endswith((SUFFIX, PACKED)) or len(path.parts) > 1:
         if path.is_file():
@@ -80,9 +80,9 @@ def find(name_or_path: str) -> Path:
 
 
 def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
-    """The weights file with this digest. Raises ModelMissingError saying which file is missing."""
+    """The weights file with this digest; `preferred` is tried first. Raises ModelMissingError."""
     for path in ([preferred] if preferred else []) + list(paths()):
-        with suppress(ModelError):  # an unreadable file is no reason not to find another
+        with suppress(ModelError):  # skip unreadable files
             if file_digest(path) == digest:
                 return path
     raise ModelMissingError(
@@ -93,7 +93,7 @@ def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
 
 @functools.cache
 def file_digest(path: Path) -> bytes:
-    """First four bytes of the file's SHA-256. Raises ModelError when it can't be read."""
+    """First four bytes of the file's SHA-256. Raises ModelError if it can't be read."""
     try:
         with open(path, "rb") as file:
             return _sha256(file)[:DIGEST_BYTES]
@@ -129,5 +129,5 @@ def read_info(path: Path) -> ModelInfo:
 
 
 def find_models() -> list[ModelInfo]:
-    """Every model at hand."""
+    """Metadata of all models found."""
     return [read_info(path) for path in paths()]

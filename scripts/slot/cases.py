@@ -34,7 +34,7 @@ def make(path: Path, text: NDArray[np.uint8], lanes: int, steps: int) -> Arrays:
     from arzip.network import ngram_rows as context
     from arzip.weights.file import load_weights
 
-    weights = load_weights(path, primed_too=False)
+    weights = load_weights(path, with_initial_states=False)
     config, network = weights.config, cpu.load_network(weights)
     letters = np.resize(text, (lanes, steps))
     last = np.zeros((steps, lanes), np.uint8)
@@ -49,7 +49,7 @@ def make(path: Path, text: NDArray[np.uint8], lanes: int, steps: int) -> Arrays:
         state = cpu.init_state(network, count)
         for step in range(steps):
             cpu.step(network, state, last[step, :count].copy(), 0, count)
-            found.append(digest(state.weights, state.h))
+            found.append(digest(state.freqs, state.h))
     facts = {"config": np.array(config.dumps()), "digests": np.array(found)}
     return {f"w:{name}": tensor for name, tensor in arrays.items()} | {"last": last, "rows": rows} | facts
 

@@ -19,7 +19,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.context_mixing import pretrained as primed
+from arzip.context_mixing import pretrained
 from arzip.errors import ArzipError
 from arzip.network.config import Weights
 from arzip.system.files import write_whole
@@ -50,9 +50,9 @@ class Landed:
 
 def take_over(export: Weights, old: Weights) -> Weights:
     """The network of an export with the n-grams that were counted for an old model: they depend on no network."""
-    tensors = {name: tensor for name, tensor in export.tensors.items() if not name.startswith(primed.PREFIX)}
-    if primed.NGRAMS in old.tensors:
-        tensors[primed.NGRAMS] = old.tensors[primed.NGRAMS]
+    tensors = {name: tensor for name, tensor in export.tensors.items() if not name.startswith(pretrained.PREFIX)}
+    if pretrained.NGRAMS in old.tensors:
+        tensors[pretrained.NGRAMS] = old.tensors[pretrained.NGRAMS]
     counted = {key: old.metadata[key] for key in ("counted_bytes",) if key in old.metadata}
     return parse_weights(dump_weights(export.config, tensors, export.metadata | counted), "export")
 

@@ -136,7 +136,7 @@ def kinds_text(sources: list[tuple[Path, Source]]) -> bytes:
 
 def start_file(path: Path) -> bytes:
     """A model's network as a weights file, without the memory's tensors; its metadata has the model's digest."""
-    weights = load_weights(path, primed_too=False)
+    weights = load_weights(path, with_initial_states=False)
     return without_memory(replace(weights, metadata=weights.metadata | {"digest": weights.digest.hex()}))
 
 

@@ -1,8 +1,8 @@
-"""The memory in torch operations: room by room what the compiled kernels beside it do, all lanes of a crew at once.
+"""Context mixing in torch operations: the modules of the compiled kernels again, for all lanes of a group at once.
 
-A crew's byte takes 1600 (FAST) to 2200 (FULL) operations, half of them in the eight predictions, however many its
-lanes are. It starts from a `Memory` that the host has made ready, priming and n-grams included.
+A group's byte takes 1600 (FAST) to 2200 (FULL) operations, half of them in the eight predictions, independent of the
+number of lanes. The host creates the initial `CMState`, pretrained tensors and n-gram table included.
 
-Architecture invariants: integers only; what lanes share is merged by sums and maxima; no value is fetched from the
-device. A new kind of context, selector or final map is a line in VALUES, ROWS or CONTEXTS.
+Architecture invariants: integers only; shared state is merged by sums and maxima; no value is copied to the host.
+A new context, mixer context or APM kind is a line in VALUES, ROWS or CONTEXTS.
 """

@@ -1,4 +1,4 @@
-"""See arzip/context_mixing/joint_maps.py: what one source says, looked up beside a second opinion."""
+"""Joint maps; see arzip/context_mixing/joint_maps.py."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import torch
 from torch import Tensor
 
 from arzip.context_mixing.state import JOINT_ENTRIES, JOINT_STEPS, MAP_COUNT_BITS
-from arzip.context_mixing.torch_ops.state import Crew
+from arzip.context_mixing.torch_ops.state import LaneGroup
 
 
-def entries(crew: Crew, at: Tensor, expecting: Tensor, flip: Tensor, network: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The joint maps' entries (L, J + K + R) and whether they have an opinion.
+def entries(
+    group: LaneGroup, at: Tensor, expecting: Tensor, inverted: Tensor, network_p: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The joint maps' entries (L, J + K + R), and whether they are looked up.
 
-    at: the entries of contexts and direct maps; expecting, flip: those of matches and runs, whose opinion is about
-    the bit being 0 where flip is 1.
+    at: the entries of contexts and direct maps; expecting, inverted: those of match and run models, which model P(0)
+    where inverted is 1.
     """
-    p = crew.maps[at[:, -1]] >> MAP_COUNT_BITS + 10 if network is None else network >> 10
-    step = (crew.stretch[p].long() + 2048 >> 7)[:, None]
-    history = at[:, crew.joints] - crew.history_bases[crew.joints]
-    expects = expecting < crew.maps.shape[0] - 1
-    state = (expecting - crew.expecting_bases) * expects
-    side = torch.where(flip > 0, JOINT_STEPS - 1 - step, step)
-    places = torch.cat([history * JOINT_STEPS + step, state * JOINT_STEPS + side], 1)
-    known = torch.cat([history > 0, expects], 1)
-    base = crew.map_bases[len(crew.orders) + 2]
-    places += base + JOINT_ENTRIES * torch.arange(places.shape[1], device=places.device)
-    return torch.where(known, places, crew.maps.shape[0] - 1), known
+    p = group.maps[at[:, -1]] >> MAP_COUNT_BITS + 10 if network_p is None else network_p >> 10
+    step = (group.stretch[p].long() + 2048 >> 7)[:, None]
+    bit_state = at[:, group.joints] - group.state_bases[group.joints]
+    expects = expecting < group.maps.shape[0] - 1
+    state = (expecting - group.expecting_bases) * expects
+    side = torch.where(inverted > 0, JOINT_STEPS - 1 - step, step)
+    indices = torch.cat([bit_state * JOINT_STEPS + step, state * JOINT_STEPS + side], 1)
+    known = torch.cat([bit_state > 0, expects], 1)
+    base = group.map_bases[len(group.orders) + 2]
+    indices += base + JOINT_ENTRIES * torch.arange(indices.shape[1], device=indices.device)
+    return torch.where(known, indices, group.maps.shape[0] - 1), known

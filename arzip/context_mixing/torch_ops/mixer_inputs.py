@@ -1,4 +1,4 @@
-"""See arzip/context_mixing/mixer_inputs.py: what maps, histories and matches say -> inputs -> one logit."""
+"""Mixer inputs and the mixer; see mixer_inputs.py and mixer.py in arzip/context_mixing."""
 
 from __future__ import annotations
 
@@ -14,98 +14,98 @@ from arzip.context_mixing.state import (
     EXPECTED,
     LENGTH,
     MAP_COUNT_BITS,
-    MATCH_RECORDS,
+    MISS_BUCKETS,
+    MISS_HISTORY,
     PARTIAL,
     RECENT,
-    RECORD,
     RUN_COUNT,
     RUN_EXPECTED,
     STEP,
 )
-from arzip.context_mixing.torch_ops import joint_maps as joint
-from arzip.context_mixing.torch_ops.state import Crew
+from arzip.context_mixing.torch_ops import joint_maps
+from arzip.context_mixing.torch_ops.state import LaneGroup
 
 
-def gather(crew: Crew, network: Tensor | None) -> None:
-    """Consult every map and turn its opinion into two inputs of the mixer."""
-    bit, partial = crew.clock[BIT], crew.lane[:, PARTIAL, None]
-    crew.nodes = crew.slot + (partial & (1 << bit % 4) - 1 | 1 << bit % 4)
-    history = crew.slots[crew.nodes].long()
-    crew.seen = history > 0
-    expected = torch.cat([crew.match[..., EXPECTED], crew.run[..., RUN_EXPECTED]], 1) + 255
-    expects = (expected >= 256) & (expected >> 8 - bit == partial)  # a byte with a leading one, if there is one
-    likely, models = expected >> 7 - bit & 1, len(crew.shortest)
-    crew.expects, crew.likely = expects[:, :models], likely[:, :models]
-    crew.buckets = crew.bucket_of_length[crew.match[..., LENGTH]]
-    match = crew.buckets * MATCH_RECORDS + crew.bucket_of_record[crew.match[..., RECORD] & 255]
-    run = crew.run[..., RUN_COUNT].clamp(max=31) * 8 + bit
-    at = torch.cat([history + crew.history_bases, crew.direct + partial], 1)
-    expecting = torch.cat([match, run], 1) + crew.expecting_bases
-    expecting = torch.where(expects, expecting, crew.maps.shape[0] - 1)
-    # 1: an opinion on the bit being 1, -1: on its being 0, 0: none
+def add_inputs(group: LaneGroup, network_p: Tensor | None) -> None:
+    """Look up every map and write its two mixer inputs."""
+    bit, partial = group.clock[BIT], group.lane[:, PARTIAL, None]
+    group.nodes = group.slot + (partial & (1 << bit % 4) - 1 | 1 << bit % 4)
+    state = group.slots[group.nodes].long()
+    group.seen = state > 0
+    expected = torch.cat([group.match[..., EXPECTED], group.run[..., RUN_EXPECTED]], 1) + 255
+    expects = (expected >= 256) & (expected >> 8 - bit == partial)  # below 256: none is expected
+    likely, models = expected >> 7 - bit & 1, len(group.min_lengths)
+    group.expects, group.likely = expects[:, :models], likely[:, :models]
+    group.buckets = group.bucket_of_length[group.match[..., LENGTH]]
+    match = group.buckets * MISS_BUCKETS + group.bucket_of_misses[group.match[..., MISS_HISTORY] & 255]
+    run = group.run[..., RUN_COUNT].clamp(max=31) * 8 + bit
+    at = torch.cat([state + group.state_bases, group.direct + partial], 1)
+    expecting = torch.cat([match, run], 1) + group.expecting_bases
+    expecting = torch.where(expects, expecting, group.maps.shape[0] - 1)
+    # 1: the entry models P(bit = 1), -1: P(bit = 0), 0: skipped
     sides = (2 * likely - 1) * expects
-    sign = torch.cat([crew.seen.long(), torch.ones_like(crew.direct), sides], 1)
-    crew.entry = torch.cat([at, expecting], 1)
-    if crew.joints.shape[0]:
-        places, known = joint.entries(crew, at, expecting, 1 - likely, network)
-        crew.entry = torch.cat([crew.entry, places], 1)
-        sign = torch.cat([sign, known[:, : crew.joints.shape[0]].long(), sides], 1)
-    crew.old = crew.maps[crew.entry]
-    crew.flip = (sign < 0).long()
-    p = crew.old >> MAP_COUNT_BITS + 10
+    sign = torch.cat([group.seen.long(), torch.ones_like(group.direct), sides], 1)
+    group.map_index = torch.cat([at, expecting], 1)
+    if group.joints.shape[0]:
+        indices, known = joint_maps.entries(group, at, expecting, 1 - likely, network_p)
+        group.map_index = torch.cat([group.map_index, indices], 1)
+        sign = torch.cat([sign, known[:, : group.joints.shape[0]].long(), sides], 1)
+    group.map_value = group.maps[group.map_index]
+    group.inverted = (sign < 0).long()
+    p = group.map_value >> MAP_COUNT_BITS + 10
     maps = sign.shape[1]
-    crew.inputs[:, 0 : 2 * maps : 2] = sign * crew.stretch[p]
-    crew.inputs[:, 1 : 2 * maps : 2] = sign * (p - 2048) >> 1
-    if network is not None:
-        p = network >> 10
-        crew.inputs[:, 2 * maps + 1] = crew.stretch[p]
-        crew.inputs[:, 2 * maps + 2] = p - 2048 >> 1
+    group.inputs[:, 0 : 2 * maps : 2] = sign * group.stretch[p]
+    group.inputs[:, 1 : 2 * maps : 2] = sign * (p - 2048) >> 1
+    if network_p is not None:
+        p = network_p >> 10
+        group.inputs[:, 2 * maps + 1] = group.stretch[p]
+        group.inputs[:, 2 * maps + 2] = p - 2048 >> 1
 
 
-def _row_of_match(crew: Crew, network: Tensor | None) -> Tensor:
-    row = 1 + 2 * crew.buckets[:, 0] + crew.likely[:, 0]
-    return row * crew.expects[:, 0] * 8 + crew.clock[BIT]
+def _row_of_match(group: LaneGroup, network_p: Tensor | None) -> Tensor:
+    row = 1 + 2 * group.buckets[:, 0] + group.likely[:, 0]
+    return row * group.expects[:, 0] * 8 + group.clock[BIT]
 
 
-def _row_of_network(crew: Crew, network: Tensor | None) -> Tensor:
-    return torch.zeros_like(crew.starts) if network is None else crew.stretch[network >> 10].long() + 2048 >> 7
+def _row_of_network(group: LaneGroup, network_p: Tensor | None) -> Tensor:
+    return torch.zeros_like(group.starts) if network_p is None else group.stretch[network_p >> 10].long() + 2048 >> 7
 
 
-def _row_of_column(crew: Crew, network: Tensor | None) -> Tensor:
-    column = (crew.starts + crew.clock[STEP]) % crew.rows[0].clamp(min=1) & 255
-    return column * 8 + crew.clock[BIT]
+def _row_of_column(group: LaneGroup, network_p: Tensor | None) -> Tensor:
+    column = (group.starts + group.clock[STEP]) % group.record_lengths[0].clamp(min=1) & 255
+    return column * 8 + group.clock[BIT]
 
 
-def _row_of_bytes(crew: Crew, network: Tensor | None) -> Tensor:
-    recent = crew.lane[:, RECENT]
-    return crew.clock[BIT] << 8 | (recent >> 5 & 7) << 5 | (recent >> 13 & 7) << 2 | recent >> 22 & 3
+def _row_of_bytes(group: LaneGroup, network_p: Tensor | None) -> Tensor:
+    recent = group.lane[:, RECENT]
+    return group.clock[BIT] << 8 | (recent >> 5 & 7) << 5 | (recent >> 13 & 7) << 2 | recent >> 22 & 3
 
 
-ROWS: dict[int, Callable[[Crew, Tensor | None], Tensor]] = {
+ROWS: dict[int, Callable[[LaneGroup, Tensor | None], Tensor]] = {
     0: _row_of_match,
-    1: lambda crew, _: crew.lane[:, PARTIAL],
-    2: lambda crew, _: crew.lane[:, RECENT] & 255,
-    3: lambda crew, _: crew.lane[:, RECENT] >> 8 & 255,
-    4: lambda crew, _: crew.seen[:, :7].sum(1) * 8 + crew.clock[BIT],
-    5: lambda crew, _: crew.lane[:, CLASSES] & 511,
+    1: lambda group, _: group.lane[:, PARTIAL],
+    2: lambda group, _: group.lane[:, RECENT] & 255,
+    3: lambda group, _: group.lane[:, RECENT] >> 8 & 255,
+    4: lambda group, _: group.seen[:, :7].sum(1) * 8 + group.clock[BIT],
+    5: lambda group, _: group.lane[:, CLASSES] & 511,
     6: _row_of_network,
     7: _row_of_column,
     8: _row_of_bytes,
-    9: lambda crew, _: crew.match[:, 0, EXPECTED],
-    10: lambda crew, _: crew.lane[:, RECENT] >> 16 & 255,
+    9: lambda group, _: group.match[:, 0, EXPECTED],
+    10: lambda group, _: group.lane[:, RECENT] >> 16 & 255,
 }
 
 
-def select(crew: Crew, network: Tensor | None) -> None:
-    """Choose a row of each weight set by the set's small context."""
-    rows = torch.stack([ROWS[kind](crew, network) for kind in crew.selectors], 1)
-    crew.chosen = rows + crew.set_bases
+def select_weight_sets(group: LaneGroup, network_p: Tensor | None) -> None:
+    """Select one row of each weight set by its mixer context -> weight_rows (L, S)."""
+    rows = torch.stack([ROWS[kind](group, network_p) for kind in group.mixer_contexts], 1)
+    group.weight_rows = rows + group.set_bases
 
 
-def blend(crew: Crew) -> None:
-    """The mixers: first-layer logits (L, S), then the final mixer's logit and probability (L,)."""
-    products = (crew.weights[crew.chosen] >> 4) * crew.inputs[:, None] >> 10  # int32: see mixer_simd.py
-    crew.mixed = (products.sum(2) + 32 >> 6).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
-    total = (crew.final_weights[crew.lane[:, PARTIAL]] * crew.mixed).sum(1)
-    crew.logit = (total + (1 << 19) >> 20).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
-    crew.probability = crew.squash[crew.logit + OUTPUT_LIMIT].long()
+def mix(group: LaneGroup) -> None:
+    """Compute layer 1's logits (L, S), and layer 2's logit and probability (L,)."""
+    products = (group.weights[group.weight_rows] >> 4) * group.inputs[:, None] >> 10  # int32: see mixer_simd.py
+    group.layer1_logits = (products.sum(2) + 32 >> 6).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
+    total = (group.layer2_weights[group.lane[:, PARTIAL]] * group.layer1_logits).sum(1)
+    group.logit = (total + (1 << 19) >> 20).clamp(-OUTPUT_LIMIT, OUTPUT_LIMIT)
+    group.probability = group.squash[group.logit + OUTPUT_LIMIT].long()

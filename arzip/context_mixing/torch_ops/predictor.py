@@ -1,81 +1,75 @@
-"""See arzip/context_mixing/predictor.py: the memory's verbs, for the lanes [first, end) of a block at once.
+"""The bit predictor for the lanes [first, end) of a block; see arzip/context_mixing/predictor.py.
 
-Tensors that come and go are those of these lanes, (end - first,) int64.
+Tensor arguments and results hold one int64 for each of these lanes.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from arzip.context_mixing.state import BIT, NETWORK, PARTIAL, RECENT, STEP
-from arzip.context_mixing.torch_ops import apm as finals
-from arzip.context_mixing.torch_ops import contexts
-from arzip.context_mixing.torch_ops import hash_table as slots
-from arzip.context_mixing.torch_ops import lane_history as past
-from arzip.context_mixing.torch_ops import match_model as match
-from arzip.context_mixing.torch_ops import mixer_inputs as opinions
-from arzip.context_mixing.torch_ops import run_model as runs
-from arzip.context_mixing.torch_ops import update as learn
-from arzip.context_mixing.torch_ops.state import Crew, DeviceMemory
-from arzip.context_mixing.torch_ops.uint64 import mix
+from arzip.context_mixing.state import BIT, PARTIAL, RECENT, STEP, USE_NETWORK
+from arzip.context_mixing.torch_ops import apm, contexts, hash_table, lane_history, match_model, mixer_inputs, run_model
+from arzip.context_mixing.torch_ops.state import DeviceState, LaneGroup
+from arzip.context_mixing.torch_ops.uint64 import hash_pair
+from arzip.context_mixing.torch_ops.update import accumulate, clamp, set_learning_rate, set_lr_scale
 
 
-def turn(memory: DeviceMemory, step: int) -> None:
-    """The lanes that are now predicted stand at this step, before their first bit."""
-    clock = memory.shared["clock"]
+def set_step(cm: DeviceState, step: int) -> None:
+    """Set the clock to the first bit of a step, and the learning rate of that step."""
+    clock = cm.shared["clock"]
     clock[STEP], clock[BIT] = step, 0
-    learn.pace(clock, memory.shared["rates"])
+    set_learning_rate(clock, cm.shared["rates"])
 
 
-def predict(memory: DeviceMemory, first: int, end: int, network: Tensor | None) -> Tensor:
-    """P(bit = 1) in Q22 of each lane's next bit; network: its opinion in Q22, if it takes part."""
-    crew = memory.crew(first, end)
-    assert (network is not None) == bool(crew.clock[NETWORK])
-    opinions.gather(crew, network)
-    opinions.select(crew, network)
-    opinions.blend(crew)
-    return finals.refine(crew)
+def predict(cm: DeviceState, first: int, end: int, network_p: Tensor | None) -> Tensor:
+    """P(bit = 1) in Q22 of each lane's next bit; network_p: the network's, Q22, if it takes part."""
+    group = cm.group(first, end)
+    assert (network_p is not None) == bool(group.clock[USE_NETWORK])
+    mixer_inputs.add_inputs(group, network_p)
+    mixer_inputs.select_weight_sets(group, network_p)
+    mixer_inputs.mix(group)
+    return apm.refine(group)
 
 
-def update(memory: DeviceMemory, first: int, end: int, bits: Tensor) -> None:
-    """Learn each lane's bit, 0 or 1, after all lanes were predicted, and move on to the next."""
-    crew = memory.crew(first, end)
-    learn.collect(crew, bits)
-    learn.settle(crew)
-    crew.lane[:, PARTIAL] = crew.lane[:, PARTIAL] * 2 + bits
-    crew.clock[BIT] += 1
-    if crew.clock[BIT] == 4:
-        slots.find(crew)
+def update(cm: DeviceState, first: int, end: int, bits: Tensor) -> None:
+    """Update all models with each lane's bit, 0 or 1, after `predict`; move on to the next bit."""
+    group = cm.group(first, end)
+    accumulate(group, bits)
+    clamp(group)
+    group.lane[:, PARTIAL] = group.lane[:, PARTIAL] * 2 + bits
+    group.clock[BIT] += 1
+    if group.clock[BIT] == 4:
+        hash_table.find_slots(group)
 
 
-def end_byte(memory: DeviceMemory, first: int, end: int, values: Tensor, step: int) -> None:
-    """Move on to the next byte; values are the bytes just coded."""
-    crew = memory.crew(first, end)
-    crew.clock[STEP] = step
-    crew.text[crew.starts + step] = values.to(crew.text.dtype)
-    past.push_byte(crew, values)
-    crew.clock[STEP] = step + 1
-    past.choose_rows(crew)
-    own = match.own_text(crew)
-    keys = match.text_keys(crew, own)
-    match.follow(crew, values, own, keys)
-    match.enter(crew, keys)
-    runs.enter(crew, values)
-    ready_byte(crew)
+def end_byte(cm: DeviceState, first: int, end: int, values: Tensor, step: int) -> None:
+    """Append the bytes just coded, `values`, to the lanes' history and prepare the next byte."""
+    group = cm.group(first, end)
+    group.clock[STEP] = step
+    group.text[group.starts + step] = values.to(group.text.dtype)
+    lane_history.push_byte(group, values)
+    group.clock[STEP] = step + 1
+    lane_history.detect_record_length(group)
+    own = match_model.own_text(group)
+    keys = match_model.text_keys(group, own)
+    match_model.advance(group, values, own, keys)
+    match_model.insert(group, keys)
+    run_model.insert(group, values)
+    prepare_byte(group)
 
 
-def ready_byte(crew: Crew) -> None:
-    """Contexts, direct entries and slots for the byte that comes."""
-    crew.clock[BIT] = 0
-    crew.lane[:, PARTIAL] = 1
-    learn.judge_haste(crew)
-    contexts.hash_contexts(crew)
-    for d, order in enumerate(crew.orders):
-        rows = (crew.map_bases[d + 1] - crew.map_bases[d]) // 256
-        row = crew.lane[:, RECENT] & (1 << 8 * order) - 1
+def prepare_byte(group: LaneGroup) -> None:
+    """Hash the contexts of the next byte; look up its direct rows, runs and slots."""
+    group.clock[BIT] = 0
+    group.lane[:, PARTIAL] = 1
+    set_lr_scale(group)
+    contexts.hash_contexts(group)
+    for d, order in enumerate(group.orders):
+        rows = (group.map_bases[d + 1] - group.map_bases[d]) // 256
+        row = group.lane[:, RECENT] & (1 << 8 * order) - 1
         if order > 1:
-            hashed = mix(row, order) & rows - 1
+            hashed = hash_pair(row, order) & rows - 1
             row = hashed if order > 2 else hashed.where(row >= rows, row)
-        crew.direct[:, d] = crew.map_bases[d] + (row << 8)
-    runs.find(crew)
-    slots.find(crew)
+        group.direct[:, d] = group.map_bases[d] + (row << 8)
+    run_model.find_entries(group)
+    hash_table.find_slots(group)

@@ -1,6 +1,6 @@
-"""A memory's arrays on a device, and its crews: views of what belongs to some lanes.
+"""The arrays of a CMState on a device, and lane groups: views of the rows of some lanes.
 
-Every name is that of `Memory`; what a step needs besides is set beside them. No value is fetched from the device.
+Every name is that of `CMState`; derived constants are added beside them. No value is copied to the host.
 """
 
 from __future__ import annotations
@@ -12,33 +12,50 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arzip.context_mixing import lane_history as past
-from arzip.context_mixing import match_model as match
-from arzip.context_mixing import ngram_table as ngrams
-from arzip.context_mixing.state import MATCH_BUCKETS, MATCH_RECORDS, ROW, ROW2, RUN_RECORDS, SLOT_BYTES, Memory
-from arzip.context_mixing.state_table import HISTORIES
+from arzip.context_mixing import lane_history, match_model, ngram_table
+from arzip.context_mixing.state import (
+    LENGTH_BUCKETS,
+    MISS_BUCKETS,
+    RECORD_LENGTH,
+    RECORD_LENGTH2,
+    RUN_ENTRIES,
+    SLOT_BYTES,
+    CMState,
+)
+from arzip.context_mixing.state_table import STATES
 
-OF_LANES = ("starts", "lane", "hashes", "slot", "direct", "match", "inputs", "last_seen", "followers", "fields", "run")
-ON_HOST = ("clock", "kinds", "orders", "shortest", "strides", "selectors", "finals", "counted", "rates", "map_bases")
+OF_LANES = ("starts", "lane", "hashes", "slot", "direct", "match", "inputs", "last_seen", "indirect", "fields", "run")
+ON_HOST = (
+    "clock",
+    "kinds",
+    "orders",
+    "min_lengths",
+    "strides",
+    "mixer_contexts",
+    "apms",
+    "has_prior",
+    "rates",
+    "map_bases",
+)
 
 
-class Crew:
-    """Lanes [first, end), L of them, of a memory: its arrays, those in OF_LANES cut to these lanes.
+class LaneGroup:
+    """The lanes [first, end), L of them: the arrays of a state, those in OF_LANES cut to these lanes.
 
-    Lists are those of ON_HOST, the clock without ROW and ROW2: these are in `rows` (2,). maps and recent (flat here)
-    have a last entry too many, for lanes that have nothing to write. Derived constants: `derive`. Set anew for each
-    bit, as in the kernels but without a place in `Memory`: nodes (L, C), seen, expects, likely, buckets, entry, old,
-    flip, chosen, mixed, logit, probability.
+    ON_HOST names lists; the clock's record lengths are in `record_lengths` (2,). maps and match_table (flat here) have
+    an extra last entry, for lanes that have nothing to write. Derived constants: `derive`. Set for each bit, as in the
+    kernels but not in `CMState`: nodes (L, C), seen, expects, likely, buckets, logit, probability; map_index,
+    map_value, inverted, weight_rows and layer1_logits are replaced.
     """
 
     clock: list[int]
     kinds: list[int]
     orders: list[int]
-    shortest: list[int]
+    min_lengths: list[int]
     strides: list[int]
-    selectors: list[int]
-    finals: list[int]
-    counted: list[int]
+    mixer_contexts: list[int]
+    apms: list[int]
+    has_prior: list[int]
     rates: list[int]
     map_bases: list[int]
 
@@ -53,80 +70,80 @@ class Crew:
         vars(self).update({name: shared[name][first:end] for name in OF_LANES})
 
 
-class DeviceMemory:
-    """All of a memory on a device of torch's, as it is when its arrays are handed over."""
+class DeviceState:
+    """A copy of a state's arrays on a torch device."""
 
-    def __init__(self, memory: Memory, device: str) -> None:
+    def __init__(self, cm: CMState, device: str) -> None:
         self.device = torch.device(device)
-        spare = memory._replace(
-            maps=np.append(memory.maps, 0),
-            recent=np.append(memory.recent, 0),
-            hashes=memory.hashes.view(np.int64),
-            run_table=memory.run_table.astype(np.int64),
+        spare = cm._replace(
+            maps=np.append(cm.maps, 0),
+            match_table=np.append(cm.match_table, 0),
+            hashes=cm.hashes.view(np.int64),
+            run_table=cm.run_table.astype(np.int64),
         )
         self.shared: dict[str, Any] = {
             name: array.tolist() if name in ON_HOST else self.tensor(array) for name, array in spare._asdict().items()
         }
-        self.shared["rows"] = self.tensor(memory.clock[[ROW, ROW2]])
-        self.shared |= {name: self.tensor(array) for name, array in derive(memory).items()}
-        self.shared["inputs"][:, 2 * (memory.limits.size - memory.finals.size)] = 256
-        self.crews: dict[tuple[int, int], Crew] = {}
+        self.shared["record_lengths"] = self.tensor(cm.clock[[RECORD_LENGTH, RECORD_LENGTH2]])
+        self.shared |= {name: self.tensor(array) for name, array in derive(cm).items()}
+        self.shared["inputs"][:, 2 * (cm.limits.size - cm.apms.size)] = 256
+        self.groups: dict[tuple[int, int], LaneGroup] = {}
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
         """A copy on the device."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, copy=True)
 
-    def crew(self, first: int, end: int) -> Crew:
+    def group(self, first: int, end: int) -> LaneGroup:
         """The lanes [first, end)."""
-        if (first, end) not in self.crews:
-            self.crews[first, end] = Crew(self.shared, first, end)
-        return self.crews[first, end]
+        if (first, end) not in self.groups:
+            self.groups[first, end] = LaneGroup(self.shared, first, end)
+        return self.groups[first, end]
 
 
-def derive(memory: Memory) -> dict[str, NDArray[Any]]:
-    """Constants of a memory that only tensors need."""
-    contexts_, direct, models = memory.kinds.size, memory.orders.size, memory.shortest.size
-    kinds = np.flatnonzero(memory.counted)
+def derive(cm: CMState) -> dict[str, NDArray[Any]]:
+    """Constants that only the torch operations need."""
+    contexts_, direct, models = cm.kinds.size, cm.orders.size, cm.min_lengths.size
+    kinds = np.flatnonzero(cm.has_prior)
     return {
-        "kind_numbers": memory.kinds + 1,
-        "lengths": memory.shortest,
-        "stride_masks": memory.strides - 1,
-        "set_bases": memory.bases[:-1],
-        "history_bases": HISTORIES * np.arange(contexts_),
+        "kind_numbers": cm.kinds + 1,
+        "lengths": cm.min_lengths,
+        "stride_masks": cm.strides - 1,
+        "set_bases": cm.bases[:-1],
+        "state_bases": STATES * np.arange(contexts_),
         "expecting_bases": np.append(
-            memory.map_bases[direct] + MATCH_BUCKETS * MATCH_RECORDS * np.arange(models),
-            memory.map_bases[direct + 1] + RUN_RECORDS * np.arange(memory.runs.size),
+            cm.map_bases[direct] + LENGTH_BUCKETS * MISS_BUCKETS * np.arange(models),
+            cm.map_bases[direct + 1] + RUN_ENTRIES * np.arange(cm.runs.size),
         ),
-        "final_bases": memory.map_bases[direct + 3 :],
-        "run_rows": np.arange(memory.runs.size),
-        "recent_bases": memory.recent.shape[1] * np.arange(models),
-        "shares": np.where(memory.finals > 0, 2, 1),
-        "known_kinds": kinds,
+        "apm_bases": cm.map_bases[direct + 3 :],
+        "run_rows": np.arange(cm.runs.size),
+        "match_table_bases": cm.match_table.shape[1] * np.arange(models),
+        "apm_weights": np.where(cm.apms > 0, 2, 1),
+        "prior_kinds": kinds,
         "node_counts": node_counts(),
-        "count_classes": ngrams.class_table(),
+        "count_classes": ngram_table.class_table(),
         "nodes_of_slot": np.arange(SLOT_BYTES),
-        "back": np.arange(max(match.VERIFIED, int(memory.shortest.max()))),
+        "back": np.arange(max(match_model.MAX_VERIFIED, int(cm.min_lengths.max()))),
         "class_shifts": 3 * np.arange(6),
-        "haste_of_letters": np.array([20, 20, 20, 20, 20, 16, 8]),
-        "haste_of_binary": np.array([20, 24, 24, 32, 32, 32, 32]),
-        "class_of_byte": table(past.byte_class, 256),
-        "is_separator": table(past.is_separator, 256),
-        "bucket_of_length": table(match.length_bucket, match.LONGEST + 1),
-        "bucket_of_record": table(match.record_bucket, 1 << 8),
-        "misses_of_record": table(int.bit_count, 1 << 16),
+        "lr_scale_of_letters": np.array([20, 20, 20, 20, 20, 16, 8]),
+        "lr_scale_of_binary": np.array([20, 24, 24, 32, 32, 32, 32]),
+        "class_of_byte": table(lane_history.byte_class, 256),
+        "is_separator": table(lane_history.is_separator, 256),
+        "bucket_of_length": table(match_model.length_bucket, match_model.MAX_LENGTH + 1),
+        "bucket_of_misses": table(match_model.miss_bucket, 1 << 8),
+        "misses_of_history": table(int.bit_count, 1 << 16),
     }
 
 
 def table(function: Any, size: int) -> NDArray[np.int64]:
-    """The values of a kernel's function of one number, 0 .. size - 1, as Python computes them."""
+    """Tabulate a kernel's function of one integer, 0 .. size - 1, run as Python."""
     function = getattr(function, "py_func", function)
     return np.array([function(n) for n in range(size)], np.int64)
 
 
 def node_counts() -> NDArray[np.int64]:
-    """(256, SLOT_BYTES, 2): how many zeros and ones a pair of an n-gram's row adds at each node; see `ngrams.fill`."""
+    """(256, SLOT_BYTES, 2): zeros and ones that a pair of an n-gram row adds at each node; see ngram_table.py."""
     counts = np.zeros((256, SLOT_BYTES, 2), np.int64)
     for pair in range(256):
         for depth in range(4):
-            counts[pair, (pair >> 4 | 16) >> (4 - depth), pair >> (7 - depth) & 1] = ngrams.LEVEL_COUNTS[pair & 15]
+            counts[pair, (pair >> 4 | 16) >> (4 - depth), pair >> (7 - depth) & 1] = ngram_table.LEVEL_COUNTS[pair & 15]
     return counts

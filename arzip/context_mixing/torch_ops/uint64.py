@@ -1,7 +1,4 @@
-"""Arithmetic modulo 2**64 in int64 tensors: products and sums wrap, shifts to the right are masked.
-
-Must not know what is hashed.
-"""
+"""Arithmetic modulo 2**64 in int64 tensors: products and sums wrap, shifts to the right are masked."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ def shift_right(h: Tensor, bits: int) -> Tensor:
     return h >> bits & (1 << (64 - bits)) - 1
 
 
-def mix(a: Tensor, b: Tensor | int) -> Tensor:
-    """See `hashing.mix`."""
+def hash_pair(a: Tensor, b: Tensor | int) -> Tensor:
+    """See `hashing.hash_pair`."""
     h = (a + GOLDEN) * SPREAD
     h = (h ^ shift_right(h, 29) ^ b) * GOLDEN
     return h ^ shift_right(h, 32)
