@@ -40,7 +40,7 @@ def make_mix(folder: Path) -> None:
 
 
 def make_models(folder: Path) -> None:
-    """A random model for every network of the toy plan, no weight zero; its counted n-grams say nothing."""
+    """A random model for every network of the toy plan; its counted n-grams say nothing."""
     from arzip.network.weights import dump_weights
     from arzip.train.export import export_tensors
     from arzip.train.model import FloatNetwork
@@ -48,8 +48,10 @@ def make_models(folder: Path) -> None:
     folder.mkdir(parents=True)
     for seed, core in enumerate(TOY.cores):
         tensors = export_tensors(FloatNetwork(core.config, seed)) | {"memory.ngrams": np.zeros((256, 4), np.uint8)}
-        for name in [name for name in tensors if name.endswith(("ngram", "mlp_out"))]:
-            tensors[name] = np.random.default_rng(seed).integers(-20, 21, tensors[name].shape, np.int8)
+        rng = np.random.default_rng(seed)
+        tensors["ngram"][:, ::16] = rng.integers(-20, 21, tensors["ngram"][:, ::16].shape, np.int8)  # packs well
+        for name in [name for name in tensors if name.endswith("mlp_out")]:
+            tensors[name] = rng.integers(-20, 21, tensors[name].shape, np.int8)
         data = dump_weights(core.config, tensors, {"name": core.name, "counted_bytes": "0"})
         (folder / f"{core.name}.safetensors").write_bytes(data)
 
