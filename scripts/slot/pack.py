@@ -226,6 +226,8 @@ def main(mix: Path, output: Path, folder: Path, mb: float | None, toy: bool) -> 
     found = sorted([*folder.glob("*" + models.SUFFIX), *folder.glob("*" + models.PACKED)])
     others = {f"{name}.xz": xz(data) for name, data in extras(plan, found, kinds_text(sources)).items()}
     left = int(mb * 1e6 if mb else plan.pack_bytes) - sum(map(len, others.values())) - INDEX_BYTES
+    if left <= 0:
+        raise click.ClickException(f"networks and cases alone take {-left:,} bytes more than the pack may have")
     parts = pack_mix(mix, sources, left, click.echo)
     write_pack(output, parts, sources, others)
     for line in describe(output, parts, sources):

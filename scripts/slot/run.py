@@ -27,7 +27,7 @@ from scripts.slot.stages import RESULT
 from scripts.slot.training import WAYS
 from scripts.slot.unpack import unpack
 
-MACHINE_SECONDS, EXACT_SECONDS = 60.0, 90.0  # at most
+MACHINE_SECONDS, EXACT_SECONDS, WARM_SECONDS = 60.0, 90.0, 150.0  # at most
 GRACE_SECONDS = 8.0  # a stage is ended when it is so much late; so much is kept back at the end, too
 
 
@@ -41,6 +41,7 @@ class Slot:
         self.began = time.time()
         self.end = self.began + seconds - min(GRACE_SECONDS, seconds / 10)
         self.results: dict[str, Any] = {}
+        self.lock = threading.Lock()  # stages may run beside each other
         output.mkdir(parents=True, exist_ok=True)
         self.log("")
 
@@ -53,7 +54,7 @@ class Slot:
         """Print a line and log it. A full disk must not end the run."""
         text = f"{time.time() - self.began:6.1f} {line}"
         print(text, flush=True)
-        with suppress(OSError):
+        with self.lock, suppress(OSError):
             self.log(text + "\n")
 
     def left(self, until: float = 0.0) -> float:
@@ -62,8 +63,8 @@ class Slot:
 
     def record(self, name: str, facts: Any) -> None:
         """Put a stage's figures into results.json."""
-        self.results[name] = facts
-        with suppress(OSError):
+        with self.lock, suppress(OSError):
+            self.results[name] = facts
             part = self.output / "results.json.part"
             part.write_text(json.dumps(self.results, indent=1), "utf-8")
             part.replace(self.output / "results.json")
@@ -105,6 +106,16 @@ def end_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+def warm_up(slot: Slot, plan: Plan) -> None:
+    """Compile the steps of all networks but the first beside other stages: a GPU's compiler keeps what it has made."""
+
+    def work() -> None:
+        for core in plan.cores[1:]:
+            slot.stage(f"warm {core.name}", ["warm", core.name], time.time() + min(WARM_SECONDS, slot.left() / 4))
+
+    threading.Thread(target=work, daemon=True).start()
+
+
 def train_all(slot: Slot, plan: Plan, until: float) -> None:
     """Every network in its share of the time. What fails is tried again in the next way, as are those after it."""
     way = 0
@@ -122,6 +133,7 @@ def train_all(slot: Slot, plan: Plan, until: float) -> None:
 
 def run(slot: Slot, plan: Plan, pack: Path, scratch: Path) -> None:
     """All stages."""
+    warm_up(slot, plan)
     slot.stage("machine", ["machine"], time.time() + min(MACHINE_SECONDS, slot.left()))
     began = time.time()
     try:

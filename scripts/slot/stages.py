@@ -22,7 +22,17 @@ import click
 from arzip.weights.registry import SUFFIX
 from scripts.slot import cases, exports
 from scripts.slot.plan import PLAN, TOY, Plan
-from scripts.slot.training import WAYS, network, recipe_of, recurrence_seconds, seconds_of, speed, step_seconds, timed
+from scripts.slot.training import (
+    WAYS,
+    network,
+    recipe_of,
+    recurrence_seconds,
+    seconds_of,
+    speed,
+    step_seconds,
+    timed,
+    warm_seconds,
+)
 
 RESULT = "RESULT "
 
@@ -149,6 +159,15 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     finish(
         speed(trainer) | {"way": WAYS[way].words(device), "bits_per_byte": {k: round(v, 4) for k, v in bits.items()}}
     )
+
+
+@main.command()
+@click.argument("name")
+@shared
+def warm(name: str, toy: bool, device: str, scratch: Path, until: float) -> None:
+    """Make two steps of a network on made-up text, so that its compiled kernels are at hand when it is trained."""
+    plan = settle(toy, device)
+    finish({"seconds": round(warm_seconds(plan.core(name), scratch, device), 1)})
 
 
 @main.command()
