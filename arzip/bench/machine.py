@@ -68,7 +68,7 @@ def _memory() -> str:
 
 
 def _version(codec: str) -> str:
-    """As the codec itself says; "" where nobody knows (bzip2 and xz are Python's own)."""
+    """As the codec itself says; "" if it is unknown (bzip2 and xz are Python's own)."""
     if codec == "gzip":
         return f"(zlib {zlib.ZLIB_RUNTIME_VERSION})"
     with suppress(KeyError, importlib.metadata.PackageNotFoundError):

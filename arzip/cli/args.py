@@ -13,7 +13,7 @@ from arzip import levels
 
 SUFFIX = ".arz"
 
-# Options that take a value: in "-mT9" the 9 belongs to nobody but T.
+# Options that take a value: in "-mT9" the 9 belongs to T.
 _SHORT_WITH_VALUE = "omT"
 _LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level", "--prompt"}
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)

@@ -65,7 +65,7 @@ class Reporter:
         self._say(name, message, self._settings.verbose > 0)
 
     def compiling(self) -> None:
-        """Kernels are being compiled: whoever looks on must not think that nothing happens."""
+        """Tell that kernels are being compiled, which takes a while."""
         if sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet:
             click.echo("arzip: compiling its loops, once after an installation: some 40 seconds", err=True)
 

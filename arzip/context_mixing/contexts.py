@@ -74,6 +74,7 @@ def hash_contexts(cm, lane):
     field_byte_above = np.int64(0)  # 1 + the byte at this offset in the same field of the previous line
     if cm.fields.shape[2] and cm.fields[lane, 0, field]:
         field_byte_above = np.int64(text[cm.fields[lane, 0, field] + offset]) + 1
+    # One chain of branches: the values above serve several families of kinds, and a split of it is unmeasured.
     for k in range(spmd.member_index(), cm.kinds.size, spmd.member_count()):
         kind = cm.kinds[k]
         h = uint64(0)

@@ -6,7 +6,7 @@ A named tuple of arrays that the compiled kernels share; every number is an inte
 from __future__ import annotations
 
 from math import isqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,93 +137,132 @@ def create(
     profile: Profile, starts: NDArray[np.int64], size: int, ngrams: NDArray[np.uint8] = ngram_table.NO_ROWS
 ) -> CMState:
     """The initial state for a block of `size` bytes whose lanes begin at `starts` (L,); ngrams: the model's table."""
-    next_state, counts = state_table.state_table()
-    lanes, contexts, direct, models = len(starts), len(profile.contexts), len(profile.direct), len(profile.matches)
-    slots_bits = min(profile.slots_bits, max(12, (2 * size * max(contexts, 1)).bit_length() - 1))
-    direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
-    match_bits = min(profile.match_bits, max(8, size.bit_length()))
-    stride = 1 << max(0, (size - 1).bit_length() - match_bits)
-    runs, joints = len(profile.runs), len(profile.joints)
-    expected_joints, entries = joint_count(profile) - joints, entry_count(profile)
-    run_bits = min(profile.run_bits, max(10, (2 * size).bit_length()))
-    state_entries, *sizes = map_sizes(profile)
-    direct_bases = np.cumsum([state_entries] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
-    match_base, run_base, joint_base, apm_base = (int(base) for base in np.cumsum([direct_bases[-1], *sizes]))
-    apms = [APM_CONTEXTS[k] for k in profile.apms]
-    bases = apm_base + np.cumsum([0, *(n * APM_STEPS for n in apms)])[:-1]
-    maps = np.empty(apm_base + sum(apms) * APM_STEPS, np.int64)
-    maps[state_entries:joint_base] = INITIAL_ENTRY
-    step = logistic.squash_table()[logistic.OUTPUT_LIMIT + 128 * np.arange(-16, 16) + 64].astype(np.int64)
-    maps[joint_base:apm_base].reshape(-1, JOINT_STEPS)[:] = step << MAP_COUNT_BITS | 4
-    p = (2 * counts[:, 1].astype(np.int64) + 1) * P_ONE // (2 * counts.sum(axis=1) + 2)
-    maps[:state_entries].reshape(-1, STATES)[:] = p << MAP_COUNT_BITS | STATE_COUNT
-    step = logistic.squash_table()[logistic.OUTPUT_LIMIT + 256 * np.arange(-12, 13)].astype(np.int64)
-    maps[apm_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6
-    inputs = input_count(profile)
-    crowd = isqrt(65536 * max(1, lanes // 4))  # the lanes' gradients are summed
-    sets = len(profile.mixer_contexts)
-    rows = [WEIGHT_SET_ROWS[k] for k in profile.mixer_contexts]
-    weights = np.zeros((sum(rows), inputs), np.int32)
-    weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * profile.start // (16 * entries)
-    lane = np.zeros((lanes, LANE_FIELDS), np.int64)
+    lane = np.zeros((len(starts), LANE_FIELDS), np.int64)
     lane[:, LINE] = lane[:, LINE1] = lane[:, FIELD_START] = starts
-    limits = [profile.limit] * contexts + [profile.direct_limit] * direct + [profile.match_limit] * (models + runs)
-    limits += [profile.limit] * (joints + expected_joints)
-    fields = FIELDS * any(kind in FIELD_KINDS for kind in profile.contexts)
-    indirect = INDIRECT_CONTEXTS * any(kind in INDIRECT_KINDS for kind in profile.contexts)
-    index_of = {kind: index for index, kind in enumerate(profile.contexts)}
     return CMState(
         clock=np.zeros(8, np.int64),
         text=np.zeros(size + 8, np.uint8),
         starts=starts.astype(np.int64),
         lane=lane,
-        kinds=np.array(profile.contexts, np.int64),
-        hashes=np.zeros((lanes, contexts), np.uint64),
-        slot=np.zeros((lanes, contexts), np.int64),
-        checksum=np.zeros((lanes, contexts), np.int64),
-        slots=np.zeros((1 << slots_bits) * SLOT_BYTES, np.uint8),
-        orders=np.array(profile.direct, np.int64),
-        apms=np.array(profile.apms, np.int64),
-        direct=np.zeros((lanes, direct), np.int64),
-        match=np.zeros((lanes, models, MATCH_FIELDS), np.int64),
-        key=np.zeros((lanes, models), np.int64),
-        min_lengths=np.array(profile.matches, np.int64),
-        match_table=np.zeros((models, 1 << match_bits), np.int64),
-        strides=np.array([stride if n >= LONG_MATCH else 1 for n in profile.matches], np.int64),
-        maps=maps,
-        map_index=np.zeros((lanes, entries + len(apms)), np.int64),
-        map_value=np.zeros((lanes, entries + len(apms)), np.int64),
-        inverted=np.zeros((lanes, entries + len(apms)), np.int64),
-        limits=np.array(limits + [profile.apm_limit] * len(apms), np.int64),
-        inputs=np.zeros((lanes, inputs), np.int32),
-        mixer_contexts=np.array(profile.mixer_contexts, np.int64),
-        bases=np.array([0, *np.cumsum(rows)], np.int64),
-        weight_rows=np.zeros((lanes, sets + 1), np.int64),
-        weights=weights,
-        layer1_logits=np.zeros((lanes, sets), np.int64),
-        layer2_weights=np.full((LAYER2_ROWS, sets), (1 << WEIGHT_BITS) // max(sets, 1), np.int64),
-        output=np.zeros((lanes, 2), np.int64),
-        next_state=next_state,
-        squash=logistic.squash_table(),
-        stretch=logistic.stretch_table(),
-        reciprocal=np.array([(1 << 17) // (2 * n + 3) for n in range(1024)], np.int64),
-        rates=np.array(
-            [
-                *(n * 4096 // crowd for n in (profile.rate, profile.rate_extra, profile.layer2_rate)),
-                lanes,
-            ],
-            np.int64,
-        ),
-        map_bases=np.array([*direct_bases[:direct], match_base, run_base, joint_base, *bases], np.int64),
-        length_votes=np.zeros(LENGTH_VOTES, np.int64),
-        last_seen=np.zeros((lanes, 256, 2), np.int64),
-        indirect=np.zeros((lanes, indirect), np.int32),
-        fields=np.zeros((lanes, 2, fields), np.int64),
-        runs=np.array([index_of[kind] for kind in profile.runs], np.int64),
-        run=np.zeros((lanes, runs, RUN_FIELDS), np.int64),
-        run_table=np.zeros((runs, 1 << run_bits), np.uint32),
-        joints=np.array([index_of[kind] for kind in profile.joints], np.int64),
-        expected_joints=np.arange(expected_joints),
-        has_prior=np.array([kind in ngram_table.KINDS and len(ngrams) > 0 for kind in profile.contexts], np.int64),
         ngrams=ngrams,
+        **_contexts(profile, len(starts), size, len(ngrams) > 0),
+        **_history(profile, len(starts)),
+        **_matches(profile, len(starts), size),
+        **_runs(profile, len(starts), size),
+        **_maps(profile, len(starts), size),
+        **_mixer(profile, len(starts)),
     )
+
+
+def _contexts(profile: Profile, lanes: int, size: int, has_ngrams: bool) -> dict[str, NDArray[Any]]:
+    """Contexts and the hash table of their states."""
+    contexts = len(profile.contexts)
+    slots_bits = min(profile.slots_bits, max(12, (2 * size * max(contexts, 1)).bit_length() - 1))
+    next_state, _ = state_table.state_table()
+    return {
+        "kinds": np.array(profile.contexts, np.int64),
+        "hashes": np.zeros((lanes, contexts), np.uint64),
+        "slot": np.zeros((lanes, contexts), np.int64),
+        "checksum": np.zeros((lanes, contexts), np.int64),
+        "slots": np.zeros((1 << slots_bits) * SLOT_BYTES, np.uint8),
+        "next_state": next_state,
+        "has_prior": np.array([has_ngrams and kind in ngram_table.KINDS for kind in profile.contexts], np.int64),
+    }
+
+
+def _history(profile: Profile, lanes: int) -> dict[str, NDArray[Any]]:
+    """What lane_history.py keeps beside `lane`."""
+    indirect = INDIRECT_CONTEXTS * any(kind in INDIRECT_KINDS for kind in profile.contexts)
+    fields = FIELDS * any(kind in FIELD_KINDS for kind in profile.contexts)
+    return {
+        "length_votes": np.zeros(LENGTH_VOTES, np.int64),
+        "last_seen": np.zeros((lanes, 256, 2), np.int64),
+        "indirect": np.zeros((lanes, indirect), np.int32),
+        "fields": np.zeros((lanes, 2, fields), np.int64),
+    }
+
+
+def _matches(profile: Profile, lanes: int, size: int) -> dict[str, NDArray[Any]]:
+    """Match models and their tables."""
+    models = len(profile.matches)
+    match_bits = min(profile.match_bits, max(8, size.bit_length()))
+    stride = 1 << max(0, (size - 1).bit_length() - match_bits)
+    return {
+        "match": np.zeros((lanes, models, MATCH_FIELDS), np.int64),
+        "key": np.zeros((lanes, models), np.int64),
+        "min_lengths": np.array(profile.matches, np.int64),
+        "match_table": np.zeros((models, 1 << match_bits), np.int64),
+        "strides": np.array([stride if n >= LONG_MATCH else 1 for n in profile.matches], np.int64),
+    }
+
+
+def _runs(profile: Profile, lanes: int, size: int) -> dict[str, NDArray[Any]]:
+    """Run models and their tables."""
+    runs = len(profile.runs)
+    run_bits = min(profile.run_bits, max(10, (2 * size).bit_length()))
+    return {
+        "runs": np.array([profile.contexts.index(kind) for kind in profile.runs], np.int64),
+        "run": np.zeros((lanes, runs, RUN_FIELDS), np.int64),
+        "run_table": np.zeros((runs, 1 << run_bits), np.uint32),
+    }
+
+
+def _maps(profile: Profile, lanes: int, size: int) -> dict[str, NDArray[Any]]:
+    """All maps, in one array: context, direct, match, run and joint maps, APM stages; and a lane's entries in them."""
+    _, counts = state_table.state_table()
+    direct, joints, entries = len(profile.direct), len(profile.joints), entry_count(profile)
+    direct_bits = min(profile.direct_bits, max(16, (8 * size).bit_length()))
+    state_entries, *sizes = map_sizes(profile)
+    direct_bases = np.cumsum([state_entries] + [1 << min(8 + 8 * n, direct_bits) for n in profile.direct])
+    match_base, run_base, joint_base, apm_base = (int(base) for base in np.cumsum([direct_bases[-1], *sizes]))
+    apms = [APM_CONTEXTS[k] * APM_STEPS for k in profile.apms]
+    apm_bases = apm_base + np.cumsum([0, *apms])[:-1]
+    maps = np.empty(apm_base + sum(apms), np.int64)
+    p = (2 * counts[:, 1].astype(np.int64) + 1) * P_ONE // (2 * counts.sum(axis=1) + 2)
+    maps[:state_entries].reshape(-1, STATES)[:] = p << MAP_COUNT_BITS | STATE_COUNT
+    maps[state_entries:joint_base] = INITIAL_ENTRY
+    squash = logistic.squash_table().astype(np.int64)
+    step = squash[logistic.OUTPUT_LIMIT + 128 * np.arange(-16, 16) + 64]
+    maps[joint_base:apm_base].reshape(-1, JOINT_STEPS)[:] = step << MAP_COUNT_BITS | 4
+    step = squash[logistic.OUTPUT_LIMIT + 256 * np.arange(-12, 13)]
+    maps[apm_base:].reshape(-1, APM_STEPS)[:] = step << MAP_COUNT_BITS | 6
+    limits = [profile.limit] * len(profile.contexts) + [profile.direct_limit] * direct
+    limits += [profile.match_limit] * (len(profile.matches) + len(profile.runs))
+    limits += [profile.limit] * joint_count(profile) + [profile.apm_limit] * len(apms)
+    return {
+        "orders": np.array(profile.direct, np.int64),
+        "apms": np.array(profile.apms, np.int64),
+        "direct": np.zeros((lanes, direct), np.int64),
+        "joints": np.array([profile.contexts.index(kind) for kind in profile.joints], np.int64),
+        "expected_joints": np.arange(joint_count(profile) - joints),
+        "maps": maps,
+        "map_index": np.zeros((lanes, entries + len(apms)), np.int64),
+        "map_value": np.zeros((lanes, entries + len(apms)), np.int64),
+        "inverted": np.zeros((lanes, entries + len(apms)), np.int64),
+        "limits": np.array(limits, np.int64),
+        "map_bases": np.array([*direct_bases[:direct], match_base, run_base, joint_base, *apm_bases], np.int64),
+        "reciprocal": np.array([(1 << 17) // (2 * n + 3) for n in range(1024)], np.int64),
+    }
+
+
+def _mixer(profile: Profile, lanes: int) -> dict[str, NDArray[Any]]:
+    """The mixer's inputs, weights, rates and results, and the logistic tables."""
+    entries, inputs, sets = entry_count(profile), input_count(profile), len(profile.mixer_contexts)
+    rows = [WEIGHT_SET_ROWS[k] for k in profile.mixer_contexts]
+    weights = np.zeros((sum(rows), inputs), np.int32)
+    weights[:, : 2 * entries : 2] = (1 << WEIGHT_BITS) * profile.start // (16 * entries)
+    divisor = isqrt(65536 * max(1, lanes // 4))  # the lanes' gradients are summed
+    rates = [n * 4096 // divisor for n in (profile.rate, profile.rate_extra, profile.layer2_rate)]
+    return {
+        "inputs": np.zeros((lanes, inputs), np.int32),
+        "mixer_contexts": np.array(profile.mixer_contexts, np.int64),
+        "bases": np.array([0, *np.cumsum(rows)], np.int64),
+        "weight_rows": np.zeros((lanes, sets + 1), np.int64),
+        "weights": weights,
+        "layer1_logits": np.zeros((lanes, sets), np.int64),
+        "layer2_weights": np.full((LAYER2_ROWS, sets), (1 << WEIGHT_BITS) // max(sets, 1), np.int64),
+        "output": np.zeros((lanes, 2), np.int64),
+        "rates": np.array([*rates, lanes], np.int64),
+        "squash": logistic.squash_table(),
+        "stretch": logistic.stretch_table(),
+    }

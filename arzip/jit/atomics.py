@@ -52,7 +52,7 @@ def _store(typingctx, base, index, value):
 
 @intrinsic
 def _add(typingctx, base, index, value):
-    """Add to the int64 at base + 8 index, whoever else does the same; `_load` and `_store` in one."""
+    """Add to the int64 at base + 8 index atomically, with the ordering of `_load` and `_store`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.atomic_rmw("add", _address(builder, args), args[2], ordering="acq_rel")

@@ -26,7 +26,7 @@ from arzip.jit.spmd import launch_of
 
 
 def _package_stamp() -> str:
-    """A digest of all source files of the package, and of what numba doesn't know of the processor."""
+    """A digest of all source files of the package, and of CPU features that numba's own key leaves out."""
     digest = hashlib.blake2b(bytes([cpu_features.HAS_AMX]), digest_size=16)
     for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
         digest.update(path.read_bytes())

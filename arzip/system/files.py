@@ -28,7 +28,7 @@ class SkippedError(ArzipError):
 
 @dataclass(frozen=True)
 class InputFile:
-    """An open input. `size_bytes` is 0 where nobody knows it (a pipe)."""
+    """An open input. `size_bytes` is 0 if it is unknown (a pipe)."""
 
     name: str
     stream: BinaryIO

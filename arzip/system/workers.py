@@ -16,7 +16,7 @@ Out = TypeVar("Out")
 
 
 class CancelledError(Exception):
-    """Raised inside a worker whose result nobody waits for any more."""
+    """Raised inside a worker whose result is no longer needed."""
 
 
 def usable_cores() -> int:
