@@ -36,6 +36,18 @@ def _package_stamp() -> str:
 _STAMP = _package_stamp()
 
 
+def _without_failing(read: Callable[..., Any], instead: Callable[[], Any]) -> Callable[..., Any]:
+    """`read`, or `instead` where it raises: an index or an object file that is damaged, or of another version."""
+
+    def read_or_not(*args: Any) -> Any:
+        try:
+            return read(*args)
+        except Exception:  # unpickling damaged bytes raises nearly anything; what is not read is compiled
+            return instead()
+
+    return read_or_not
+
+
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """numba.njit with a cache that the whole package's source is the key of. No fastmath, ever."""
     assert not options.get("fastmath")
@@ -45,6 +57,8 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if cache_file is not None:
             cache_file._source_stamp = _STAMP
+            cache_file._load_index = _without_failing(cache_file._load_index, dict)
+            cache_file._load_data = _without_failing(cache_file._load_data, lambda: None)
         return dispatcher
 
     return compile_
