@@ -26,7 +26,7 @@ class Core:
     share: float
     level: int
     start: str = ""
-    batch: int = 1024
+    batch: int = 512
     length: int = 256
     rate: float = 1.0
 
