@@ -82,6 +82,6 @@ TOY = Plan(
     batches=(8, 16),
     timing_steps=2,
     report_seconds=3.0,
-    timing_share=0.2,
+    timing_share=0.25,
     least_seconds=2.0,
 )
