@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text
 SMALLEST_FACTOR = 0.02  # of the warm-up
-# Rates that were found for batches of 16 x 256, and the largest factors that larger batches were tried with: docs/LOG.md.
+# Rates found for batches of 16 x 256, and how far larger batches' may grow: a factor of 4 was tried in short runs only,
+# and a long run of many steps wants lower ones (docs/LOG.md).
 REFERENCE_POSITIONS = 16 * 256
 REFERENCE_LR, REFERENCE_MUON_LR, REFERENCE_NGRAM_LR = 3e-3, 0.03, 0.1
 LARGEST_GROWTH, LARGEST_NGRAM_GROWTH = 3.0, 4.0
@@ -46,9 +47,9 @@ class Recipe:
 
 
 def scaled(batch: int, length: int, *, minutes: float = 0.0, budget_bytes: int = 0, seed: int = 0) -> Recipe:
-    """The recipe for a batch of so many rows and bytes: rates grow with the square root of its positions, up to a limit.
+    """The recipe for a batch of so many rows and bytes: rates grow with the square root of its positions, to a limit.
 
-    A row of an n-gram table that a batch touches once has a gradient that shrinks with the batch: so does Adagrad's start.
+    The gradient of an n-gram row that a batch touches once shrinks as the batch grows: so does Adagrad's start.
     """
     share = batch * length / REFERENCE_POSITIONS
     growth = min(math.sqrt(share), LARGEST_GROWTH)
