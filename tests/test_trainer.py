@@ -22,6 +22,7 @@ from arzip.train.device_mix import SLOTS, DeviceMix, HostMix  # noqa: E402
 from arzip.train.graph import GraphedStep  # noqa: E402
 from arzip.train.loop import WAIT_STEPS, Recipe, Trainer  # noqa: E402
 from arzip.train.model import FloatNetwork  # noqa: E402
+from arzip.train.recipes import scaled  # noqa: E402
 from arzip.train.run import Periods  # noqa: E402
 from arzip.weights.file import parse_weights  # noqa: E402
 
@@ -183,6 +184,14 @@ def test_a_deadline_is_met_with_the_last_export(sources: list[Source], monkeypat
     weights = parse_weights(files[-1], "here")
     assert weights.metadata["name"] == "here" and int(weights.metadata["seen_bytes"]) == trainer.seen_bytes
     assert weights.metadata["bits_per_byte"] == "text 2.000"
+
+
+def test_rates_grow_with_the_batch_and_adagrads_start_shrinks_with_a_touchs_gradient() -> None:
+    old, wider, widest = scaled(16, 256), scaled(64, 256), scaled(512, 256, budget_bytes=10**9, seed=3)
+    assert (old.lr, old.muon_lr, old.ngram_lr, old.ngram_start) == (3e-3, 0.03, 0.1, 1e-7)
+    assert wider.muon_lr == pytest.approx(2 * old.muon_lr) and wider.ngram_start == pytest.approx(old.ngram_start / 16)
+    assert widest.muon_lr == pytest.approx(0.09) and widest.ngram_lr == pytest.approx(0.4)
+    assert widest.ngram_start == pytest.approx(1e-7 / 32**2) and (widest.budget_bytes, widest.seed) == (10**9, 3)
 
 
 NO_NUMBA = """

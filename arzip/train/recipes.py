@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 ADAGRAD_START = 1e-7  # a row seen a few times must stay near zero: it hurts on other kinds of text
 SMALLEST_FACTOR = 0.02  # of the warm-up
+# Rates found for batches of 16 x 256, and how far larger batches' may grow: a factor of 4 was tried in short runs only,
+# and a long run of many steps wants lower ones (docs/LOG.md).
+REFERENCE_POSITIONS = 16 * 256
+REFERENCE_LR, REFERENCE_MUON_LR, REFERENCE_NGRAM_LR = 3e-3, 0.03, 0.1
+LARGEST_GROWTH, LARGEST_NGRAM_GROWTH = 3.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,25 @@ class Recipe:
             return max(done / self.warmup_share, SMALLEST_FACTOR)
         cosine = 0.5 + 0.5 * math.cos(math.pi * (done - self.warmup_share) / (1 - self.warmup_share))
         return self.final_lr_share + (1 - self.final_lr_share) * cosine
+
+
+def scaled(batch: int, length: int, *, minutes: float = 0.0, budget_bytes: int = 0, seed: int = 0) -> Recipe:
+    """The recipe for a batch of so many rows and bytes: rates grow with the square root of its positions, to a limit.
+
+    The gradient of an n-gram row that a batch touches once shrinks as the batch grows: so does Adagrad's start.
+    """
+    share = batch * length / REFERENCE_POSITIONS
+    growth = min(math.sqrt(share), LARGEST_GROWTH)
+    return Recipe(
+        minutes,
+        batch,
+        length,
+        lr=REFERENCE_LR * growth,
+        muon_lr=REFERENCE_MUON_LR * growth,
+        ngram_lr=REFERENCE_NGRAM_LR * min(math.sqrt(share), LARGEST_NGRAM_GROWTH),
+        seed=seed,
+        budget_bytes=budget_bytes,
+        warmup_share=0.02,
+        ngram_start=ADAGRAD_START / share**2,
+        stagger=True,
+    )

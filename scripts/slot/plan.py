@@ -26,7 +26,7 @@ class Core:
     share: float
     level: int
     start: str = ""
-    batch: int = 1024
+    batch: int = 512
     length: int = 256
     rate: float = 1.0
 
@@ -82,6 +82,6 @@ TOY = Plan(
     batches=(8, 16),
     timing_steps=2,
     report_seconds=3.0,
-    timing_share=0.2,
+    timing_share=0.25,
     least_seconds=2.0,
 )
