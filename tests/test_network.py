@@ -143,7 +143,7 @@ def test_context_and_rows_agree_with_the_specification(text: list[int], row_bits
     ngram_rows.window_rows(np.array([text], np.uint8), contexts, np.array(orders), row_bits, rows)
     for byte, row in zip(text, rows[:, 0], strict=True):
         assert row.tolist() == [expected.row(order, 1 << row_bits) for order in orders]
-        expected.see(byte)
+        expected.push_byte(byte)
     assert contexts[0].tolist() == [expected.history, expected.word, expected.previous]
 
 
