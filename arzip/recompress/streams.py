@@ -1,0 +1,158 @@
+"""One deflate stream -> what must be kept beside its text so that the very same stream can be rebuilt, and back.
+
+The packer is estimated; a stream that can't be rebuilt exactly, or not cheaply, is none. Never calls zlib. Must not
+know where streams stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.recompress import coding, replay
+from arzip.recompress.inflate import BLOCK_FIELDS, BROKEN, COMPLETE, FIRST_BYTE, FIRST_TOKEN, TYPE, Inflated
+from arzip.recompress.packer import Packer, parameters
+from arzip.recompress.suspects import Suspects
+from arzip.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
+
+SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
+MOST_EQUALS = 4
+MANY = 1 << 40
+BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
+MOST_SHARE = 0.25  # of the stream's bytes that deviations may take
+
+_NO_TOKENS = np.zeros(0, np.int32)
+_NO_BLOCKS = np.zeros((1, BLOCK_FIELDS), np.int64)
+_NO_HEADERS = np.zeros(0, np.int16)
+
+
+class Kept(NamedTuple):
+    """Beside the text: the packer, whether the stream is cut off, and its deviations; none: zlib would write it so."""
+
+    packer: Packer
+    is_cut: bool
+    deviations: bytes
+
+
+def close(text: bytes, kept: Kept, models: NDArray[np.uint32], most: int) -> bytes:
+    """The deflate stream, of `most` bytes at most. Updates the models. Raises ValueError."""
+    coder = coding.decoder(models, kept.deviations) if kept.deviations else coding.exact()
+    raw = np.frombuffer(bytearray(text), np.uint8)  # writable: kernels are compiled for such
+    early = np.zeros(1, np.uint8)
+    values = parameters(kept.packer)
+    status, _, out, bits = replay.replay(
+        raw, _NO_TOKENS, _NO_BLOCKS, _NO_HEADERS, early, values, coder, kept.is_cut, 0, most
+    )
+    size = (int(bits) + 7) // 8
+    if status != replay.DONE or size > most:
+        raise ValueError("deviations that lead to no stream")
+    return bytes(out[:size])
+
+
+def open_stream(
+    stream: bytes, inflated: Inflated, guesses: Sequence[Packer], models: NDArray[np.uint32]
+) -> Kept | None:
+    """What to keep beside the text of a stream whose bytes are given; None: it is better left closed.
+
+    guesses: packers to try first. Updates the models if the stream has deviations.
+    """
+    filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
+    packer, early, ones = estimate(inflated, filler, guesses)
+    is_cut, text = inflated.status != COMPLETE, bytes(inflated.text)
+    kept, trial = Kept(packer, is_cut, b""), models
+    if ones:
+        trial = models.copy()
+        status, coder = _replay(inflated, early, packer, coding.encoder(trial), filler, MANY)
+        kept = Kept(packer, is_cut, coding.finish(coder) or b"\0")
+        if status != replay.DONE or len(kept.deviations) > MOST_SHARE * len(stream):
+            return None
+    try:
+        if close(text, kept, models.copy(), len(stream)) != stream:
+            return None
+    except ValueError:
+        return None
+    models[:] = trial
+    return kept
+
+
+def _replay(
+    inflated: Inflated, early: NDArray[np.uint8], packer: Packer, coder: coding.Coder, filler: int, most: int
+) -> tuple[int, coding.Coder]:
+    is_cut = inflated.status != COMPLETE
+    _, _, text, tokens, blocks, headers = inflated
+    result = replay.replay(text, tokens, blocks, headers, early, parameters(packer), coder, is_cut, filler, most)
+    return int(result[0]), coding.Coder(*result[1])
+
+
+def _measure(inflated: Inflated, packer: Packer, filler: int, most: int) -> tuple[int, NDArray[np.uint8]]:
+    """How many deviations there are (over `most`: at least so many), and which blocks end early."""
+    coder, early = coding.measurer(), np.zeros(len(inflated.blocks), np.uint8)
+    status, _ = _replay(inflated, early, packer, coder, filler, most)
+    ones = int(coder.registers[coding.ONES])
+    return (ones if status != replay.UNSOUND else MANY), early
+
+
+def estimate(inflated: Inflated, filler: int, guesses: Sequence[Packer]) -> tuple[Packer, NDArray[np.uint8], int]:
+    """The packer with the fewest deviations, which blocks end early with it, and how many deviations there are."""
+    suspects = Suspects(inflated)
+    tried = [packer for packer in dict.fromkeys(guesses) if suspects.allow(packer)]
+    for packer in tried:
+        ones, early = _measure(inflated, packer, filler, 0)
+        if ones == 0:
+            return packer, early, 0
+    sample = _sample(inflated)
+    packers = _best(sample, [*tried, *suspects.levels()])
+    packers = _best(sample, [variant for packer in packers for variant in (packer, *suspects.variants(packer))])
+    packer, early, ones = _fewest(inflated, packers, filler)
+    if ones > BAD_SHARE * len(inflated.tokens) + 8:
+        strangers = _best(sample, [packer, *suspects.strangers()])
+        other = _fewest(inflated, strangers, filler)
+        if other[2] < ones:
+            return other
+    return packer, early, ones
+
+
+def _best(sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
+    """The packers with the fewest deviations on a sample, MOST_EQUALS at most."""
+    best: list[Packer] = []
+    fewest = MANY
+    for packer in dict.fromkeys(packers):
+        ones, _ = _measure(sample, packer, 0, fewest)
+        if ones < fewest:
+            best, fewest = [], ones
+        if ones <= fewest:
+            best.append(packer)
+    return best[:MOST_EQUALS]
+
+
+def _fewest(inflated: Inflated, packers: Sequence[Packer], filler: int) -> tuple[Packer, NDArray[np.uint8], int]:
+    """As `estimate`, among these packers; the first of equals."""
+    best = packers[0], np.zeros(0, np.uint8), MANY + 1
+    for packer in packers:
+        ones, early = _measure(inflated, packer, filler, best[2])
+        if ones < best[2]:
+            best = packer, early, ones
+        if ones == 0:
+            break
+    return best
+
+
+def _sample(inflated: Inflated) -> Inflated:
+    """The stream cut off behind its first SAMPLE_TOKENS tokens, or SAMPLE_BYTES where it is stored."""
+    blocks, tokens = inflated.blocks, inflated.tokens
+    if len(tokens) <= SAMPLE_TOKENS and len(inflated.text) <= SAMPLE_BYTES:
+        return inflated
+    b, last = 0, len(blocks) - 2
+    while b < last and blocks[b + 1, FIRST_TOKEN] <= SAMPLE_TOKENS and blocks[b + 1, FIRST_BYTE] <= SAMPLE_BYTES:
+        b += 1
+    end = blocks[b + 1].copy()
+    if blocks[b, TYPE] != STORED:
+        first = blocks[b, FIRST_TOKEN]
+        end[FIRST_TOKEN] = min(end[FIRST_TOKEN], max(SAMPLE_TOKENS, first + 1))
+        lengths = np.minimum(tokens[first : end[FIRST_TOKEN]] & LENGTH_MASK, MAX_MATCH)
+        end[FIRST_BYTE] = blocks[b, FIRST_BYTE] + int(lengths.sum())
+    text = inflated.text[: end[FIRST_BYTE]]
+    return Inflated(BROKEN, 0, text, tokens, np.concatenate([blocks[: b + 1], end[None]]), inflated.headers)
