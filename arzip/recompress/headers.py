@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.recompress.parts import bare, part
 from arzip.recompress import trees
 from arzip.recompress.coding import (
     CODE_TREE,
@@ -24,6 +23,7 @@ from arzip.recompress.coding import (
     code_tree,
 )
 from arzip.recompress.inflate import expand
+from arzip.recompress.parts import bare, part
 from arzip.recompress.tables import (
     CODE_LENGTH_ORDER,
     CODE_LENGTHS,

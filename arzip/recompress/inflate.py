@@ -25,7 +25,6 @@ from arzip.recompress.tables import (
     DYNAMIC,
     END_OF_BLOCK,
     FIXED,
-    FIXED_DISTANCES,
     FIXED_LITERALS,
     HCLEN,
     HDIST,

@@ -12,7 +12,9 @@ from arzip.recompress.parts import bare
 from arzip.recompress.tables import LENGTH_BITS, LENGTH_MASK, MAX_MATCH, MIN_MATCH
 
 # Parameters, an int64 array
-GOOD, LAZY, NICE, CHAIN, GREEDY, STRATEGY, HASH_BITS, HASH_BYTES, REACH, FROM_START, TOO_FAR, RULE, LIMIT, ONLY = range(14)
+GOOD, LAZY, NICE, CHAIN, GREEDY, STRATEGY, HASH_BITS, HASH_BYTES, REACH, FROM_START, TOO_FAR, RULE, LIMIT, ONLY = range(
+    14
+)
 PARAMETERS = 14
 ZLIB, GNU, GNU_EARLY = range(3)  # rules for the end of a block
 DEFAULT, FILTERED, RUNS, HUFFMAN = range(4)  # strategies

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.compiled import njit
-from arzip.recompress.parts import bare, part
 from arzip.recompress import coding, matcher
-from arzip.recompress.coding import DECODE, ENCODE, MEASURE, ONES, code_bit, code_number, code_raw, with_room
+from arzip.recompress.coding import DECODE, MEASURE, ONES, code_bit, code_number, code_raw, with_room
 from arzip.recompress.headers import code_header
 from arzip.recompress.inflate import FILLER, FINAL, FIRST_BYTE, FIRST_TOKEN, HEADER, TYPE, grown
 from arzip.recompress.matcher import (
@@ -25,20 +24,20 @@ from arzip.recompress.matcher import (
     GNU_EARLY,
     GREEDY,
     HASH_BITS,
+    KIND,
     LATER,
     LATER_DISTANCE,
     LATER_LENGTH,
-    KIND,
     LIMIT,
     MATCHES,
     NONE,
     ONLY,
-    PENDING,
     REACH,
     RULE,
     RULED,
     WORK,
 )
+from arzip.recompress.parts import bare, part
 from arzip.recompress.tables import (
     DISTANCE_CODE,
     DISTANCE_EXTRA,
@@ -186,7 +185,11 @@ def follow_block(run, coder, b, stored, size, tokens):  # type: ignore[no-untype
         here = state[AT] if by_place else state[COUNT]
         if state[RULED] < 0 and block_end(run) != NO_END:
             state[RULED] = here
-        if (by_place and here >= end) or (by_count and here == total) or (not by_place and not by_count and state[RULED] >= 0):
+        if (
+            (by_place and here >= end)
+            or (by_count and here == total)
+            or (not by_place and not by_count and state[RULED] >= 0)
+        ):
             state[AT] = end if by_place else state[AT]
             return AS_RULED if state[RULED] == here and (not by_place or here == end) else ELSEWHERE
         if state[AT] == run.text.size:

@@ -19,7 +19,7 @@ from arzip.recompress.suspects import Suspects
 from arzip.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
 
 SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
-MOST_EQUALS = 4
+MOST_EQUALS = 8
 MANY = 1 << 40
 BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
 MOST_SHARE = 0.25  # of the stream's bytes that deviations may take
@@ -53,14 +53,14 @@ def close(text: bytes, kept: Kept, models: NDArray[np.uint32], most: int) -> byt
 
 
 def open_stream(
-    stream: bytes, inflated: Inflated, guesses: Sequence[Packer], models: NDArray[np.uint32]
+    stream: bytes, inflated: Inflated, window: int, guesses: Sequence[Packer], models: NDArray[np.uint32]
 ) -> Kept | None:
     """What to keep beside the text of a stream whose bytes are given; None: it is better left closed.
 
-    guesses: packers to try first. Updates the models if the stream has deviations.
+    window: its size in bits, as far as that is known. guesses: packers to try first. Updates the models if the stream has deviations.
     """
     filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
-    packer, early, ones = estimate(inflated, filler, guesses)
+    packer, early, ones = estimate(inflated, filler, window, guesses)
     is_cut, text = inflated.status != COMPLETE, bytes(inflated.text)
     kept, trial = Kept(packer, is_cut, b""), models
     if ones:
@@ -95,9 +95,11 @@ def _measure(inflated: Inflated, packer: Packer, filler: int, most: int) -> tupl
     return (ones if status != replay.UNSOUND else MANY), early
 
 
-def estimate(inflated: Inflated, filler: int, guesses: Sequence[Packer]) -> tuple[Packer, NDArray[np.uint8], int]:
+def estimate(
+    inflated: Inflated, filler: int, window: int, guesses: Sequence[Packer]
+) -> tuple[Packer, NDArray[np.uint8], int]:
     """The packer with the fewest deviations, which blocks end early with it, and how many deviations there are."""
-    suspects = Suspects(inflated)
+    suspects = Suspects(inflated, window)
     tried = [packer for packer in dict.fromkeys(guesses) if suspects.allow(packer)]
     for packer in tried:
         ones, early = _measure(inflated, packer, filler, 0)
@@ -105,7 +107,8 @@ def estimate(inflated: Inflated, filler: int, guesses: Sequence[Packer]) -> tupl
             return packer, early, 0
     sample = _sample(inflated)
     packers = _best(sample, [*tried, *suspects.levels()])
-    packers = _best(sample, [variant for packer in packers for variant in (packer, *suspects.variants(packer))])
+    variants = [suspects.variants(packer) for packer in packers]
+    packers = _best(sample, [*packers, *(other for equals in zip(*variants, strict=False) for other in equals)])
     packer, early, ones = _fewest(inflated, packers, filler)
     if ones > BAD_SHARE * len(inflated.tokens) + 8:
         strangers = _best(sample, [packer, *suspects.strangers()])

@@ -6,8 +6,8 @@ import numpy as np
 
 from arzip.recompress.inflate import FIRST_TOKEN, TYPE, Inflated
 from arzip.recompress.matcher import DEFAULT, FILTERED, HUFFMAN, RUNS
-from arzip.recompress.packer import GREEDY_LEVELS, LEVELS, LOOKAHEAD, ONLY_FIXED, Packer, parameters
-from arzip.recompress.tables import DYNAMIC, FIXED, LENGTH_BITS, LENGTH_MASK, MIN_MATCH, STORED, WINDOW
+from arzip.recompress.packer import GREEDY_LEVELS, LOOKAHEAD, ONLY_FIXED, Packer
+from arzip.recompress.tables import DYNAMIC, FIXED, LENGTH_BITS, LENGTH_MASK, STORED
 
 FOUR, WHOLE = 1, 2  # bits of a family
 MEMORY = 8
@@ -16,14 +16,14 @@ MEMORY = 8
 class Suspects:
     """The packers to compare for one stream."""
 
-    def __init__(self, inflated: Inflated) -> None:
-        tokens, blocks = inflated.tokens, inflated.blocks
+    def __init__(self, inflated: Inflated, window: int) -> None:
+        tokens, blocks, self._window = inflated.tokens, inflated.blocks, window
         matches = tokens[tokens > 1]
         distances, lengths = matches >> LENGTH_BITS, matches & LENGTH_MASK
         self._has_matches = matches.size > 0
         self._only_runs = bool((distances == 1).all())
         self._has_short = bool((lengths <= 5).any())
-        self._far = bool((distances > WINDOW - LOOKAHEAD).any())
+        self._far = bool((distances > (1 << window) - LOOKAHEAD).any())
         types = blocks[:-1, TYPE]
         self._only_stored = bool((types == STORED).all())
         self._no_dynamic = not bool((types == DYNAMIC).any()) and bool((types == FIXED).any())
@@ -33,7 +33,11 @@ class Suspects:
 
     def allow(self, packer: Packer) -> bool:
         """Whether nothing speaks against a packer."""
-        if (packer.level == 0) != self._only_stored or (self._far and packer.family & WHOLE == 0):
+        if (
+            packer.window != self._window
+            or (packer.level == 0) != self._only_stored
+            or (self._far and packer.family & WHOLE == 0)
+        ):
             return False
         limit = 32767 if packer.rule else (1 << packer.memory + 6) - 1
         if self._largest > limit and packer.level:
@@ -43,6 +47,10 @@ class Suspects:
         return packer.strategy != HUFFMAN or not self._has_matches
 
     def levels(self) -> list[Packer]:
+        """`zlib` with the stream's window."""
+        return [packer._replace(window=self._window) for packer in self._zlib()]
+
+    def _zlib(self) -> list[Packer]:
         """zlib at all levels, with the memory that the blocks point to, and its other strategies where they fit."""
         if self._only_stored:
             return [Packer(level=0)]
@@ -69,7 +77,7 @@ class Suspects:
     def variants(self, packer: Packer) -> list[Packer]:
         """The packer with other memory, rule and strategy."""
         packers = [packer._replace(memory=memory) for memory in (9, 8, 7, 6, 5, 4, 3, 2, 1)]
-        packers = [packer._replace(memory=MEMORY, rule=1), *packers, packer._replace(rule=0, memory=9)]
+        packers = [packer._replace(memory=MEMORY, rule=1), packer._replace(rule=0, memory=9), *packers]
         packers += [packer._replace(strategy=ONLY_FIXED)] if self._no_dynamic else []
         return [other for other in packers if self.allow(other)]
 
@@ -77,12 +85,4 @@ class Suspects:
         """What comes nearest to packers that aren't zlib."""
         memory = 9
         families = (WHOLE, FOUR | WHOLE) if self._far else (FOUR, WHOLE, FOUR | WHOLE)
-        return [Packer(level, memory, family=family) for family in families for level in range(9, 0, -1)]
-
-
-def window(packer: Packer, header: int) -> Packer:
-    """The packer with the window that a zlib header (its first byte) names."""
-    return packer._replace(window=max(9, (header >> 4) + 8))
-
-
-__all__ = ["LEVELS", "MIN_MATCH", "Suspects", "parameters", "window"]
+        return [Packer(level, memory, self._window, family=family) for family in families for level in range(9, 0, -1)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.recompress.parts import bare
 from arzip.recompress.coding import (
     FAR,
     HIT,
@@ -19,13 +18,13 @@ from arzip.recompress.coding import (
 )
 from arzip.recompress.matcher import (
     AT,
-    DISTANCE,
     HITS,
     INSERTED,
     KIND,
     LENGTH,
     WORK,
 )
+from arzip.recompress.parts import bare
 from arzip.recompress.tables import IRREGULAR, LENGTH_BITS, LENGTH_MASK, MAX_MATCH, MIN_MATCH, WINDOW
 
 MOST_HOPS = 1024  # entries of a chain that are looked at for a distance

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from arzip.recompress.parts import bare, part
 from arzip.recompress.inflate import LONGEST_CODE
+from arzip.recompress.parts import bare, part
 from arzip.recompress.tables import (
     CODE_LENGTH_EXTRA,
     CODE_LENGTH_ORDER,
