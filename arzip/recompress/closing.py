@@ -1,6 +1,9 @@
-"""Files closed: a recipe and the texts -> the very same file. The inverse of `opening`; never calls inflate or zlib's deflate."""
+"""Files closed: a recipe and the texts -> the very same file. The inverse of `opening`; needs no zlib or inflate."""
 
 from __future__ import annotations
+
+from binascii import crc32
+from collections.abc import Callable
 
 from arzip.recompress import coding, recipe, streams, wrapping
 from arzip.recompress.recipe import DIRECTORY, GZIP, MAX_NUMBER, PNG, ZIP, Entry
@@ -9,14 +12,20 @@ from arzip.recompress.wrapping import Member
 MOST_TOTAL = MAX_NUMBER  # bytes of all texts together, nested ones included
 
 
-def close_streams(packed: bytes, contents: bytes, size: int) -> bytes:
-    """The file of `size` bytes that a recipe makes of the contents. Raises ValueError if they don't fit."""
+Rebuild = Callable[[bytes, Entry, int, int], bytes]  # text, entry, depth, most bytes -> stream
+
+
+def close_streams(packed: bytes, contents: bytes, size: int, rebuild: Rebuild | None = None) -> bytes:
+    """The file of `size` bytes that a recipe makes of the contents. Raises ValueError if they don't fit.
+
+    rebuild: for an opener, which has rebuilt each stream before.
+    """
     reader = recipe.Reader(packed)
     skeleton, plain = reader.number(len(contents)), reader.number(len(contents))
     entries = reader.level()
     if reader.at != len(packed) or skeleton + plain > len(contents):
         raise ValueError("a recipe that doesn't fit its contents")
-    closer = _Closer(contents, skeleton, plain)
+    closer = _Closer(contents, skeleton, plain, rebuild or _Rebuilder())
     data = closer.level(entries, size, 1)
     if closer.left() != 0:
         raise ValueError("contents that are left over")
@@ -39,12 +48,23 @@ class _Cursor:
         return self._data[self.at - size : self.at]
 
 
+class _Rebuilder:
+    """Rebuilds streams. Those of one depth share their models, in the order of the file."""
+
+    def __init__(self) -> None:
+        self._models = [coding.new_models() for _ in range(recipe.MAX_DEPTH)]
+
+    def __call__(self, text: bytes, entry: Entry, depth: int, most: int) -> bytes:
+        kept = streams.Kept(entry.packer, entry.is_cut, entry.deviations)
+        return streams.close(text, kept, self._models[depth - 1], most)
+
+
 class _Closer:
-    def __init__(self, contents: bytes, skeleton: int, plain: int) -> None:
+    def __init__(self, contents: bytes, skeleton: int, plain: int, rebuild: Rebuild) -> None:
         self._skeleton = _Cursor(contents, 0, skeleton)
         self._plain = _Cursor(contents, skeleton, skeleton + plain)
         self._pictures = _Cursor(contents, skeleton + plain, len(contents))
-        self._models = [coding.new_models() for _ in range(recipe.MAX_DEPTH)]
+        self._rebuild = rebuild
         self._total = MOST_TOTAL
 
     def left(self) -> int:
@@ -53,7 +73,8 @@ class _Closer:
 
     def level(self, entries: list[Entry], size: int, depth: int) -> bytes:
         """The file or text of `size` bytes that entries are joined to."""
-        around, out, members = self._skeleton if depth == 1 else self._plain, bytearray(), {}
+        around, out = self._skeleton if depth == 1 else self._plain, bytearray()
+        members: dict[int, Member] = {}
         for entry in entries:
             out += around.take(entry.gap)
             if entry.kind == DIRECTORY:
@@ -75,10 +96,9 @@ class _Closer:
         if self._total < 0:
             raise ValueError("texts that are too long")
         text = self._text(entry, depth)
-        kept = streams.Kept(entry.packer, entry.is_cut, entry.deviations)
-        stream = streams.close(text, kept, self._models[depth - 1], size - start)
+        stream = self._rebuild(text, entry, depth, size - start)
         if entry.kind == ZIP:
-            sizes = wrapping.SIZES.pack(wrapping.crc32(text), len(stream), len(text))
+            sizes = wrapping.SIZES.pack(crc32(text), len(stream), len(text))
             header = header[:14] + (sizes if entry.checked else header[14:26]) + header[26:]
             out += header + stream + wrapping.descriptor(entry.descriptor, text, len(stream))
             members[start] = Member(sizes, len(out))

@@ -45,12 +45,10 @@ from arzip.recompress.tables import (
 @bare
 def same_headers(one, other):  # type: ignore[no-untyped-def]
     """Whether two headers are equal."""
-    if one[COUNT] != other[COUNT]:
-        return False
-    for i in range(OPERATIONS + one[COUNT]):
-        if one[i] != other[i]:
-            return False
-    return True
+    size, i = OPERATIONS + one[COUNT], 0
+    while i < size and one[i] == other[i]:
+        i += 1
+    return i == size
 
 
 @part
@@ -97,7 +95,7 @@ def code_lengths(coder, known, header, lengths, literals, distances):  # type: i
 
     Returns whether HLIT and HDIST are sound.
     """
-    split = header[HLIT] if known else 0
+    split = np.int64(header[HLIT]) if known else 0
     header[HLIT] = code_raw(coder, 5, header[HLIT] - 257) + 257
     header[HDIST] = code_raw(coder, 5, header[HDIST] - 1) + 1
     if header[HLIT] > LITERALS or header[HDIST] > DISTANCES:

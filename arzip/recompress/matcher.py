@@ -20,7 +20,7 @@ ZLIB, GNU, GNU_EARLY = range(3)  # rules for the end of a block
 DEFAULT, FILTERED, RUNS, HUFFMAN = range(4)  # strategies
 
 # State, an int64 array. WORK: steps of searching so far. Of the block: FIRST byte, COUNT of tokens, MATCHES among them,
-# where the newest token BEGAN, where the rule would have it end (RULED). HITS: whether the last two tokens were as predicted.
+# where the newest token BEGAN, where the rule would have it end (RULED). HITS: how the last two tokens were predicted.
 AT, INSERTED, PENDING, PENDING_DISTANCE, WORK, FIRST, COUNT, MATCHES, BEGAN, HITS, RULED = range(11)
 STATE_SIZE = 11
 
@@ -63,7 +63,7 @@ def is_reachable(at, candidate, parameters):  # type: ignore[no-untyped-def]
 
 @bare
 def find_longest(text, at, candidate, shortest, state, previous, parameters):  # type: ignore[no-untyped-def]
-    """Length and distance of the match that the chain from a reachable candidate on gives; (shortest, 0): none longer."""
+    """Length and distance of the match in the chain from a reachable candidate on; (shortest, 0): none is longer."""
     longest, distance, most = shortest, 0, min(MAX_MATCH, text.size - at)
     chain = parameters[CHAIN] >> 2 if shortest >= parameters[GOOD] else parameters[CHAIN]
     nice, mask = min(parameters[NICE], text.size - at), previous.size - 1

@@ -7,6 +7,8 @@ text, blocks or frames.
 from __future__ import annotations
 
 import re
+from binascii import crc32
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -85,7 +87,7 @@ def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
     segments = [Segment(bytes(opener.skeleton)), Segment(bytes(opener.contents)), *opener.pictures]
     opened = Opened(bytes(writer.out), segments, opener.streams)
     try:
-        same = close_streams(opened.recipe, opened.contents, len(data)) == data
+        same = close_streams(opened.recipe, opened.contents, len(data), opener.rebuild) == data
     except ValueError:
         same = False
     return opened if same else None
@@ -102,6 +104,12 @@ class _Opener:
     models: list[NDArray[np.uint32]] = field(
         default_factory=lambda: [coding.new_models() for _ in range(recipe.MAX_DEPTH)]
     )
+
+    rebuilt: list[deque[bytes]] = field(default_factory=lambda: [deque() for _ in range(recipe.MAX_DEPTH)])
+
+    def rebuild(self, text: bytes, entry: Entry, depth: int, most: int) -> bytes:
+        """The next stream of a depth, which was rebuilt from its text and compared when it was opened."""
+        return self.rebuilt[depth - 1].popleft()
 
     def level(self, data: bytes, depth: int) -> list[Entry]:
         """The entries of a file or a text; what stands around them goes to the skeleton or the contents."""
@@ -160,6 +168,7 @@ class _Level:
         opener = self.opener
         kept = streams.open_stream(stream, inflated, window, opener.guesses, opener.models[self.depth - 1])
         if kept:
+            opener.rebuilt[self.depth - 1].append(stream)
             opener.guesses = [kept.packer, *(old for old in opener.guesses if old != kept.packer)][:GUESSES]
         return kept
 
@@ -226,7 +235,7 @@ class _Level:
     def _wrap_zip(self, entry: Entry, header: int, at: int, end: int, text: bytes) -> None:
         """Finish a zip member's entry, which begins with its local header."""
         data, stream_bytes = self.data, end - at
-        sizes = wrapping.SIZES.pack(wrapping.crc32(text), stream_bytes, len(text))
+        sizes = wrapping.SIZES.pack(crc32(text), stream_bytes, len(text))
         entry.checked = data[header + 14 : header + 26] == sizes
         entry.descriptor = 0 if entry.is_cut else wrapping.match_descriptor(data, end, text, stream_bytes)
         end += len(wrapping.descriptor(entry.descriptor, text, stream_bytes))

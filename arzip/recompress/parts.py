@@ -1,4 +1,4 @@
-"""Kinds of compiled functions that only compiled functions call: without a way in from Python, which costs compile time.
+"""Compiled functions that only compiled functions call: without wrappers for Python, which cost compile time.
 
 `bare` functions allocate nothing and count no references: each array handed on would cost two atomic additions a call.
 """

@@ -1,4 +1,4 @@
-"""The recipe: how a file is put together from untouched bytes and the texts of its streams. Normative text: docs/FORMAT.md.
+"""The recipe: how a file is joined from untouched bytes and the texts of its streams. Normative text: docs/FORMAT.md.
 
 Records only: parsing checks that numbers are in range, closing that they fit together.
 """
@@ -16,6 +16,7 @@ KIND_MASK, CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = 7, 8, 16, 32, 64, 128 
 VARINT_BYTES = 4
 MAX_NUMBER = (1 << 7 * VARINT_BYTES) - 1
 MAX_DEPTH = 3
+DEFAULT_PACKER = Packer()
 DESCRIPTORS = 5  # of a zip member: none, 12 bytes, with signature, with sizes of 8 bytes, both
 
 
@@ -32,7 +33,7 @@ class Entry:
     kind: int
     checked: bool = False
     size: int = 0
-    packer: Packer = Packer()
+    packer: Packer = DEFAULT_PACKER
     is_cut: bool = False
     deviations: bytes = b""
     nested: list[Entry] | None = None
@@ -62,7 +63,7 @@ class Writer:
 
     def __init__(self) -> None:
         self.out = bytearray()
-        self._packers = [Packer()]
+        self._packers = [DEFAULT_PACKER]
         self._last = 0
 
     def level(self, entries: list[Entry]) -> None:
@@ -120,7 +121,7 @@ class Reader:
     def __init__(self, data: bytes, at: int = 0) -> None:
         self._data = data
         self.at = at
-        self._packers = [Packer()]
+        self._packers = [DEFAULT_PACKER]
         self._last = 0
 
     def level(self, depth: int = 1) -> list[Entry]:

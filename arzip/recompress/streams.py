@@ -20,6 +20,7 @@ from arzip.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
 
 SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
 MOST_EQUALS = 8
+FEW = 4  # deviations of a packer seen before, with which no better one is looked for
 MANY = 1 << 40
 BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
 MOST_SHARE = 0.25  # of the stream's bytes that deviations may take
@@ -57,7 +58,7 @@ def open_stream(
 ) -> Kept | None:
     """What to keep beside the text of a stream whose bytes are given; None: it is better left closed.
 
-    window: its size in bits, as far as that is known. guesses: packers to try first. Updates the models if the stream has deviations.
+    window: its size in bits. guesses: packers to try first. Updates the models if the stream has deviations.
     """
     filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
     packer, early, ones = estimate(inflated, filler, window, guesses)
@@ -101,21 +102,18 @@ def estimate(
     """The packer with the fewest deviations, which blocks end early with it, and how many deviations there are."""
     suspects = Suspects(inflated, window)
     tried = [packer for packer in dict.fromkeys(guesses) if suspects.allow(packer)]
-    for packer in tried:
-        ones, early = _measure(inflated, packer, filler, 0)
-        if ones == 0:
-            return packer, early, 0
+    if tried and (guessed := _fewest(inflated, tried, filler, FEW))[2] <= FEW:
+        return guessed
     sample = _sample(inflated)
-    packers = _best(sample, [*tried, *suspects.levels()])
-    variants = [suspects.variants(packer) for packer in packers]
-    packers = _best(sample, [*packers, *(other for equals in zip(*variants, strict=False) for other in equals)])
-    packer, early, ones = _fewest(inflated, packers, filler)
-    if ones > BAD_SHARE * len(inflated.tokens) + 8:
-        strangers = _best(sample, [packer, *suspects.strangers()])
-        other = _fewest(inflated, strangers, filler)
-        if other[2] < ones:
-            return other
-    return packer, early, ones
+    best = _fewest(inflated, packers := _best(sample, [*tried, *suspects.levels()]), filler)
+    if best[2]:
+        variants = [suspects.variants(packer) for packer in packers]
+        equals = [other for same in zip(*variants, strict=False) for other in same]
+        best = _fewest(inflated, _best(sample, [best[0], *equals]), filler)
+    if best[2] > BAD_SHARE * len(inflated.tokens) + 8:
+        other = _fewest(inflated, _best(sample, [best[0], *suspects.strangers()]), filler)
+        best = other if other[2] < best[2] else best
+    return best
 
 
 def _best(sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
@@ -131,9 +129,11 @@ def _best(sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
     return best[:MOST_EQUALS]
 
 
-def _fewest(inflated: Inflated, packers: Sequence[Packer], filler: int) -> tuple[Packer, NDArray[np.uint8], int]:
-    """As `estimate`, among these packers; the first of equals."""
-    best = packers[0], np.zeros(0, np.uint8), MANY + 1
+def _fewest(
+    inflated: Inflated, packers: Sequence[Packer], filler: int, most: int = MANY
+) -> tuple[Packer, NDArray[np.uint8], int]:
+    """As `estimate`, among these packers; the first of equals. Counts only up to `most`."""
+    best = packers[0], np.zeros(0, np.uint8), most + 1
     for packer in packers:
         ones, early = _measure(inflated, packer, filler, best[2])
         if ones < best[2]:

@@ -88,10 +88,10 @@ def first_candidate(run):  # type: ignore[no-untyped-def]
 def matches(run, candidate, length):  # type: ignore[no-untyped-def]
     """Whether the string at a candidate equals the one at the state's position over so many bytes."""
     at = run.state[AT]
-    for i in range(length - 1, -1, -1):
-        if run.text[candidate + i] != run.text[at + i]:
-            return False
-    return True
+    left = length
+    while left > 0 and run.text[candidate + left - 1] == run.text[at + left - 1]:
+        left -= 1
+    return left == 0
 
 
 @bare

@@ -91,7 +91,7 @@ def put_header(out, at, header):  # type: ignore[no-untyped-def]
 
 @part
 def put_tokens(out, at, text, first, tokens, literals, distances, is_open):  # type: ignore[no-untyped-def]
-    """Write a block's tokens, whose text begins at byte `first`, and its end unless it is open -> out, the bit behind."""
+    """Write a block's tokens, of the text from `first` on, and its end unless it is open -> out, the bit behind."""
     literal_codes, distance_codes = np.zeros(literals.size, np.int64), np.zeros(distances.size, np.int64)
     make_codes(literals, literal_codes)
     make_codes(distances, distance_codes)
