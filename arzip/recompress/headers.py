@@ -131,7 +131,7 @@ def code_operations(coder, known, header, lengths):  # type: ignore[no-untyped-d
         if run >= 3 and kind != 1:
             is_run = code_bit(coder, RUN + 16 * kind + min(run, 15), np.int64(symbol >= REPEAT))
         if is_run == 0:
-            header[OPERATIONS + count] = lengths[done]
+            header[OPERATIONS + count] = np.int16(lengths[done])
             done, count = done + 1, count + 1
             continue
         most = min(run, 6 if kind else 138)
