@@ -126,7 +126,7 @@ def code_operations(coder, known, header, lengths):  # type: ignore[no-untyped-d
             run += 1
         repeats = lengths[done] > 0 and done > 0 and lengths[done - 1] == lengths[done]
         kind = 0 if lengths[done] == 0 else 1 + np.int64(repeats)
-        symbol, extra = np.int64(header[OPERATIONS + count] & 255), np.int64(header[OPERATIONS + count] >> 8)
+        symbol, extra = header[OPERATIONS + count] & 255, header[OPERATIONS + count] >> 8
         is_run = 0
         if run >= 3 and kind != 1:
             is_run = code_bit(coder, RUN + 16 * kind + min(run, 15), np.int64(symbol >= REPEAT))

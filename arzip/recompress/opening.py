@@ -77,6 +77,8 @@ class Opened(NamedTuple):
 
 def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
     """Open every stream that can be rebuilt; None if there is none. The file was closed again and compared."""
+    if len(data) > recipe.MAX_NUMBER:
+        return None
     opener = _Opener(budget or Budget(failed_bytes=FAILED_WORK * len(data) + (1 << 20)))
     entries = opener.level(data, 1)
     if not entries:
@@ -181,7 +183,7 @@ class _Level:
         complete, text = inflated.status == COMPLETE, bytes(inflated.text)
         check = wrapping.trailer(kind == GZIP, text)
         checked = complete and kind != ZIP and self.data.startswith(check, end)
-        if end - at < LEAST_STREAM or len(text) < LEAST_STREAM:
+        if end - at < LEAST_STREAM or len(text) < recipe.LEAST_TEXT:
             return
         if kind == ZLIB and not checked and not self._is_likely(inflated, end - at):
             return
@@ -257,6 +259,8 @@ class _Level:
             return
         end, text = (inflated.end_bit + 7) // 8, bytes(inflated.text)
         check = chain.payload[end:]
+        if len(text) < recipe.LEAST_TEXT or len(chain.sizes) > recipe.MAX_CHUNKS:
+            return
         if len(check) != 4 or chain.payload[0] & 15 != 8:
             return
         kept = self._kept(chain.payload[2:end], inflated, min(15, max(9, (chain.payload[0] >> 4) + 8)))

@@ -16,6 +16,8 @@ KIND_MASK, CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = 7, 8, 16, 32, 64, 128 
 VARINT_BYTES = 4
 MAX_NUMBER = (1 << 7 * VARINT_BYTES) - 1
 MAX_DEPTH = 3
+LEAST_TEXT = 40  # bytes: each stream takes some time to rebuild
+MAX_CHUNKS = 1 << 20  # of one PNG
 DEFAULT_PACKER = Packer()
 DESCRIPTORS = 5  # of a zip member: none, 12 bytes, with signature, with sizes of 8 bytes, both
 
@@ -162,6 +164,8 @@ class Reader:
             self._packer()
         entry.packer = self._packers[self._last]
         entry.size = self.number()
+        if entry.size < LEAST_TEXT:
+            raise ValueError("a text too short")
         if head & DEVIATES:
             entry.deviations = self._bytes(self.number(len(self._data)))
             if not entry.deviations:
@@ -184,10 +188,10 @@ class Reader:
         entry.row_bytes, entry.pixel_bytes = self.number(), self.number()
         count = self.number()
         irregular, count = count & 1, count >> 1
+        if count > MAX_CHUNKS:
+            raise ValueError("too many chunks")
         if irregular:
             entry.chunks = [self.number() for _ in range(count)]
         elif count:
             size = self.number()
-            if size * count > MAX_NUMBER or (size == 0 and count > 1):
-                raise ValueError("chunks out of range")
             entry.chunks = [size] * count

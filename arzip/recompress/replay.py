@@ -62,7 +62,7 @@ from arzip.recompress.writer import HEADER_BYTES, put, put_header, put_stored, p
 
 DONE, TOO_MANY, UNSOUND = 0, 1, 2  # status
 HEADER_ROOM, TOKEN_ROOM = 16384, 256  # bits of symbols at most
-WORK_PER_BYTE, LEAST_WORK = 4096, 1 << 22  # steps of searching that a stream may take
+WORK_PER_BYTE, LEAST_WORK = 512, 1 << 22  # steps of searching that a stream may take
 NO_END, TEXT_END, RULE_END = 0, 1, 2
 INSIDE, AS_RULED, ELSEWHERE = 3, 4, 5  # beside UNSOUND
 CHUNK = 512  # tokens between two looks at the room
