@@ -43,7 +43,7 @@ RUN = CODE_TREE + 8 * 8  # by kind of length and size of the run
 RUN_SIZE = RUN + 3 * 16
 MODELS = RUN_SIZE + 2 * 32
 
-_RATES = (65536 // (np.arange(COUNT_LIMIT + 1) + 1.5)).astype(np.int64)
+_RATES = (1 << 17) // (2 * np.arange(COUNT_LIMIT + 1, dtype=np.int64) + 3)  # 1 / (count + 1.5) in 2**-16
 
 
 class Coder(NamedTuple):

@@ -111,9 +111,8 @@ def estimate(
         equals = [other for same in zip(*variants, strict=False) for other in same]
         best = _fewest(inflated, _best(sample, [best[0], *equals]), filler)
     if best[2] > BAD_SHARE * len(inflated.tokens) + 8:
-        lazy = [
-            packer for packer in suspects.levels() if packer.level in (6, 9)
-        ]  # the sample is the stream's front only
+        # A sample is the stream's front only
+        lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)]
         other = _fewest(inflated, [*_best(sample, [best[0], *suspects.strangers()]), *lazy], filler)
         best = other if other[2] < best[2] else best
     return best
