@@ -177,6 +177,10 @@ def trimmed(lengths: list[int], least: int) -> list[int]:
     return lengths[:used]
 
 
+def weigh(counts: list[int], lengths: list[int]) -> int:
+    return sum(count * length for count, length in zip(counts, lengths, strict=True))
+
+
 class Header:
     """Of a dynamic block: both codes, how they are spelt, the code-length code and HCLEN."""
 
@@ -437,16 +441,8 @@ class Stream:
             at += min(length, 258)
         built = tree_lengths(literals, 15), tree_lengths(distances, 15)
         header = Header(*built)
-        y = (
-            header.bits()
-            + extra_bits
-            + sum(
-                count * length
-                for counts, code in zip((literals, distances), built)
-                for count, length in zip(counts, code)
-            )
-        )
-        f = extra_bits + sum(count * length for count, length in zip(literals, FIXED)) + 5 * sum(distances)
+        y = header.bits() + extra_bits + weigh(literals, built[0]) + weigh(distances, built[1])
+        f = extra_bits + weigh(literals, FIXED[:286]) + 5 * sum(distances)
         f, y = (f + 10) // 8, (y + 10) // 8
         kind = 0 if self.a - first + 4 <= min(f, y) else 1 if f <= y else 2
         kind = 1 if self.only else 0 if self.level == 0 else kind

@@ -247,9 +247,9 @@ def test_recipes_of_random_bytes_are_refused_or_harmless() -> None:
 
 
 def test_a_recipe_may_not_nest_deeper_than_three() -> None:
-    entry = recipe.Entry(0, recipe.RAW, nested=[])
+    entry = recipe.Entry(0, recipe.RAW, size=recipe.LEAST_TEXT, nested=[])
     for _ in range(recipe.MAX_DEPTH):
-        entry = recipe.Entry(0, recipe.RAW, nested=[entry])
+        entry = recipe.Entry(0, recipe.RAW, size=recipe.LEAST_TEXT, nested=[entry])
     writer = recipe.Writer()
     writer.level([entry])
     with pytest.raises(ValueError, match="deep"):

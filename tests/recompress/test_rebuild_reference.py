@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from rebuild_reference import rebuild
+from recompress.rebuild_reference import rebuild
 
 from arzip.recompress import coding, streams
 from arzip.recompress.inflate import inflate, pad
@@ -60,8 +60,6 @@ def test_streams_with_deviations_are_rebuilt_alike() -> None:
     ]
     cut = [deflate(TEXTS["code"], 6)[:1200], deflate(TEXTS["mixed"], 1)[:700]]
     halves = [deflate(TEXTS["code"], 1, 8, 0, zlib.Z_FULL_FLUSH)[:-2]]
-    level_change = zlib.compressobj(1, zlib.DEFLATED, -15)
-    halves.append(
-        level_change.compress(CODE[:3000]) + level_change.flush(zlib.Z_FULL_FLUSH) + deflate(CODE[3000:7000], 9)
-    )
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    halves.append(packer.compress(CODE[:3000]) + packer.flush(zlib.Z_FULL_FLUSH) + deflate(CODE[3000:7000], 9))
     assert check(flushed + cut + halves + [deflate(TEXTS["noise"], 0)]) > 8
