@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context_mixing": {"jit", "probability"},
     "levels": {"context_mixing.profile"},
     "weights": {"context_mixing.pretrained", "errors", "format", "network.config", "system"},
-    "preprocess": {"format", "jit"},
+    "preprocess": {"coding.range_coder", "format", "jit"},  # what streams deviate in is range coded
     "coding": {"context_mixing", "jit", "network", "probability"},
     "engine": {"coding", "context_mixing", "errors", "jit", "network", "probability", "system.extras", "weights.file"},
     "planner": {"engine", "levels"},

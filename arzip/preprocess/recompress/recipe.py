@@ -1,0 +1,197 @@
+"""The recipe: how a file is joined from untouched bytes and the texts of its streams. Normative text: docs/FORMAT.md.
+
+Records only: parsing checks that numbers are in range, closing that they fit together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from arzip.preprocess.recompress import packer as packers
+from arzip.preprocess.recompress.packer import Packer
+
+RAW, ZLIB, GZIP, ZIP, PNG, DIRECTORY = range(6)
+KIND_NAMES = ("deflate", "zlib", "gzip", "zip", "png", "directory")
+KIND_MASK, CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = 7, 8, 16, 32, 64, 128  # a head's bits
+VARINT_BYTES = 4
+MAX_NUMBER = (1 << 7 * VARINT_BYTES) - 1
+MAX_DEPTH = 3
+MIN_TEXT = 40  # bytes: each stream takes some time to rebuild
+MAX_CHUNKS = 1 << 20  # of one PNG
+DEFAULT_PACKER = Packer()
+DESCRIPTORS = 5  # of a zip member: none, 12 bytes, with signature, with sizes of 8 bytes, both
+
+
+@dataclass
+class Entry:
+    """A stream, or a run of a zip directory, behind `gap` untouched bytes.
+
+    checked: what follows from the text (checksums, sizes) isn't kept. size: bytes of the text. nested: what the text
+    is put together from, None: it stands as it is. kind's own: descriptor (ZIP); zlib header, chunk sizes but the last,
+    bytes a row and a pixel (PNG); how many entries, the archive's first byte, the first member's (DIRECTORY).
+    """
+
+    gap: int
+    kind: int
+    checked: bool = False
+    size: int = 0
+    packer: Packer = DEFAULT_PACKER
+    is_cut: bool = False
+    deviations: bytes = b""
+    nested: list[Entry] | None = None
+    descriptor: int = 0
+    zlib_header: bytes = b""
+    chunks: list[int] = field(default_factory=list)
+    row_bytes: int = 0
+    pixel_bytes: int = 0
+    count: int = 0
+    base: int = 0
+    first: int = 0
+
+
+def pack_varint(value: int) -> bytes:
+    """0 <= value <= MAX_NUMBER -> 1 to VARINT_BYTES bytes, 7 bits each, least significant first."""
+    assert 0 <= value <= MAX_NUMBER, value
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class Writer:
+    """Packs entries."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self._packers = [DEFAULT_PACKER]
+        self._last = 0
+
+    def level(self, entries: list[Entry]) -> None:
+        """Append how many entries there are, and the entries."""
+        self.numbers(len(entries))
+        for entry in entries:
+            self._entry(entry)
+
+    def numbers(self, *values: int) -> None:
+        """Append varints."""
+        for value in values:
+            self.out += pack_varint(value)
+
+    def _entry(self, entry: Entry) -> None:
+        self.numbers(entry.gap)
+        known = entry.packer in self._packers
+        other = entry.kind != DIRECTORY and not (known and self._packers.index(entry.packer) == self._last)
+        flags = ((CHECKED, entry.checked), (CUT, entry.is_cut), (NESTED, entry.nested is not None))
+        flags += ((DEVIATES, bool(entry.deviations)), (OTHER_PACKER, other))  # type: ignore[assignment]
+        self.out.append(entry.kind | sum(flag for flag, is_set in flags if is_set))
+        if entry.kind == DIRECTORY:
+            self.numbers(entry.count, entry.base, entry.first)
+            return
+        if other:
+            self._packer(entry.packer)
+        self.numbers(entry.size)
+        if entry.deviations:
+            self.numbers(len(entry.deviations))
+            self.out += entry.deviations
+        if entry.kind == ZIP:
+            self.out.append(entry.descriptor)
+        if entry.kind == PNG:
+            self._chunks(entry)
+        if entry.nested is not None:
+            self.level(entry.nested)
+
+    def _packer(self, packer: Packer) -> None:
+        self._last = self._packers.index(packer) if packer in self._packers else len(self._packers)
+        self.numbers(self._last)
+        if self._last == len(self._packers):
+            self.out += packer.pack()
+            self._packers.append(packer)
+
+    def _chunks(self, entry: Entry) -> None:
+        chunks = entry.chunks
+        regular = len(set(chunks)) <= 1
+        self.out += entry.zlib_header
+        self.numbers(entry.row_bytes, entry.pixel_bytes, 2 * len(chunks) + (not regular))
+        self.numbers(*(chunks[:1] if regular else chunks))
+
+
+class Reader:
+    """Parses what `Writer` packs. Raises ValueError on anything else."""
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self._data = data
+        self.at = at
+        self._packers = [DEFAULT_PACKER]
+        self._last = 0
+
+    def level(self, depth: int = 1) -> list[Entry]:
+        """The entries of a level."""
+        if depth > MAX_DEPTH:
+            raise ValueError("streams nested too deep")
+        return [self._entry(depth) for _ in range(self.number(len(self._data)))]
+
+    def number(self, limit: int = MAX_NUMBER) -> int:
+        """The next varint."""
+        value = 0
+        for i in range(VARINT_BYTES):
+            byte = self._bytes(1)[0]
+            value |= (byte & 0x7F) << 7 * i
+            if byte < 0x80:
+                if (byte == 0 and i > 0) or value > limit:
+                    raise ValueError("a number out of range")
+                return value
+        raise ValueError("a number too long")
+
+    def _bytes(self, size: int) -> bytes:
+        data = self._data[self.at : self.at + size]
+        if len(data) < size:
+            raise ValueError("a recipe cut short")
+        self.at += size
+        return data
+
+    def _entry(self, depth: int) -> Entry:
+        gap, head = self.number(), self._bytes(1)[0]
+        entry = Entry(gap, head & KIND_MASK, bool(head & CHECKED))
+        if entry.kind > DIRECTORY or (entry.kind == DIRECTORY and head != DIRECTORY):
+            raise ValueError("a kind of stream that there isn't")
+        if entry.kind == DIRECTORY:
+            entry.count, entry.base, entry.first = self.number(), self.number(), self.number()
+            return entry
+        entry.is_cut = bool(head & CUT)
+        if head & OTHER_PACKER:
+            self._packer()
+        entry.packer = self._packers[self._last]
+        entry.size = self.number()
+        if entry.size < MIN_TEXT:
+            raise ValueError("a text too short")
+        if head & DEVIATES:
+            entry.deviations = self._bytes(self.number(len(self._data)))
+            if not entry.deviations:
+                raise ValueError("deviations that are none")
+        if entry.kind == ZIP:
+            entry.descriptor = self.number(DESCRIPTORS - 1)
+        if entry.kind == PNG:
+            self._chunks(entry)
+        if head & NESTED:
+            entry.nested = self.level(depth + 1)
+        return entry
+
+    def _packer(self) -> None:
+        self._last = self.number(len(self._packers))
+        if self._last == len(self._packers):
+            self._packers.append(packers.parse(self._bytes(packers.PACKED_BYTES)))
+
+    def _chunks(self, entry: Entry) -> None:
+        entry.zlib_header = self._bytes(2)
+        entry.row_bytes, entry.pixel_bytes = self.number(), self.number()
+        count = self.number()
+        irregular, count = count & 1, count >> 1
+        if count > MAX_CHUNKS:
+            raise ValueError("too many chunks")
+        if irregular:
+            entry.chunks = [self.number() for _ in range(count)]
+        elif count:
+            size = self.number()
+            entry.chunks = [size] * count

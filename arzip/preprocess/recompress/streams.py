@@ -1,0 +1,163 @@
+"""One deflate stream -> what must be kept beside its text so that the very same stream can be rebuilt, and back.
+
+The packer is estimated; a stream that can't be rebuilt exactly, or not cheaply, is none. Never calls zlib. Must not
+know where streams stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.preprocess.recompress import coding, replay
+from arzip.preprocess.recompress.inflate import BLOCK_FIELDS, BROKEN, COMPLETE, FIRST_BYTE, FIRST_TOKEN, TYPE, Inflated
+from arzip.preprocess.recompress.packer import Packer, parameters
+from arzip.preprocess.recompress.suspects import Suspects
+from arzip.preprocess.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
+
+SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
+MAX_EQUALS = 8
+FEW = 4  # deviations of a packer seen before, with which no better one is looked for
+MANY = 1 << 40
+BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
+MAX_SHARE = 0.25  # of the stream's bytes that deviations may take
+
+_NO_TOKENS = np.zeros(0, np.int32)
+_NO_BLOCKS = np.zeros((1, BLOCK_FIELDS), np.int64)
+_NO_HEADERS = np.zeros(0, np.int16)
+
+
+class Kept(NamedTuple):
+    """Beside the text: the packer, whether the stream is cut off, and its deviations; none: zlib would write it so."""
+
+    packer: Packer
+    is_cut: bool
+    deviations: bytes
+
+
+def close(text: bytes, kept: Kept, models: NDArray[np.uint32], limit: int) -> bytes:
+    """The deflate stream, of `limit` bytes at most. Updates the models. Raises ValueError."""
+    coder = coding.decoder(models, kept.deviations) if kept.deviations else coding.exact()
+    raw = np.frombuffer(bytearray(text), np.uint8)  # writable: kernels are compiled for such
+    early = np.zeros(1, np.uint8)
+    values = parameters(kept.packer)
+    status, _, out, bits = replay.replay(
+        raw, _NO_TOKENS, _NO_BLOCKS, _NO_HEADERS, early, values, coder, kept.is_cut, 0, limit
+    )
+    size = (int(bits) + 7) // 8
+    if status != replay.DONE or size > limit:
+        raise ValueError("deviations that lead to no stream")
+    return bytes(out[:size])
+
+
+def open_stream(
+    stream: bytes, inflated: Inflated, window: int, guesses: Sequence[Packer], models: NDArray[np.uint32]
+) -> Kept | None:
+    """What to keep beside the text of a stream whose bytes are given; None: it is better left closed.
+
+    window: its size in bits. guesses: packers to try first. Updates the models if the stream has deviations.
+    """
+    filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
+    packer, early, ones = estimate(inflated, filler, window, guesses)
+    is_cut, text = inflated.status != COMPLETE, bytes(inflated.text)
+    kept, trial = Kept(packer, is_cut, b""), models
+    if ones:
+        trial = models.copy()
+        status, coder = _replay(inflated, early, packer, coding.encoder(trial), filler, MANY)
+        kept = Kept(packer, is_cut, coding.finish(coder) or b"\0")
+        if status != replay.DONE or len(kept.deviations) > MAX_SHARE * len(stream):
+            return None
+    try:
+        if close(text, kept, models.copy(), len(stream)) != stream:
+            return None
+    except ValueError:
+        return None
+    models[:] = trial
+    return kept
+
+
+def _replay(
+    inflated: Inflated, early: NDArray[np.uint8], packer: Packer, coder: coding.Coder, filler: int, limit: int
+) -> tuple[int, coding.Coder]:
+    is_cut = inflated.status != COMPLETE
+    _, _, text, tokens, blocks, headers = inflated
+    result = replay.replay(text, tokens, blocks, headers, early, parameters(packer), coder, is_cut, filler, limit)
+    return int(result[0]), coding.Coder(*result[1])
+
+
+def _measure(inflated: Inflated, packer: Packer, filler: int, limit: int) -> tuple[int, NDArray[np.uint8]]:
+    """How many deviations there are (over `limit`: at least so many), and which blocks end early."""
+    coder, early = coding.measurer(), np.zeros(len(inflated.blocks), np.uint8)
+    status, _ = _replay(inflated, early, packer, coder, filler, limit)
+    ones = int(coder.registers[coding.ONES])
+    return (ones if status != replay.UNSOUND else MANY), early
+
+
+def estimate(
+    inflated: Inflated, filler: int, window: int, guesses: Sequence[Packer]
+) -> tuple[Packer, NDArray[np.uint8], int]:
+    """The packer with the fewest deviations, which blocks end early with it, and how many deviations there are."""
+    suspects = Suspects(inflated, window)
+    tried = [packer for packer in dict.fromkeys(guesses) if suspects.allow(packer)]
+    if tried and (guessed := _fewest(inflated, tried, filler, FEW))[2] <= FEW:
+        return guessed
+    sample = _sample(inflated)
+    best = _fewest(inflated, packers := _best(sample, [*tried, *suspects.levels()]), filler)
+    if best[2]:
+        variants = [suspects.variants(packer) for packer in packers]
+        equals = [other for same in zip(*variants, strict=False) for other in same]
+        best = _fewest(inflated, _best(sample, [best[0], *equals]), filler)
+    if best[2] > BAD_SHARE * len(inflated.tokens) + 8:
+        # A sample is the stream's front only
+        lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)]
+        other = _fewest(inflated, [*_best(sample, [best[0], *suspects.foreign_streams()]), *lazy], filler)
+        best = other if other[2] < best[2] else best
+    return best
+
+
+def _best(sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
+    """The packers with the fewest deviations on a sample, MAX_EQUALS at most."""
+    best: list[Packer] = []
+    fewest = MANY
+    for packer in dict.fromkeys(packers):
+        ones, _ = _measure(sample, packer, 0, fewest)
+        if ones < fewest:
+            best, fewest = [], ones
+        if ones <= fewest:
+            best.append(packer)
+    return best[:MAX_EQUALS]
+
+
+def _fewest(
+    inflated: Inflated, packers: Sequence[Packer], filler: int, limit: int = MANY
+) -> tuple[Packer, NDArray[np.uint8], int]:
+    """As `estimate`, among these packers; the first of equals. Counts only up to `limit`."""
+    best = packers[0], np.zeros(0, np.uint8), limit + 1
+    for packer in packers:
+        ones, early = _measure(inflated, packer, filler, best[2])
+        if ones < best[2]:
+            best = packer, early, ones
+        if ones == 0:
+            break
+    return best
+
+
+def _sample(inflated: Inflated) -> Inflated:
+    """The stream cut off behind its first SAMPLE_TOKENS tokens, or SAMPLE_BYTES where it is stored."""
+    blocks, tokens = inflated.blocks, inflated.tokens
+    if len(tokens) <= SAMPLE_TOKENS and len(inflated.text) <= SAMPLE_BYTES:
+        return inflated
+    b, last = 0, len(blocks) - 2
+    while b < last and blocks[b + 1, FIRST_TOKEN] <= SAMPLE_TOKENS and blocks[b + 1, FIRST_BYTE] <= SAMPLE_BYTES:
+        b += 1
+    end = blocks[b + 1].copy()
+    if blocks[b, TYPE] != STORED:
+        first = blocks[b, FIRST_TOKEN]
+        end[FIRST_TOKEN] = min(end[FIRST_TOKEN], max(SAMPLE_TOKENS, first + 1))
+        lengths = np.minimum(tokens[first : end[FIRST_TOKEN]] & LENGTH_MASK, MAX_MATCH)
+        end[FIRST_BYTE] = blocks[b, FIRST_BYTE] + int(lengths.sum())
+    text = inflated.text[: end[FIRST_BYTE]]
+    return Inflated(BROKEN, 0, text, tokens, np.concatenate([blocks[: b + 1], end[None]]), inflated.headers)
