@@ -83,7 +83,7 @@ class Bits:
         return 2**e + self.raw(e) - 1
 
 
-def tree_lengths(counts: list[int], limit: int) -> list[int]:
+def tree_lengths(counts: list[int], most: int) -> list[int]:
     """'Trees'."""
     symbols = [symbol for symbol, count in enumerate(counts) if count]
     count_of, depth, parent = dict(enumerate(counts)), defaultdict(int), {}
@@ -123,23 +123,23 @@ def tree_lengths(counts: list[int], limit: int) -> list[int]:
         parent[x] = parent[y] = heap[1] = node
         sift(1)
         node += 1
-    lengths, below, per, overflow = [0] * len(counts), {heap[1]: 0}, [0] * (limit + 1), 0
+    lengths, below, per, overflow = [0] * len(counts), {heap[1]: 0}, [0] * (most + 1), 0
     for n in reversed(order):
         below[n] = below[parent[n]] + 1
-        if below[n] > limit:
-            below[n], overflow = limit, overflow + 1
+        if below[n] > most:
+            below[n], overflow = most, overflow + 1
         if n < len(counts):
             lengths[n] = below[n]
             per[below[n]] += 1
     if overflow:
         while overflow > 0:
-            greatest = max(length for length in range(1, limit) if per[length])
+            greatest = max(length for length in range(1, most) if per[length])
             per[greatest] -= 1
             per[greatest + 1] += 2
-            per[limit] -= 1
+            per[most] -= 1
             overflow -= 2
         leaves = iter([n for n in order if n < len(counts)])
-        for length in range(limit, 0, -1):
+        for length in range(most, 0, -1):
             for _ in range(per[length]):
                 lengths[next(leaves)] = length
     return lengths
@@ -153,8 +153,8 @@ def spell(lengths: list[int]) -> list[Operation]:
     while i < len(lengths):
         value, run = lengths[i], 1
         same = value == previous
-        limit = 138 if value == 0 else 6 if same else 7
-        while run < limit and i + run < len(lengths) and lengths[i + run] == value:
+        most = 138 if value == 0 else 6 if same else 7
+        while run < most and i + run < len(lengths) and lengths[i + run] == value:
             run += 1
         i += run
         if value == 0 and run >= 3:
@@ -170,9 +170,9 @@ def spell(lengths: list[int]) -> list[Operation]:
     return out
 
 
-def trimmed(lengths: list[int], minimum: int) -> list[int]:
+def trimmed(lengths: list[int], least: int) -> list[int]:
     used = len(lengths)
-    while used > minimum and lengths[used - 1] == 0:
+    while used > least and lengths[used - 1] == 0:
         used -= 1
     return lengths[:used]
 
@@ -194,9 +194,9 @@ class Header:
         for symbol, _ in self.operations:
             counts[symbol] += 1
         self.codes = tree_lengths(counts, 7)
-        self.minimum()
+        self.least()
 
-    def minimum(self) -> None:
+    def least(self) -> None:
         self.hclen = max([4, *(i + 1 for i in range(19) if self.codes[ORDER[i]])])
 
     def bits(self) -> int:
@@ -218,7 +218,7 @@ class Header:
         self.choose_codes()
         if bits.bit("FIELDS", 1):
             self.codes = [bits.tree(3, "CODES", length) for length in self.codes]
-            self.minimum()
+            self.least()
         if bits.bit("FIELDS", 2):
             self.hclen = 4 + bits.raw(4)
 
@@ -305,16 +305,12 @@ class Stream:
     def reachable(self, a: int, c: int) -> bool:
         return c > (-1 if self.whole else 0) and a - c <= self.reach
 
-    def longest(self, a: int, c: int, minimum: int) -> tuple[int, int]:
-        best, distance = minimum, 0
-        k, limit, stop = (
-            self.chain // (4 if minimum >= self.good else 1),
-            min(258, self.n - a),
-            min(self.nice, self.n - a),
-        )
-        while best < limit:
+    def longest(self, a: int, c: int, least: int) -> tuple[int, int]:
+        best, distance = least, 0
+        k, most, stop = self.chain // (4 if least >= self.good else 1), min(258, self.n - a), min(self.nice, self.n - a)
+        while best < most:
             m = 0
-            while m < limit and self.t[c + m] == self.t[a + m]:
+            while m < most and self.t[c + m] == self.t[a + m]:
                 m += 1
             if m > best:
                 best, distance = m, a - c

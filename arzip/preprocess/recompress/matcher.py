@@ -67,9 +67,9 @@ def find_longest(text, at, candidate, shortest, state, previous, parameters):
     longest, distance, limit = shortest, 0, min(MAX_MATCH, text.size - at)
     chain = parameters[CHAIN] >> 2 if shortest >= parameters[GOOD] else parameters[CHAIN]
     nice, mask = min(parameters[NICE], text.size - at), previous.size - 1
-    limit = max(at - parameters[REACH], 0)
+    oldest = max(at - parameters[REACH], 0)
     if parameters[FROM_START]:
-        limit = max(at - parameters[REACH] - 1, NONE)
+        oldest = max(at - parameters[REACH] - 1, NONE)
     while longest < limit:
         if text[candidate + longest] == text[at + longest] and text[candidate] == text[at]:
             length = 1
@@ -83,7 +83,7 @@ def find_longest(text, at, candidate, shortest, state, previous, parameters):
         candidate = previous[candidate & mask]
         chain -= 1
         state[WORK] += 1
-        if candidate <= limit or chain == 0:
+        if candidate <= oldest or chain == 0:
             break
     return longest, distance
 
