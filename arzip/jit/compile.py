@@ -17,6 +17,7 @@ import numba
 from llvmlite import ir
 from numba import types
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -35,6 +36,21 @@ def _package_stamp() -> str:
 _STAMP = _package_stamp()
 
 
+class _CacheFile(IndexDataCacheFile):
+    """A function's cache whose index, if it can't be read, counts as empty and is written anew.
+
+    numba unpickles an index before it compares stamps: one that older sources have left may name types that are gone.
+    """
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()  # type: ignore[no-untyped-call]
+        except OSError:
+            raise
+        except Exception:
+            return {}
+
+
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """numba.njit with a cache that the whole package's source is the key of. No fastmath, ever."""
     assert not options.get("fastmath")
@@ -43,6 +59,7 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         dispatcher = numba.njit(**{"cache": True, **options})(function)
         cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if cache_file is not None:
+            cache_file.__class__ = _CacheFile
             cache_file._source_stamp = _STAMP
         return dispatcher
 
