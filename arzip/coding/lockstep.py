@@ -174,20 +174,29 @@ def run_steps(
     if block.flags[0] and not block.is_decoding:
         prefilled, counters = np.empty((end - first, lanes, 8), np.int32), prefill.counters_for(lanes)
         tiles = 1
-        help_ = partial(prefill.run_network, network, state, block, prefilled, first, end, counters)
+        helping = partial(prefill.run_network, network, state, block, prefilled, counters=counters)
     else:
         tiles = TILES if two_threads else 1
         prefilled, counters = prefill.NO_PREFILL, np.zeros(6 * STRIDE, np.int64)
         counters[: CLAIMED * STRIDE] = first
         counters[CLAIMED * STRIDE :] = first * tiles
-        help_ = partial(run_network, network, state, block, first, end, counters, tiles)
-    helper = Thread(target=help_)
-    if two_threads:
-        helper.start()
+        helping = partial(run_network, network, state, block, counters=counters, tiles=tiles)
     single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(cm)
-    bits = run_coder(
-        network, state, cm, block, prefilled, first, end, counters, tiles, two_threads, single_lane, counts
-    )
-    if two_threads:
-        helper.join()
+    options = {
+        "counters": counters,
+        "tiles": tiles,
+        "helped": two_threads,
+        "single_lane": single_lane,
+        "counts": counts,
+    }
+    coding = partial(run_coder, network, state, cm, block, prefilled, **options)
+    if not two_threads:
+        return int(coding(first_step=first, end_step=end))
+    if first == 0:  # of no steps, only to be compiled: a thread that fails leaves the other waiting
+        helping(first_step=0, end_step=0)
+        coding(first_step=0, end_step=0)
+    helper = Thread(target=helping, kwargs={"first_step": first, "end_step": end})
+    helper.start()
+    bits = coding(first_step=first, end_step=end)
+    helper.join()
     return int(bits)

@@ -17,6 +17,7 @@ import numba
 from llvmlite import ir
 from numba import config, types
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -36,16 +37,27 @@ def _package_stamp() -> str:
 _STAMP = _package_stamp()
 
 
-def _without_failing(read: Callable[..., Any], instead: Callable[[], Any]) -> Callable[..., Any]:
-    """`read`, or `instead` where it raises: an index or an object file that is damaged, or of another version."""
+class _CacheFile(IndexDataCacheFile):
+    """A function's cache on disk; an index or an object file that can't be read counts as absent and is written anew.
 
-    def read_or_not(*args: Any) -> Any:
+    numba unpickles an index before it compares stamps: one that older sources have left may name types that are gone.
+    """
+
+    def _load_index(self) -> Any:
         try:
-            return read(*args)
-        except Exception:  # unpickling damaged bytes raises nearly anything; what is not read is compiled
-            return instead()
+            return super()._load_index()  # type: ignore[no-untyped-call]
+        except OSError:
+            raise
+        except Exception:  # unpickling damaged bytes raises nearly anything
+            return {}
 
-    return read_or_not
+    def _load_data(self, name: str) -> Any:
+        try:
+            return super()._load_data(name)  # type: ignore[no-untyped-call]
+        except OSError:
+            raise
+        except Exception:
+            return None
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -56,9 +68,8 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         dispatcher = numba.njit(**{"cache": True, **options})(function)
         cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
         if cache_file is not None:
+            cache_file.__class__ = _CacheFile
             cache_file._source_stamp = _STAMP
-            cache_file._load_index = _without_failing(cache_file._load_index, dict)
-            cache_file._load_data = _without_failing(cache_file._load_data, lambda: None)
         return dispatcher
 
     return compile_
