@@ -78,7 +78,6 @@ def gather(memory, lane, network):  # type: ignore[no-untyped-def]
         p = network >> 10
         x[lane, i + 1] = memory.stretch[uint64(p)]
         x[lane, i + 2] = (p - 2048) >> 1
-    spmd.team_barrier()
 
 
 @inlined
