@@ -72,4 +72,3 @@ def add_inputs(cm, lane, network_p):
         p = network_p >> 10
         x[lane, i + 1] = cm.stretch[uint64(p)]
         x[lane, i + 2] = (p - 2048) >> 1
-    spmd.team_barrier()

@@ -45,7 +45,7 @@ class _CacheFile(IndexDataCacheFile):
 
     def _load_index(self) -> Any:
         try:
-            return super()._load_index()  # type: ignore[no-untyped-call]
+            return super()._load_index()
         except OSError:
             raise
         except Exception:  # unpickling damaged bytes raises nearly anything
@@ -53,7 +53,7 @@ class _CacheFile(IndexDataCacheFile):
 
     def _load_data(self, name: str) -> Any:
         try:
-            return super()._load_data(name)  # type: ignore[no-untyped-call]
+            return super()._load_data(name)
         except OSError:
             raise
         except Exception:

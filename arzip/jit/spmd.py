@@ -31,10 +31,11 @@ I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
 class Launch(NamedTuple):
-    """What a kernel for CUDA is compiled for. The target's context carries it as `launch`; the CPU's has none."""
+    """What a kernel for CUDA is compiled for, as by `__launch_bounds__`: `launch` of the target's context."""
 
     team_size: int  # threads, a power of two up to WARP
     block_threads: int  # a multiple of team_size
+    blocks: int = 1  # that a multiprocessor shall have registers for
 
 
 def launch_of(context: Any) -> Launch | None:
@@ -42,7 +43,7 @@ def launch_of(context: Any) -> Launch | None:
     return getattr(context, "launch", None)
 
 
-def _call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
+def call_intrinsic(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
     """Call an LLVM intrinsic of the NVPTX target."""
     kind = ir.FunctionType(result, [arg.type for arg in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
@@ -50,7 +51,7 @@ def _call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
 
 def _thread(builder: Any) -> Any:
     """threadIdx.x as an i64."""
-    return builder.zext(_call(builder, "llvm.nvvm.read.ptx.sreg.tid.x", I32, []), I64)
+    return builder.zext(call_intrinsic(builder, "llvm.nvvm.read.ptx.sreg.tid.x", I32, []), I64)
 
 
 def _team_mask(builder: Any, size: int) -> Any:
@@ -97,7 +98,7 @@ def _team(builder: Any, launch: Launch) -> Any:
 
 def _sync_team(builder: Any, launch: Launch) -> None:
     if launch.team_size > 1:
-        _call(builder, "llvm.nvvm.bar.warp.sync", ir.VoidType(), [_team_mask(builder, launch.team_size)])
+        call_intrinsic(builder, "llvm.nvvm.bar.warp.sync", ir.VoidType(), [_team_mask(builder, launch.team_size)])
 
 
 def _is_zero(builder: Any, value: Any) -> Any:
@@ -111,7 +112,7 @@ member_index: Any = _number(0, _member, types.int64)
 member_count: Any = _number(1, lambda _, launch: ir.Constant(I64, launch.team_size), types.int64)
 leads_team: Any = _number(True, lambda builder, launch: _is_zero(builder, _member(builder, launch)), types.boolean)
 leads_block: Any = _number(True, lambda builder, _: _is_zero(builder, _thread(builder)), types.boolean)
-block_barrier: Any = _barrier(lambda builder, _: _call(builder, "llvm.nvvm.barrier0", ir.VoidType(), []))
+block_barrier: Any = _barrier(lambda builder, _: call_intrinsic(builder, "llvm.nvvm.barrier0", ir.VoidType(), []))
 team_barrier: Any = _barrier(_sync_team)
 
 
@@ -124,7 +125,7 @@ def _team_sum(typingctx, value):
         while step:  # a butterfly, as cooperative groups' reduce
             mask = _team_mask(builder, launch.team_size)  # type: ignore[union-attr]
             words = [mask, total, ir.Constant(I32, step), ir.Constant(I32, WARP - 1)]
-            total = builder.add(total, _call(builder, "llvm.nvvm.shfl.sync.bfly.i32", I32, words))
+            total = builder.add(total, call_intrinsic(builder, "llvm.nvvm.shfl.sync.bfly.i32", I32, words))
             step //= 2
         return total
 
@@ -179,9 +180,9 @@ def _atomic_max(typingctx, array, index, value):
 
 def _byte_max(builder: Any, at: Any, value: Any) -> None:
     """Atomic maximum of an unsigned byte by compare-and-swap of the aligned word around it: CUDA has no smaller one."""
-    address = builder.ptrtoint(at, I64)
-    word = builder.inttoptr(builder.and_(address, ir.Constant(I64, -4)), I32.as_pointer())
-    shift = builder.shl(builder.trunc(builder.and_(address, ir.Constant(I64, 3)), I32), ir.Constant(I32, 3))
+    offset = builder.and_(builder.ptrtoint(at, I64), ir.Constant(I64, 3))
+    word = builder.bitcast(builder.gep(at, [builder.neg(offset)]), I32.as_pointer())
+    shift = builder.shl(builder.trunc(offset, I32), ir.Constant(I32, 3))
     mask, wanted = builder.shl(ir.Constant(I32, 0xFF), shift), builder.shl(builder.zext(value, I32), shift)
     seen = cgutils.alloca_once_value(builder, builder.load(word))
     loop, swap, done = (builder.append_basic_block(f"byte_max.{name}") for name in ("loop", "swap", "done"))
