@@ -244,7 +244,7 @@ def results(packed: Path) -> Path:
     for name in ("numba", "constriction", "llvmlite"):
         (packed / "without").mkdir(exist_ok=True)
         (packed / "without" / f"{name}.py").write_text("raise ImportError('not on this machine')")
-    words = ["-o", packed / "results", "--seconds", "100", "--device", "cpu", "--toy"]
+    words = ["-o", packed / "results", "--seconds", "240", "--device", "cpu", "--toy"]
     done = run_module("scripts.slot.run", packed / "slot", *words, PYTHONPATH=str(packed / "without"))
     assert done.returncode == 0, done.stderr
     return packed / "results"

@@ -5,6 +5,7 @@ A toy plan of the same form serves the rehearsal on a CPU.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Plan:
 
     held_rows, held_bytes: rows of a source that are evaluated, and their size. case_lanes, case_steps: of the exactness
     cases. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the whole time.
-    least_seconds: a network isn't trained for less.
+    least_seconds, most_seconds: a network isn't trained for less, nor for more once its process is ready.
     """
 
     cores: tuple[Core, ...]
@@ -52,6 +53,7 @@ class Plan:
     report_seconds: float = 60.0
     timing_share: float = 0.08
     least_seconds: float = 20.0
+    most_seconds: float = math.inf
 
     def core(self, name: str) -> Core:
         """The network of this name."""
@@ -81,7 +83,8 @@ TOY = Plan(
     case_steps=6,
     batches=(8, 16),
     timing_steps=2,
-    report_seconds=3.0,
+    report_seconds=2.0,
     timing_share=0.25,
     least_seconds=2.0,
+    most_seconds=6.0,
 )

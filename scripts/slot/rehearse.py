@@ -113,7 +113,7 @@ def rehearse(folder: Path, seconds: float) -> list[str]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--seconds", default=100.0, help="Time for the run.")
+@click.option("--seconds", default=240.0, help="Time for the run, of which it takes what it needs.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Leave everything in this folder, which must not exist.")
 def main(seconds: float, keep: Path | None) -> None:
     """Pack, run and land at toy size."""

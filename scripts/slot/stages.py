@@ -143,6 +143,7 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     sources = load_mix([scratch / "mix"])
     held = held_out_rows(sources, plan.held_bytes, plan.held_rows)
     net, started_from = network(core, scratch, output)
+    deadline = min(deadline, time.monotonic() + plan.most_seconds)
     recipe = recipe_of(core, core.batch, deadline - time.monotonic())
     trainer = WAYS[way].trainer(net, sources, recipe, device)
     about = {"name": name, "started_from": started_from, "recipe": json.dumps(asdict(recipe), sort_keys=True)}

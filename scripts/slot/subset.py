@@ -48,7 +48,8 @@ def _draw(spans: Spans, size_bytes: int, rng: np.random.Generator) -> Spans:
         if total + lengths[k] // 2 <= size_bytes:
             chosen.append(k)
             total += lengths[k]
-    return spans[np.sort(chosen or [int(np.argmin(lengths))])]
+    found: Spans = spans[np.sort(chosen or [int(np.argmin(lengths))])]
+    return found
 
 
 def _lay(source: Source, train: Spans, held: Spans) -> Part:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from arzip.train.data import Source
     from arzip.train.loop import Recipe, Trainer
     from arzip.train.model import FloatNetwork
-
-LR, MUON_LR, NGRAM_LR = 3e-3, 0.03, 0.1  # AdamW's, Muon's, Adagrad's: of the models that ship
-SMALL_BATCH_BYTES = 4096  # what they were found with
 
 
 @dataclass(frozen=True)
@@ -83,13 +80,11 @@ def network(core: Core, scratch: Path, output: Path) -> tuple[FloatNetwork, str]
 
 def recipe_of(core: Core, batch: int, seconds: float) -> Recipe:
     """What the trainer is told, for so many rows a batch and a schedule over so many seconds."""
-    from arzip.train.recipes import ADAGRAD_START, Recipe
+    from arzip.train.recipes import scaled
 
-    # A batch's mean gradient of a row falls as the batch grows: Adagrad's start has to fall with its square.
-    start = ADAGRAD_START * (SMALL_BATCH_BYTES / (batch * core.length)) ** 2
-    return Recipe(
-        seconds / 60, batch, core.length, core.rate * LR, core.rate * MUON_LR, core.rate * NGRAM_LR, ngram_start=start
-    )
+    recipe = scaled(batch, core.length, minutes=seconds / 60)
+    rates = {name: core.rate * getattr(recipe, name) for name in ("lr", "muon_lr", "ngram_lr")}
+    return replace(recipe, **rates)
 
 
 def speed(trainer: Trainer) -> dict[str, Any]:
