@@ -64,7 +64,7 @@ class Plan:
 # What gains most comes first: a slot may end early.
 PLAN = Plan(
     cores=(
-        Core("base", NetworkConfig(d=256, blocks=4, hidden=768, rows=1 << 17, ngram_d=16), 0.55, 9),
+        Core("base", NetworkConfig(d=256, blocks=3, hidden=768, rows=1 << 17, ngram_d=16), 0.55, 9),
         Core("small", NetworkConfig(), 0.35, 6, start="small"),
         Core("nano", NetworkConfig(d=128, blocks=1, hidden=384, ngram_d=12), 0.10, 5, start="nano"),
     ),
