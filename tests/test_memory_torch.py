@@ -192,7 +192,7 @@ def test_stream_with_context_mixing_on_a_device_is_that_of_the_compiled_loops(de
 @pytest.mark.parametrize("network", [False, True])
 def test_many_lanes_run_context_mixing_on_the_device(network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, made = tiny.weights(tiny.lively()), []
-    monkeypatch.setattr("arzip.engine.torch_backend.DeviceMemory", lambda *_: made.append(1))
+    monkeypatch.setattr("arzip.engine.torch_backend.DeviceState", lambda *_: made.append(1))
     for lanes in (1, 24, DEVICE_MEMORY_LANES - 1, DEVICE_MEMORY_LANES):
         cm = create(FAST, lane_starts(1000, lanes)[:-1], 1000)
         TorchBackend(weights, "cpu").start(Plan(lanes, network, 0), cm)
