@@ -1,13 +1,14 @@
 /* What LLVM's NVPTX intrinsics are on a CPU whose threads stand for those of a CUDA block: see test_nvptx.py. */
-#include <sched.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define MAX_THREADS 1024
 #define WARP 32
 
 typedef struct {
-    atomic_int arrived, phase;
+    pthread_mutex_t mutex;
+    pthread_cond_t complete;
+    int arrived, phase;
 } Barrier;
 
 static int block_threads;
@@ -15,7 +16,17 @@ static Barrier block, teams[MAX_THREADS];
 static int exchanged[MAX_THREADS];
 static _Thread_local int thread, block_index;
 
-void cuda_launch(int threads) { block_threads = threads; }
+static void init(Barrier *barrier) {
+    pthread_mutex_init(&barrier->mutex, NULL);
+    pthread_cond_init(&barrier->complete, NULL);
+    barrier->arrived = 0;
+}
+
+void cuda_launch(int threads) {
+    block_threads = threads;
+    init(&block);
+    for (int k = 0; k < MAX_THREADS; k++) init(&teams[k]);
+}
 
 void cuda_thread(int block_of_grid, int thread_of_block) {
     block_index = block_of_grid;
@@ -23,13 +34,16 @@ void cuda_thread(int block_of_grid, int thread_of_block) {
 }
 
 static void meet(Barrier *barrier, int count) {
-    int phase = atomic_load(&barrier->phase);
-    if (atomic_fetch_add(&barrier->arrived, 1) == count - 1) {
-        atomic_store(&barrier->arrived, 0);
-        atomic_fetch_add(&barrier->phase, 1);
+    pthread_mutex_lock(&barrier->mutex);
+    int phase = barrier->phase;
+    if (++barrier->arrived == count) {
+        barrier->arrived = 0;
+        barrier->phase++;
+        pthread_cond_broadcast(&barrier->complete);
     } else {
-        while (atomic_load(&barrier->phase) == phase) sched_yield();
+        while (barrier->phase == phase) pthread_cond_wait(&barrier->complete, &barrier->mutex);
     }
+    pthread_mutex_unlock(&barrier->mutex);
 }
 
 int cuda_tid_x(void) { return thread; }

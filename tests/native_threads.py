@@ -27,7 +27,7 @@ def compile_runtime(folder: Path, compiler: str) -> ctypes.CDLL:
     """The library of cuda_threads.c, whose functions LLVM then finds by their names."""
     library = folder / "cuda_threads.so"
     source = Path(__file__).with_name("cuda_threads.c")
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    subprocess.run([compiler, "-O2", "-pthread", "-shared", "-fPIC", "-o", library, source], check=True)
     runtime = ctypes.CDLL(str(library))
     for name in INTRINSICS.values():
         llvm.add_symbol(name, ctypes.cast(getattr(runtime, name), ctypes.c_void_p).value)
