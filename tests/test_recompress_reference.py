@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from rebuild_reference import rebuild
 
+import arzip
 from arzip.preprocess.recompress import coding, streams
 from arzip.preprocess.recompress.inflate import inflate, pad
 
-CODE = b"".join(path.read_bytes() for path in sorted((Path(__file__).parents[2] / "arzip").glob("*.py")))
+CODE = b"".join(path.read_bytes() for path in sorted(Path(arzip.__file__).parent.glob("*.py")))
+assert len(CODE) > 7000, "the texts below are parts of it"
 TEXTS = {
     "code": CODE[:6000],
     "noise": random.Random(1).randbytes(700),
@@ -49,3 +51,17 @@ def test_streams_of_zlib_are_rebuilt_alike(name: str) -> None:
     text = TEXTS[name]
     check([deflate(text, level) for level in (1, 3, 4, 6, 9)] + [deflate(text, 6, 1), deflate(text, 2, 3)])
     check([deflate(text, 6, 8, strategy) for strategy in range(1, 5)])
+
+
+def test_streams_with_deviations_are_rebuilt_alike() -> None:
+    flushed = [
+        deflate(TEXTS[name], level, 8, 0, flush)
+        for name in ("code", "mixed")
+        for level in (1, 6)
+        for flush in (zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH)
+    ]
+    cut = [deflate(TEXTS["code"], 6)[:1200], deflate(TEXTS["mixed"], 1)[:700]]
+    halves = [deflate(TEXTS["code"], 1, 8, 0, zlib.Z_FULL_FLUSH)[:-2]]
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    halves.append(packer.compress(CODE[:3000]) + packer.flush(zlib.Z_FULL_FLUSH) + deflate(CODE[3000:7000], 9))
+    assert check(flushed + cut + halves + [deflate(TEXTS["noise"], 0)]) > 8

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import arzip
 from arzip.preprocess.recompress import coding, streams
 from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, inflate, pad
 from arzip.preprocess.recompress.packer import Packer, parameters, parse
 
-SOURCE = Path(__file__).parents[2] / "arzip"
+SOURCE = Path(arzip.__file__).parent
 LIMIT = 1 << 24
 
 
@@ -24,6 +25,7 @@ def sample_text(size: int = 60_000) -> bytes:
     """Real source text with some numbers and noise in it."""
     rng = np.random.default_rng(5)
     code = b"".join(path.read_bytes() for path in sorted(SOURCE.rglob("*.py")))[: size * 3 // 4]
+    assert len(code) == size * 3 // 4
     table = b"".join(b"%d,%d\n" % (i, i * i % 977) for i in range(size // 80))
     return code + rng.bytes(size // 50) + table + bytes(size // 20)
 
