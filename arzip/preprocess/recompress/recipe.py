@@ -1,20 +1,21 @@
-"""The recipe: how a file is joined from untouched bytes and the texts of its streams. Normative text: docs/FORMAT.md.
+"""The recipe: how a file is joined from untouched bytes and the texts of its streams.
 
-Records only: parsing checks that numbers are in range, closing that they fit together.
+Specified in docs/RECOMPRESSION_FORMAT.md. Records only: parsing checks that numbers are in range, closing that they fit together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from arzip.format.varint import VARINT_MAX_BYTES, pack_varint, parse_varint
 from arzip.preprocess.recompress import packer as packers
 from arzip.preprocess.recompress.packer import Packer
 
 RAW, ZLIB, GZIP, ZIP, PNG, DIRECTORY = range(6)
 KIND_NAMES = ("deflate", "zlib", "gzip", "zip", "png", "directory")
 KIND_MASK, CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = 7, 8, 16, 32, 64, 128  # a head's bits
-VARINT_BYTES = 4
-MAX_NUMBER = (1 << 7 * VARINT_BYTES) - 1
+
+MAX_NUMBER = (1 << 7 * VARINT_MAX_BYTES) - 1
 MAX_DEPTH = 3
 MIN_TEXT = 40  # bytes: each stream takes some time to rebuild
 MAX_CHUNKS = 1 << 20  # of one PNG
@@ -47,17 +48,6 @@ class Entry:
     count: int = 0
     base: int = 0
     first: int = 0
-
-
-def pack_varint(value: int) -> bytes:
-    """0 <= value <= MAX_NUMBER -> 1 to VARINT_BYTES bytes, 7 bits each, least significant first."""
-    assert 0 <= value <= MAX_NUMBER, value
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 class Writer:
@@ -134,15 +124,13 @@ class Reader:
 
     def number(self, limit: int = MAX_NUMBER) -> int:
         """The next varint."""
-        value = 0
-        for i in range(VARINT_BYTES):
-            byte = self._bytes(1)[0]
-            value |= (byte & 0x7F) << 7 * i
-            if byte < 0x80:
-                if (byte == 0 and i > 0) or value > limit:
-                    raise ValueError("a number out of range")
-                return value
-        raise ValueError("a number too long")
+        try:
+            value, self.at = parse_varint(self._data, self.at)
+        except IndexError as error:
+            raise ValueError("a recipe cut short") from error
+        if value > limit:
+            raise ValueError("a number out of range")
+        return value
 
     def _bytes(self, size: int) -> bytes:
         data = self._data[self.at : self.at + size]
