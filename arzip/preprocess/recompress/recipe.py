@@ -1,6 +1,7 @@
 """The recipe: how a file is joined from untouched bytes and the texts of its streams.
 
-Specified in docs/RECOMPRESSION_FORMAT.md. Records only: parsing checks that numbers are in range, closing that they fit together.
+Specified in docs/RECOMPRESSION_FORMAT.md. Records only: parsing checks that numbers are in range, closing that they
+fit together.
 """
 
 from __future__ import annotations
