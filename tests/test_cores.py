@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 from arzip.analysis import plot  # noqa: E402
 from arzip.network.config import NetworkConfig  # noqa: E402
 from arzip.probability import P_ONE  # noqa: E402
-from arzip.train.cores import CANDIDATES, Candidate, opinions  # noqa: E402
-from arzip.train.loop import Feed  # noqa: E402
-from arzip.train.rivals import Attention, Convolution, NibbleTree, Tied  # noqa: E402
+from arzip.train.architectures import Attention, Convolution, NibbleTree, Tied  # noqa: E402
+from arzip.train.compare_architectures import CANDIDATES, Candidate, network_probabilities  # noqa: E402
+from arzip.train.ngram_rows import Feed  # noqa: E402
 
 SMALL = NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), ngram_d=8)
 KINDS = [Attention, Convolution, NibbleTree, Tied]
@@ -40,8 +40,8 @@ def test_a_core_goes_on_where_it_stopped_and_never_looks_ahead(kind: type, text:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_opinions_about_bits_cost_what_the_bytes_cost(kind: type, text: np.ndarray) -> None:
-    found, bits = opinions(kind(SMALL, 0), text)
+def test_probabilities_of_bits_cost_what_the_bytes_cost(kind: type, text: np.ndarray) -> None:
+    found, bits = network_probabilities(kind(SMALL, 0), text)
     ones = np.unpackbits(text[..., None], axis=-1).astype(bool)
     p = np.where(ones, found, P_ONE - found) / P_ONE
     assert found.shape == (2, 300, 8)
@@ -51,9 +51,12 @@ def test_opinions_about_bits_cost_what_the_bytes_cost(kind: type, text: np.ndarr
 def test_products_are_counted() -> None:
     plain = Candidate("", replace(SMALL, blocks=1))
     d = 64
-    assert plain.products(plain.kind(plain.config, 0)) == 3 * d * 2 * d + d * d + 2 * d * d + 256 * d
-    tree = replace(plain, kind=NibbleTree)
-    assert plain.products(plain.kind(plain.config, 0)) - tree.products(tree.kind(tree.config, 0)) == 224 * d
+    assert plain.products(plain.network_class(plain.config, 0)) == 3 * d * 2 * d + d * d + 2 * d * d + 256 * d
+    tree = replace(plain, network_class=NibbleTree)
+    assert (
+        plain.products(plain.network_class(plain.config, 0)) - tree.products(tree.network_class(tree.config, 0))
+        == 224 * d
+    )
     assert len({candidate.name for candidate in CANDIDATES}) == len(CANDIDATES)
 
 

@@ -140,7 +140,7 @@ def test_list_says_what_is_at_hand(shop: Path, capfd: pytest.CaptureFixture[str]
 
 
 def test_overlap_counts_shared_shingles(tmp_path: Path) -> None:
-    from arzip.train.overlap import measure
+    from arzip.train.contamination import measure
 
     theirs, ours = os.urandom(40_000), os.urandom(40_000)
     (tmp_path / "mix").write_bytes(os.urandom(50_000) + theirs[:10_000] + os.urandom(5_000) + bytes(100))

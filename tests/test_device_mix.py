@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from arzip.network import ngram_rows as context  # noqa: E402
 from arzip.network.config import NetworkConfig  # noqa: E402
-from arzip.train.rows import Feed  # noqa: E402
+from arzip.train.ngram_rows import Feed  # noqa: E402
 
 
 def texts(rows: int, length: int) -> np.ndarray:

@@ -32,7 +32,7 @@ torch = pytest.importorskip("torch")
 from arzip.context_mixing.torch_ops import predictor as verbs  # noqa: E402
 from arzip.context_mixing.torch_ops.contexts import VALUES  # noqa: E402
 from arzip.context_mixing.torch_ops.state import DeviceState  # noqa: E402
-from arzip.engine.torch_backend import DEVICE_MEMORY_LANES, TorchBackend  # noqa: E402
+from arzip.engine.torch_backend import DEVICE_CM_LANES, TorchBackend  # noqa: E402
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
 DEVICES = ["cpu", pytest.param("cuda", marks=cuda)]
@@ -182,7 +182,7 @@ def test_no_value_is_fetched_from_the_device() -> None:
 def test_stream_with_context_mixing_on_a_device_is_that_of_the_compiled_loops(device: str, plan: Plan) -> None:
     weights = tiny.weights(pretrained_model()[0] | {pretrained.NGRAMS: random_ngrams(7)})
     plain = Engine(weights, CpuBackend(weights, two_threads=False))
-    other = Engine(weights, TorchBackend(weights, device, memory_lanes=1))
+    other = Engine(weights, TorchBackend(weights, device, device_cm_lanes=1))
     raw = mixture(50 if plan.lanes == 1 else 300, 1)
     stream = plain.encode(raw, plan, lambda _: None)
     assert other.encode(raw, plan, lambda _: None) == stream
@@ -193,7 +193,7 @@ def test_stream_with_context_mixing_on_a_device_is_that_of_the_compiled_loops(de
 def test_many_lanes_run_context_mixing_on_the_device(network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, made = tiny.weights(tiny.lively()), []
     monkeypatch.setattr("arzip.engine.torch_backend.DeviceState", lambda *_: made.append(1))
-    for lanes in (1, 24, DEVICE_MEMORY_LANES - 1, DEVICE_MEMORY_LANES):
+    for lanes in (1, 24, DEVICE_CM_LANES - 1, DEVICE_CM_LANES):
         cm = create(FAST, lane_starts(1000, lanes)[:-1], 1000)
         TorchBackend(weights, "cpu").start(Plan(lanes, network, 0), cm)
-        assert len(made) == (lanes == DEVICE_MEMORY_LANES)
+        assert len(made) == (lanes == DEVICE_CM_LANES)

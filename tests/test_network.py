@@ -24,7 +24,7 @@ from arzip import levels
 from arzip.coding import lane_state, lockstep, prefill
 from arzip.context_mixing.state import create
 from arzip.engine.cpu_backend import CpuBackend
-from arzip.engine.engine import NO_MEMORY, Engine
+from arzip.engine.engine import NO_CM_PROFILE, Engine
 from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.jit import cpu_features
@@ -325,8 +325,8 @@ def shipped(name: str) -> Weights:
 @pytest.mark.parametrize("name", ["tiny", *sorted({level.model for level in levels.LEVELS})])
 def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> None:
     torch = pytest.importorskip("torch")
+    from arzip.train.evaluation import evaluate
     from arzip.train.export import import_weights
-    from arzip.train.loop import evaluate
 
     weights = tiny.weights(tiny.lively()) if name == "tiny" else shipped(name)
     text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
@@ -487,7 +487,7 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     freqs[0, 77] = 1 << 20
     block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
     block = lane_state.reserve(block, len(raw))
-    cm, at = create(NO_MEMORY, block.starts[:-1], 1), 0
+    cm, at = create(NO_CM_PROFILE, block.starts[:-1], 1), 0
     for t in range(len(raw)):
         at = code_byte(freqs, cm, block, t, at)
     assert at == 8 * len(raw)

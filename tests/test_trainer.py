@@ -17,14 +17,14 @@ torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from arzip.network.config import NetworkConfig  # noqa: E402
-from arzip.train import optim, run  # noqa: E402
+from arzip.train import long_run, optim  # noqa: E402
+from arzip.train.cuda_graph import GraphedStep  # noqa: E402
 from arzip.train.data import Source, load_mix  # noqa: E402
 from arzip.train.device_mix import SLOTS, DeviceMix, HostMix  # noqa: E402
-from arzip.train.graph import GraphedStep  # noqa: E402
-from arzip.train.loop import WAIT_STEPS, Recipe, Trainer  # noqa: E402
-from arzip.train.model import FloatNetwork  # noqa: E402
-from arzip.train.recipes import scaled  # noqa: E402
-from arzip.train.run import Periods  # noqa: E402
+from arzip.train.long_run import Periods  # noqa: E402
+from arzip.train.qat_network import QatNetwork  # noqa: E402
+from arzip.train.recipes import Recipe, scaled  # noqa: E402
+from arzip.train.trainer import WAIT_STEPS, Trainer  # noqa: E402
 from arzip.weights.file import parse_weights  # noqa: E402
 
 SMALL = NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), ngram_d=8)
@@ -94,7 +94,7 @@ def test_dense_adagrad_is_the_sparse_one() -> None:
 
 def test_a_step_made_as_on_a_gpu_is_the_cpus(sources: list[Source]) -> None:
     recipe = dataclasses.replace(RECIPE, budget_bytes=100 * RECIPE.batch * RECIPE.length)  # a clock would differ
-    trainers = [Trainer(FloatNetwork(SMALL, 0), sources, recipe, fused=fused) for fused in (False, True)]
+    trainers = [Trainer(QatNetwork(SMALL, 0), sources, recipe, fused=fused) for fused in (False, True)]
     for step in range(4):
         losses = [float(trainer.step()) for trainer in trainers]
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -118,7 +118,7 @@ class Operations(TorchDispatchMode):
 
 
 def test_a_gpus_step_asks_for_no_value_and_leaves_its_tensors_in_place(sources: list[Source]) -> None:
-    trainer = Trainer(FloatNetwork(SMALL, 0), sources, RECIPE, fused=True)
+    trainer = Trainer(QatNetwork(SMALL, 0), sources, RECIPE, fused=True)
     for _ in range(2):
         trainer.step()
     trainer.optimizers.pop()  # torch's AdamW, which is told to do so only on a GPU
@@ -151,11 +151,11 @@ def test_without_a_gpu_there_is_no_graph_but_a_step_and_a_line() -> None:
 
 
 def test_a_budget_of_bytes_is_kept_and_the_rate_comes_down(sources: list[Source], tmp_path: Path) -> None:
-    trainer = Trainer(FloatNetwork(SMALL, 0), sources, Recipe(9.0, 4, 32, budget_bytes=4 * 32 * 20))
+    trainer = Trainer(QatNetwork(SMALL, 0), sources, Recipe(9.0, 4, 32, budget_bytes=4 * 32 * 20))
     bits = trainer.run(tmp_path / "checkpoint", lambda _: None)
     assert trainer.steps == 20 and set(bits) == {""}
     assert trainer.learning_rate() == pytest.approx(trainer.recipe.final_lr_share)
-    other = Trainer(FloatNetwork(SMALL, 1), sources, trainer.recipe)
+    other = Trainer(QatNetwork(SMALL, 1), sources, trainer.recipe)
     other.load(tmp_path / "checkpoint")
     assert torch.equal(other.net.ngram, trainer.net.ngram) and other.steps == 20 and other.progress() == 1
 
@@ -163,7 +163,7 @@ def test_a_budget_of_bytes_is_kept_and_the_rate_comes_down(sources: list[Source]
 def test_a_deadline_is_met_with_the_last_export(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
     now, looks = 100.0, []
 
-    def clock() -> float:  # whoever reads it takes a hundredth of a second; an evaluation takes a whole one
+    def clock() -> float:  # reading it takes a hundredth of a second, an evaluation a whole one
         nonlocal now
         now += 0.01
         return now
@@ -175,8 +175,8 @@ def test_a_deadline_is_met_with_the_last_export(sources: list[Source], monkeypat
         return {"text": 2.0}
 
     monkeypatch.setattr(time, "monotonic", clock)
-    monkeypatch.setattr(run, "evaluate", evaluate)
-    trainer = Trainer(FloatNetwork(SMALL, 0), sources, Recipe(0.0, 4, 32))
+    monkeypatch.setattr(long_run, "evaluate", evaluate)
+    trainer = Trainer(QatNetwork(SMALL, 0), sources, Recipe(0.0, 4, 32))
     files: list[bytes] = []
     trainer.metadata["name"] = "here"
     assert trainer.run(None, lambda _: None, Periods(1, 3, 3, 3), deadline=110.0, on_export=files.append) == {"text": 2}
@@ -206,12 +206,13 @@ sys.meta_path.insert(0, Blocked())
 from pathlib import Path
 from arzip.network.config import NetworkConfig
 from arzip.weights.file import parse_weights
-from arzip.train import device_mix, export, graph, scan
+from arzip.train import cuda_graph, device_mix, export, scan
 from arzip.train.data import load_mix
-from arzip.train.loop import Recipe, Trainer
-from arzip.train.model import FloatNetwork
+from arzip.train.recipes import Recipe
+from arzip.train.trainer import Trainer
+from arzip.train.qat_network import QatNetwork
 config = NetworkConfig(d=64, blocks=1, hidden=64, orders=(2, 3), ngram_d=8)
-trainer = Trainer(FloatNetwork(config), load_mix([Path(sys.argv[1])]), Recipe(1.0, 2, 32), fused=True)
+trainer = Trainer(QatNetwork(config), load_mix([Path(sys.argv[1])]), Recipe(1.0, 2, 32), fused=True)
 before = float(trainer.step())
 data = export.export_bytes(trainer.net, {"name": "x"})
 again = export.import_weights(parse_weights(data, "x"))

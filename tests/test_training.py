@@ -17,7 +17,7 @@ from arzip.weights import registry
 
 torch = pytest.importorskip("torch")
 
-from arzip.train import finetune, judge, own  # noqa: E402
+from arzip.train import compare_codecs, finetune, user_data  # noqa: E402
 
 
 def log_lines(lines: int, seed: int = 0) -> bytes:
@@ -42,46 +42,48 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_few_files_are_split_by_records(data: Path) -> None:
-    split = own.load_own([data])
-    parts = [*split.train, *split.stop, *split.judge]
+    split = user_data.load_user_data([data])
+    parts = [*split.train, *split.validation, *split.test]
     assert split.files == 1 and split.size_bytes == len(log_lines(1000))
     assert sorted(b"".join(parts).splitlines()) == sorted(log_lines(1000).splitlines())
-    assert all(1 << 10 <= len(part) <= own.LONGEST_RECORD_BYTES for part in parts[:-1] if part not in split.train[-1:])
-    assert split.judge and split.stop and not set(split.train) & set(split.stop + split.judge)
+    assert all(
+        1 << 10 <= len(part) <= user_data.MAX_RECORD_BYTES for part in parts[:-1] if part not in split.train[-1:]
+    )
+    assert split.test and split.validation and not set(split.train) & set(split.validation + split.test)
 
 
 def test_many_files_are_held_out_whole(tmp_path: Path) -> None:
     contents = [log_lines(30, seed) for seed in range(200)]
     for k, content in enumerate(contents):
         (tmp_path / f"{k:03}").write_bytes(content)
-    split = own.load_own([tmp_path])
-    assert sorted(split.train + split.stop + split.judge) == sorted(contents)
-    assert sum(map(len, split.judge)) < 0.15 * split.size_bytes
+    split = user_data.load_user_data([tmp_path])
+    assert sorted(split.train + split.validation + split.test) == sorted(contents)
+    assert sum(map(len, split.test)) < 0.15 * split.size_bytes
 
 
 def test_split_is_the_same_every_time(data: Path) -> None:
-    assert own.load_own([data], 1) == own.load_own([data], 1)
-    assert own.load_own([data], 1).judge != own.load_own([data], 2).judge
+    assert user_data.load_user_data([data], 1) == user_data.load_user_data([data], 1)
+    assert user_data.load_user_data([data], 1).test != user_data.load_user_data([data], 2).test
 
 
 def test_too_little_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"few\n")
     with pytest.raises(ArzipError, match="too little to learn from"):
-        own.load_own([tmp_path])
+        user_data.load_user_data([tmp_path])
     with pytest.raises(ArzipError, match="no such file or folder"):
-        own.load_own([tmp_path / "nowhere"])
+        user_data.load_user_data([tmp_path / "nowhere"])
 
 
 @pytest.mark.parametrize("content", [bytes(100_000), b"\n" * 100_000, log_lines(3000)])
 def test_records_are_all_of_a_file(content: bytes) -> None:
-    records = own.cut_records(content)
-    assert b"".join(records) == content and max(map(len, records)) <= own.LONGEST_RECORD_BYTES
+    records = user_data.cut_records(content)
+    assert b"".join(records) == content and max(map(len, records)) <= user_data.MAX_RECORD_BYTES
 
 
-def test_pieces_for_the_memory_are_short_and_from_the_training_part(data: Path) -> None:
-    split = own.load_own([data])
+def test_documents_for_initial_states_are_short_and_from_the_training_part(data: Path) -> None:
+    split = user_data.load_user_data([data])
     text = b"".join(split.train)
-    for source in split.pieces(10_000, 0):
+    for source in split.pretraining_documents(10_000, 0):
         assert source.data.tobytes() in text
         assert source.held_out.size == 0 and source.train[-1, 1] == source.data.size
 
@@ -116,7 +118,7 @@ def test_network_is_left_as_it_was_at_its_best(
     answers = iter([3.0, *held_out])
     monkeypatch.setattr(finetune, "evaluate", lambda *_: {"own": next(answers)})
     monkeypatch.setattr(finetune, "Trainer", Clock)
-    best, _ = finetune.train_network(net, own.load_own([data]), True, 1.0, 0, said.append)
+    best, _ = finetune.train_network(net, user_data.load_user_data([data]), True, 1.0, 0, said.append)
     assert best == min(3.0, *held_out) and len(said) == 1 + len(held_out)
     assert torch.equal(net.p["out_bias"], before + best_round)
 
@@ -130,7 +132,7 @@ def trained(data: Path, tiny_model: Path) -> tuple[Path, str, str]:
     path = data.parent / "logs.safetensors"
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "LEAST_PRIMING_BYTES", 1 << 12)
+        patch.setattr(finetune, "MIN_PRETRAINING_BYTES", 1 << 12)
         patch.setattr(finetune, "ROUNDS", 2)
         patch.setattr("sys.stdout", stdout)
         patch.setattr("sys.stderr", stderr)
@@ -145,8 +147,10 @@ def test_training_gains_and_says_so(trained: tuple[Path, str, str], tiny_model: 
     assert out.count("\n") == 1 and "held-out records" in out and "xz -9e" in out
     assert "held out at the start" in err and "in exact integers" in err
     assert registry.read_info(path).metadata["started_from"] == registry.file_digest(tiny_model).hex()
-    records = own.load_own([data]).judge
-    assert judge.archive_bytes(records, str(path), 1) < judge.archive_bytes(records, str(tiny_model), 1)
+    records = user_data.load_user_data([data]).test
+    assert compare_codecs.archive_bytes(records, str(path), 1) < compare_codecs.archive_bytes(
+        records, str(tiny_model), 1
+    )
 
 
 def test_archives_need_the_new_model_and_find_it(
@@ -195,18 +199,18 @@ def test_what_cannot_be_is_said_before_the_work(
 
 
 def test_zstd_with_a_dictionary_beats_zstd_without() -> None:
-    records = own.cut_records(log_lines(4000))
-    with_dictionary = judge.zstd_bytes(records[:20], records[20:])
+    records = user_data.cut_records(log_lines(4000))
+    with_dictionary = compare_codecs.zstd_bytes(records[:20], records[20:])
     if with_dictionary is None:
         pytest.skip("no zstd is here")
-    assert with_dictionary < judge.xz_bytes(records[:20])
+    assert with_dictionary < compare_codecs.xz_bytes(records[:20])
 
 
 def test_verdict_says_what_is_not_at_hand() -> None:
-    line = judge.verdict({"new": 50, "stock": 100, "zstd": None}, 1000, 3)
+    line = compare_codecs.summary_line({"new": 50, "stock": 100, "zstd": None}, 1000, 3)
     assert "new 50 (0.400 bpb)" in line and "stock 100 (+50.0% saved)" in line and "zstd not at hand" in line
 
 
 def test_rows_are_of_one_length(data: Path) -> None:
-    rows = own.load_own([data]).rows()
-    assert rows.dtype == np.uint8 and rows.shape[1] == own.ROW_BYTES and len(rows)
+    rows = user_data.load_user_data([data]).validation_rows()
+    assert rows.dtype == np.uint8 and rows.shape[1] == user_data.ROW_BYTES and len(rows)

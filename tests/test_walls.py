@@ -242,7 +242,9 @@ def test_a_planted_import_upwards_is_seen() -> None:
 
 def test_a_planted_importer_is_seen() -> None:
     assert foreign_importers({"arzip.coding.range_coder": {"constriction.stream", "numba.uint64"}}) == []
-    assert foreign_importers({"arzip.jit.compile": {"numba"}, "arzip.train.loop": {"torch", "arzip.train.data"}}) == []
+    assert (
+        foreign_importers({"arzip.jit.compile": {"numba"}, "arzip.train.trainer": {"torch", "arzip.train.data"}}) == []
+    )
     for name, other in (
         ("arzip.coding.lockstep", "constriction"),
         ("arzip.weights.registry", "safetensors.numpy"),

@@ -66,12 +66,12 @@ def code_group(freqs, prefilled, row, cm, block, t, group, at, single_lane, coun
     """
     if counts is not None:
         cm = static_shapes.with_static_shapes(cm, counts)
-    is_prefilled, with_memory = prefilled.size > 0, block.flags[1] != 0
+    is_prefilled, with_cm = prefilled.size > 0, block.flags[1] != 0
     with_network = block.flags[0] != 0 and not is_prefilled
     first, end = (0, 1) if single_lane is None else group_lanes(block.starts, t, group)
     if first == end or (single_lane is None and group == 1):
         return at
-    if with_memory:
+    if with_cm:
         predictor.set_step(cm, t)
     for lane in range(first, end):
         block.low[lane] = 0
@@ -86,17 +86,17 @@ def code_group(freqs, prefilled, row, cm, block, t, group, at, single_lane, coun
         if is_prefilled:
             for lane in range(first, end):
                 block.network_p[lane] = prefilled[row, lane, bit]
-        if with_memory:
+        if with_cm:
             predictor.predict(cm, first, end, block.network_p, block.probability, single_lane is None)
-        p = block.probability if with_memory else block.network_p
+        p = block.probability if with_cm else block.network_p
         at = code_bits(block, t, bit, first, end, p, at)
         if with_network:
             for lane in range(first, end):
                 block.total[lane] = block.upper[lane] if block.bit[lane] else block.total[lane] - block.upper[lane]
-        if with_memory:
+        if with_cm:
             predictor.update(cm, first, end, block.bit, single_lane is None)
     store_bytes(block, t, first, end)
-    if with_memory:
+    if with_cm:
         predictor.end_byte(cm, first, end, block.low, t, single_lane is None)
     return at
 

@@ -1,4 +1,4 @@
-"""A training step as a CUDA graph: one launch instead of hundreds, with today's step as the fallback."""
+"""A training step as a CUDA graph: one launch instead of hundreds. Falls back to launching operations one by one."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARMUP_STEPS = 3  # what is allocated once, and compiled, must be before the capture
+WARMUP_STEPS = 3  # one-time allocation and compilation must be over before the capture
 
 
 class GraphedStep:
-    """Calls `work`, whose tensors stay where they are; after some calls its operations are recorded and replayed."""
+    """Calls `work`, whose tensors must keep their addresses; after WARMUP_STEPS it records and replays a graph.
+
+    report: gets a line if no graph can be recorded.
+    """
 
     def __init__(self, work: Callable[[], Tensor], report: Callable[[str], None]) -> None:
         self.work, self.report = work, report
         self.graph: torch.cuda.CUDAGraph | None = None
         self.output: Tensor | None = None
-        self.calls, self.is_plain = 0, False
+        self.calls, self.is_eager = 0, False
 
     def __call__(self) -> Tensor:
-        """One step; its loss, which the next one overwrites."""
+        """Make one step; returns its loss, which the next step overwrites."""
         self.calls += 1
-        if self.is_plain:
+        if self.is_eager:
             return self.work()
         try:
             if self.graph is None and self.calls > WARMUP_STEPS:
                 self.capture()
         except (AssertionError, RuntimeError) as error:
-            self.is_plain, self.graph = True, None
+            self.is_eager, self.graph = True, None
             self.report(f"no CUDA graph, steps are launched one by one: {str(error).splitlines()[0]}")
             return self.work()
         if self.graph is None:
@@ -38,7 +41,7 @@ class GraphedStep:
         return self.output
 
     def on_side_stream(self) -> Tensor:
-        """A step as the capture will see it: what autograd keeps for a parameter belongs to a stream."""
+        """Make a step on a side stream, as the capture does: autograd binds a parameter's state to a stream."""
         if not torch.cuda.is_available():
             return self.work()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -49,7 +52,7 @@ class GraphedStep:
         return loss
 
     def capture(self) -> None:
-        """Record a step; nothing is computed."""
+        """Record a step without computing it."""
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

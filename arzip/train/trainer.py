@@ -1,6 +1,7 @@
 """The training loop: teacher forcing on windows, AdamW (Muon for matrices), Adagrad for n-gram rows, checkpoints.
 
-One step for all devices; on CUDA its tensors stay in place, so that a graph can hold it. Must not know archives.
+One step for all devices; on CUDA its tensors keep their addresses, so that a CUDA graph can replay it. Must not import
+archive code.
 """
 
 from __future__ import annotations
@@ -15,21 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from arzip.train import scan
+from arzip.train.cuda_graph import GraphedStep
 from arzip.train.data import Source, held_out_rows
 from arzip.train.device_mix import DeviceMix, HostMix
-from arzip.train.graph import GraphedStep
-from arzip.train.heldout import NATS_PER_BIT
-from arzip.train.heldout import evaluate as evaluate
-from arzip.train.heldout import exact_bits as exact_bits
-from arzip.train.model import FloatNetwork, training_dtype
+from arzip.train.evaluation import NATS_PER_BIT
+from arzip.train.long_run import LongRun, Periods
+from arzip.train.ngram_rows import Feed
 from arzip.train.optim import DenseAdagrad, Muon, sparse_adagrad
-from arzip.train.recipes import Recipe as Recipe
-from arzip.train.rows import Feed as Feed
-from arzip.train.run import LongRun, Periods
+from arzip.train.qat_network import QatNetwork, training_dtype
+from arzip.train.recipes import Recipe
 
 NGRAM_LIMIT = 127 / 64
-WAIT_STEPS = 8  # a GPU is waited for so often: the clock is right to that many steps; below device_mix.SLOTS
-SETTLING_STEPS = 5  # compilation and capture are over then, and a deadline's schedule begins
+WAIT_STEPS = 8  # steps between synchronisations with a GPU, so the clock is that exact; below device_mix.SLOTS
+SETTLING_STEPS = 5  # after compilation and capture, where the schedule of a run with a deadline begins
 HELD_OUT_BYTES, HELD_OUT_ROWS = 1024, 8  # of a row; rows of each source
 
 Report = Callable[[str], None]
@@ -44,7 +43,7 @@ class Trainer:
 
     def __init__(
         self,
-        net: FloatNetwork,
+        net: QatNetwork,
         sources: list[Source],
         recipe: Recipe,
         device: str = "cpu",
@@ -60,7 +59,7 @@ class Trainer:
         net.ngram = net.ngram.to(device)
         self.ngram_sum = torch.full_like(net.ngram, recipe.ngram_start)
         self.optimizers = self.make_optimizers()
-        self.base = [[float(g["lr"]) for g in o.param_groups] for o in self.optimizers]
+        self.base_rates = [[float(g["lr"]) for g in o.param_groups] for o in self.optimizers]
         self.ngram_rate = torch.zeros((), device=device)
         self.adagrad = DenseAdagrad(net.ngram) if self.fused else None
         self.feed = Feed(net.config, device)
@@ -88,7 +87,7 @@ class Trainer:
         return [*optimizers, adam]
 
     def restart(self) -> None:
-        """Draw data anew, from a seed that depends on the steps done; record the step anew."""
+        """Restart the data from a seed that depends on the steps done, and the recording of the step."""
         mix = DeviceMix if self.fused else HostMix
         recipe, self.first_step = self.recipe, self.steps
         self.mix = mix(self.sources, recipe.batch, recipe.length, recipe.seed + self.steps, self.device, recipe.stagger)
@@ -97,7 +96,7 @@ class Trainer:
             group["lr"] = torch.tensor(float(group["lr"]), device=self.device) if self.fused else float(group["lr"])
 
     def compile(self) -> None:
-        """Fuse the step's element-wise work: the network's, and on a GPU the rest too."""
+        """Fuse the element-wise operations of the network, and on a GPU those of the rest of the step."""
         self.net.compile(whole=self.fused)
         if self.adagrad:
             self.adagrad.compile()
@@ -106,7 +105,7 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------------ schedule
 
     def progress(self) -> float:
-        """The share of the budget that is spent, 0 to 1; with a deadline, at least that of the time until then."""
+        """The share of the budget that is spent, 0 to 1; with a deadline, at least the share of the time until it."""
         done = 0.0
         if self.recipe.budget_bytes:
             done = self.seen_bytes / self.recipe.budget_bytes
@@ -121,9 +120,9 @@ class Trainer:
         """The schedule's factor now."""
         return self.recipe.factor(self.progress())
 
-    def set_rates(self, factor: float) -> None:
-        """All learning rates times the factor; on the device they are tensors that a graph reads."""
-        for optimizer, base in zip(self.optimizers, self.base, strict=True):
+    def set_learning_rates(self, factor: float) -> None:
+        """Set all learning rates to their base times the factor; on a GPU they are tensors that the graph reads."""
+        for optimizer, base in zip(self.optimizers, self.base_rates, strict=True):
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 if isinstance(group["lr"], Tensor):
                     group["lr"].fill_(lr * factor)
@@ -137,7 +136,7 @@ class Trainer:
         """One batch; returns its loss in bits per byte, on the device. The next step may overwrite it."""
         began = time.monotonic()
         self.mix.prepare()
-        self.set_rates(self.learning_rate())
+        self.set_learning_rates(self.learning_rate())
         loss = self.run_step()
         self.steps += 1
         if self.on_cuda and self.steps % WAIT_STEPS == 0:
@@ -150,7 +149,7 @@ class Trainer:
         return loss
 
     def work(self) -> Tensor:
-        """A step's work on the device: nothing here waits for a value, or moves a tensor that outlives the step."""
+        """The operations of a step: none waits for a value, or reallocates a tensor that outlives the step."""
         text, fresh = self.mix.draw()
         last, rows, target = self.feed.advance(text, fresh)
         keep = ~fresh[:, None]
@@ -173,7 +172,7 @@ class Trainer:
         return bits
 
     def update_ngrams(self, rows: Tensor, grad: Tensor) -> None:
-        """Adagrad on the n-gram rows; dense on a GPU, whose step has no shape that depends on data."""
+        """Adagrad on the n-gram rows; dense on a GPU, as shapes in a CUDA graph can't depend on data."""
         c = self.net.config
         rows, grad = rows.view(-1, c.tables), grad.view(-1, c.tables, c.ngram_d)
         update = self.adagrad.step if self.adagrad else sparse_adagrad
@@ -182,7 +181,7 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------------- long runs
 
     def save(self, path: Path) -> None:
-        """Checkpoint, replacing the last one only when the new one is whole."""
+        """Write a checkpoint, by way of a temporary file, so that a broken write leaves the last one."""
         part = path.with_suffix(".part")
         torch.save(
             {
@@ -198,7 +197,7 @@ class Trainer:
         part.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint: weights, optimisers and clock; data is drawn anew from a fresh seed."""
+        """Load weights, optimisers and clock of a checkpoint; data restarts from another seed."""
         saved = torch.load(path, map_location=self.device, weights_only=True)
         self.net.load_state_dict(saved["params"])
         self.net.ngram.copy_(saved["ngram"])
@@ -219,15 +218,16 @@ class Trainer:
         *,
         deadline: float | None = None,
         on_export: Callable[[bytes], None] | None = None,
-        held: dict[str, NDArray[np.uint8]] | None = None,
+        held_out: dict[str, NDArray[np.uint8]] | None = None,
     ) -> dict[str, float]:
         """Train until the budget is spent; returns held-out bits per byte of each kind.
 
-        deadline: a time.monotonic() by when all is done, last evaluation, checkpoint and export included; the schedule
-        is laid over the time until then. on_export gets weights files' bytes, now and then and at the end.
-        held: kind -> rows (n, length) to evaluate on; otherwise drawn from the sources.
+        checkpoint: file to save to. deadline: a time.monotonic() before which everything ends, including the last
+        evaluation, checkpoint and export; the schedule spans the time until then. on_export gets the bytes of weights
+        files, at intervals and at the end.
+        held_out: kind -> rows (n, length) to evaluate on; otherwise drawn from the sources.
         """
-        if held is None:
-            held = held_out_rows(self.sources, HELD_OUT_BYTES, HELD_OUT_ROWS)
+        if held_out is None:
+            held_out = held_out_rows(self.sources, HELD_OUT_BYTES, HELD_OUT_ROWS)
         self.deadline, self.report = deadline, report
-        return LongRun(self, held, checkpoint, report, periods, on_export).go()
+        return LongRun(self, held_out, checkpoint, report, periods, on_export).run()

@@ -1,6 +1,6 @@
-"""Cores that were tried in the recurrence's place, in float only; docs/LOG.md says what they reached.
+"""Architectures compared with the recurrence, as float networks only; docs/LOG.md has their results.
 
-As model.FloatNetwork: the same embedding, roundings and MLP, time-major tensors. Must not know data or optimisers.
+Embedding, roundings and MLP are those of QatNetwork, tensors time-major. Must not import data or optimiser code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from arzip.network.config import NetworkConfig
-from arzip.train.model import FloatNetwork, State, linear, norm
+from arzip.train.qat_network import QatNetwork, State, linear, norm
 from arzip.train.scan import read_out
 
 WINDOW = 128  # bytes that attention looks back
@@ -20,18 +20,18 @@ HEADS = 4
 TAPS = 3  # of a convolution
 
 
-class MlpBlocks(FloatNetwork, ABC):
-    """A core of blocks (something that looks back, MLP); `look_back` is what differs."""
+class MlpBlocks(QatNetwork, ABC):
+    """Blocks of a layer over earlier positions, which a subclass implements as `look_back`, and an MLP."""
 
     @abstractmethod
     def extra_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Matrices of a block instead of the recurrence's."""
+        """Name -> shape of a block's parameters that replace the recurrence's."""
 
     @abstractmethod
     def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """a (T, B, d) and what was kept (B, n) -> output (T, B, d), what to keep."""
+        """Inputs a (T, B, d) and state (B, n) -> output (T, B, d), state after them."""
 
-    kept: int  # bytes' worth of activations that the state holds
+    kept: int  # activations of so many bytes make up the state
 
     def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
         super().__init__(config, seed)
@@ -46,17 +46,17 @@ class MlpBlocks(FloatNetwork, ABC):
                 self.p[f"block{k}_{name}"] = nn.Parameter(value)
 
     def init_state(self, batch: int) -> State:
-        """Zeros; kept flat, so that a row is cleared as the recurrence's is."""
+        """Zeros (B, n): flat, so that the trainer clears a row as it does the recurrence's."""
         zero = torch.zeros(batch, self.kept * self.config.d)
         return [(zero, torch.zeros(batch, 1))] * self.config.blocks
 
     def block(
         self, k: int, x: Tensor, before: tuple[Tensor, Tensor], dtype: torch.dtype
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """As FloatNetwork's."""
+        """As QatNetwork.block."""
         seen, kept = self.look_back(k, norm(x), before[0], dtype)
         state_out, mlp_in, mlp_out = (self.p[f"block{k}_{n}"] for n in ("state_out", "mlp_in", "mlp_out"))
-        x = self.mix_out(x, read_out(seen, torch.ones(())), state_out, mlp_in, mlp_out, dtype)
+        x = self.block_out(x, read_out(seen, torch.ones(())), state_out, mlp_in, mlp_out, dtype)
         return x, (kept.detach(), before[1])
 
 
@@ -70,7 +70,7 @@ class Attention(MlpBlocks):
         return {"qkv": (3 * self.config.d, self.config.d), "distance": (HEADS * (WINDOW + 1),)}
 
     def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """See MlpBlocks."""
+        """As MlpBlocks.look_back."""
         steps, batch, d = a.shape
         whole = torch.cat([past.view(batch, WINDOW, d).transpose(0, 1), a])
         q, key, value = (
@@ -94,7 +94,7 @@ class Convolution(MlpBlocks):
         return {"taps": (2 * self.config.d, TAPS * self.config.d)}
 
     def look_back(self, k: int, a: Tensor, past: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """See MlpBlocks."""
+        """As MlpBlocks.look_back."""
         batch, d = a.shape[1:]
         whole = torch.cat([past.view(batch, self.kept, d).transpose(0, 1), a])
         apart = 4**k
@@ -104,7 +104,7 @@ class Convolution(MlpBlocks):
         return torch.tanh(c) * torch.sigmoid(f) * 2, kept
 
 
-class NibbleTree(FloatNetwork):
+class NibbleTree(QatNetwork):
     """The recurrence with a tree as output: 16 high nibbles, then the 16 low ones of that high one."""
 
     def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
@@ -117,14 +117,14 @@ class NibbleTree(FloatNetwork):
     def forward(
         self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, State]:
-        """As FloatNetwork's."""
+        """As QatNetwork.forward."""
         logits, after = super().forward(last_byte, ngrams, state, dtype)
         low = logits[..., :256].reshape(*logits.shape[:-1], 16, 16)
         high = torch.log_softmax(logits[..., 256:], -1)
         return (high[..., None] + torch.log_softmax(low, -1)).flatten(-2), after
 
 
-class Tied(FloatNetwork):
+class Tied(QatNetwork):
     """The recurrence whose output rows are the bytes' embeddings, through one small matrix."""
 
     def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
@@ -137,6 +137,6 @@ class Tied(FloatNetwork):
     def forward(
         self, last_byte: Tensor, ngrams: Tensor, state: State, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, State]:
-        """As FloatNetwork's."""
+        """As QatNetwork.forward."""
         narrow, after = super().forward(last_byte, ngrams, state, dtype)
         return narrow @ self.p["byte"].T + self.p["tied_bias"], after

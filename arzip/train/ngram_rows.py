@@ -1,7 +1,7 @@
 """Rows of the n-gram tables for whole windows, as tensor operations on any device.
 
-Equal to arzip.network.ngram_rows.window_rows, which walks byte by byte. 64-bit integers wrap around as uint64 does;
-only the shift to the right has to be a logical one. Must not import numba: a training machine needs none.
+Equal to arzip.network.ngram_rows.window_rows, which goes byte by byte. 64-bit integers wrap around as uint64 does;
+only the right shift needs a mask to be logical. Must not import numba, which training machines may lack.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def window_rows(text: Tensor, contexts: Tensor, orders: tuple[int, ...], row_bit
 
 
 class Feed:
-    """Text windows -> tensors of a step, with each row's context and last byte carried along."""
+    """Text windows -> input tensors of a step; keeps each row's context and last byte between windows."""
 
     def __init__(self, config: NetworkConfig, device: str) -> None:
         self.config, self.device = config, device
@@ -80,18 +80,18 @@ class Feed:
         self.window_rows = window_rows
 
     def compile(self) -> None:
-        """Fuse the operations: they are many, and small."""
+        """Fuse the operations, which are many and small."""
         self.window_rows = torch.compile(window_rows, dynamic=False)
 
     def tensors(self, text: NDArray[np.uint8], fresh: NDArray[np.bool_]) -> tuple[Tensor, Tensor, Tensor]:
-        """`advance` for arrays of the host, text (B, T)."""
+        """As `advance`, for arrays on the host: text (B, T) uint8, fresh (B,) bool."""
         on_device = torch.from_numpy(np.ascontiguousarray(text.T)).to(self.device)
         return self.advance(on_device, torch.from_numpy(fresh).to(self.device))
 
     def advance(self, text: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """text (T, B) uint8, fresh (B,) bool -> last bytes (T, B), n-gram rows (T, B, tables), targets (T, B), int64.
 
-        fresh: rows whose text goes on from nothing. The contexts stay at one address, as a CUDA graph needs it.
+        fresh: rows that start with an empty context. The contexts keep their address, as a CUDA graph needs.
         """
         if len(self.contexts) != text.shape[1]:
             self.contexts = self.contexts.new_zeros(text.shape[1], CONTEXT_FIELDS)

@@ -1,7 +1,7 @@
-"""The float twin of the integer network: the same roundings, with straight-through gradients.
+"""Quantisation-aware training: the integer network in floats, with its roundings and straight-through gradients.
 
 Tensors are time-major, (T, B, d). `exact_dtype` float32 evaluates, bfloat16 trains: the operands of every
-product are small integers, which bfloat16 holds exactly. Must not know data or optimisers.
+product are small integers, which bfloat16 holds exactly. Must not import data or optimiser code.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from arzip.train.scan import round_to
 
 
 def training_dtype(device: str) -> torch.dtype:
-    """What products are fastest in: bfloat16, which holds their operands exactly, but on a CPU without 512-bit vectors.
+    """The dtype in which products are fastest: bfloat16, or float32 on CPUs without 512-bit vectors.
 
-    There it is emulated (AMD EPYC, AVX2: 3 GFLOP/s against 22 in float32).
+    There bfloat16 is emulated (AMD EPYC, AVX2: 3 GFLOP/s against 22 in float32).
     """
     is_cpu = torch.device(device).type == "cpu"
     slow = is_cpu and "AVX512" not in torch.backends.cpu.get_cpu_capability()
@@ -47,7 +47,7 @@ def norm(x: Tensor) -> Tensor:
     return round_to(a, spec.ACTIVATION_BITS, 127 / 32)
 
 
-def mix_in(x: Tensor, last: Tensor, weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def block_in(x: Tensor, last: Tensor, weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """First half of a block: norm, pre-activations of the gates from this and the previous input (B, d).
 
     Returns the normed input (T, B, d) and the pre-activations (T, B, 3d) in `dtype`, without bias.
@@ -56,7 +56,7 @@ def mix_in(x: Tensor, last: Tensor, weight: Tensor, dtype: torch.dtype) -> tuple
     return a, product(torch.cat([a, torch.cat([last[None], a[:-1]])], -1), weight, dtype)
 
 
-def mix_out(x: Tensor, u: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dtype: torch.dtype) -> Tensor:
+def block_out(x: Tensor, u: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dtype: torch.dtype) -> Tensor:
     """Second half of a block: read-out u of the recurrence and squared-ReLU MLP (So et al. 2021), both residual."""
     x = x + linear(u, w, dtype)
     z = linear(norm(x), mlp_in, dtype)
@@ -64,8 +64,8 @@ def mix_out(x: Tensor, u: Tensor, w: Tensor, mlp_in: Tensor, mlp_out: Tensor, dt
     return x + linear(u, mlp_out, dtype)
 
 
-class FloatNetwork(nn.Module):
-    """Parameters by the names of NetworkConfig.shapes(); "ngram" is a plain tensor, trained by hand."""
+class QatNetwork(nn.Module):
+    """Parameters by the names of NetworkConfig.shapes(); "ngram" is a plain tensor, which Trainer updates itself."""
 
     def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
         super().__init__()
@@ -80,22 +80,22 @@ class FloatNetwork(nn.Module):
                 value = torch.randn(shape, generator=g) * 0.5
             elif len(shape) == 2 and not name.endswith("mlp_out"):
                 value = torch.randn(shape, generator=g) / math.sqrt(shape[1]) * (0.5 if name == "out" else 1.0)
-            elif name.endswith("gates_bias"):  # forget gates from 1 / 2 to 1 / 1000: every time scale is there
+            elif name.endswith("gates_bias"):  # forget gates from 1 / 2 to 1 / 1000: time constants of 2 to 1000 bytes
                 value[: config.d] = -torch.linspace(0.0, math.log(1000.0), config.d)
             self.p[name.replace(".", "_")] = nn.Parameter(value)
         self.ngram = torch.zeros(config.shapes()["ngram"])
-        self.mix_in, self.mix_out, self.recurrence = mix_in, mix_out, scan.recurrence
+        self.block_in, self.block_out, self.recurrence = block_in, block_out, scan.recurrence
 
     def compile(self, whole: bool = False) -> None:
-        """Fuse the element-wise work (needs a compiler: C++, or Triton; worth it for runs of over some minutes).
+        """Fuse element-wise operations (needs a C++ compiler, or Triton; saves time in runs of several minutes).
 
-        whole: everything up to the loss as one graph, for GPUs; else parts, which take the compiler less time.
+        whole: compile everything up to the loss as one graph, for GPUs; else parts, which compile faster.
         """
         if whole:
             self.loss = torch.compile(self.loss, dynamic=False)  # type: ignore[method-assign]
             return
-        self.mix_in = torch.compile(mix_in, dynamic=False)
-        self.mix_out = torch.compile(mix_out, dynamic=False)
+        self.block_in = torch.compile(block_in, dynamic=False)
+        self.block_out = torch.compile(block_out, dynamic=False)
         self.recurrence = torch.compile(scan.recurrence, dynamic=False)
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -135,9 +135,9 @@ class FloatNetwork(nn.Module):
         """Block k on the residual stream x (T, B, d), from its state before -> x, its state after."""
         w = {n: self.p[f"block{k}_{n}"] for n in ("gates", "gates_bias", "state_out", "mlp_in", "mlp_out")}
         last, h0 = before
-        a, z = self.mix_in(x, last, w["gates"], dtype)
+        a, z = self.block_in(x, last, w["gates"], dtype)
         bias = w["gates_bias"]
         bias = bias + (torch.round(bias * 2**spec.RESIDUAL_BITS) / 2**spec.RESIDUAL_BITS - bias).detach()
         u, h = self.recurrence(z, bias, h0)
-        x = self.mix_out(x, u, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
+        x = self.block_out(x, u, w["state_out"], w["mlp_in"], w["mlp_out"], dtype)
         return x, (a[-1].detach(), h[-1].detach())

@@ -1,6 +1,6 @@
-"""What a model is worth on held-out records: real archives that came back, beside xz and zstd with a dictionary.
+"""Sizes of held-out records: archives that were decompressed and compared, beside xz and zstd with a dictionary.
 
-Must not know how models are trained.
+Must not import training code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZSTD_LEVEL = 19
 
 
 def archive_bytes(records: list[bytes], model: str, threads: int) -> int:
-    """Bytes of the records' archives, one each. Raises ArzipError if one doesn't come back as it was."""
+    """Total bytes of the records' archives, one archive a record. Raises ArzipError if a round trip fails."""
     options, total = Options(LEVEL, model, threads=threads), 0
     for record in records:
         archive, back = io.BytesIO(), io.BytesIO()
@@ -38,25 +38,28 @@ def archive_bytes(records: list[bytes], model: str, threads: int) -> int:
 
 
 def xz_bytes(records: list[bytes]) -> int:
-    """The same by xz -9e."""
+    """Total bytes of the records, each compressed alone by xz -9e."""
     preset = 9 | lzma.PRESET_EXTREME
     return sum(len(lzma.compress(record, check=lzma.CHECK_CRC32, preset=preset)) for record in records)
 
 
 def zstd_bytes(records: list[bytes], samples: list[bytes]) -> int | None:
-    """The same by zstd -19 with a dictionary trained on the samples, without its checksum; None if no zstd is here."""
-    most, size_bytes = [], 0
+    """Total bytes by zstd -19, each record alone, with a dictionary trained on the samples; checksums left out.
+
+    None if neither Python's zstandard nor the command zstd is installed, or if the samples are too few.
+    """
+    kept, size_bytes = [], 0
     for sample in samples:
         if size_bytes < DICTIONARY_SAMPLES * DICTIONARY_BYTES:
-            most.append(sample)
+            kept.append(sample)
             size_bytes += len(sample)
     if importlib.util.find_spec("zstandard"):
-        return _zstd_by_module(records, most)
-    return _zstd_by_command(records, most) if shutil.which("zstd") else None
+        return _zstd_by_module(records, kept)
+    return _zstd_by_command(records, kept) if shutil.which("zstd") else None
 
 
 def _zstd_by_module(records: list[bytes], samples: list[bytes]) -> int | None:
-    zstandard = importlib.import_module("zstandard")  # need not be here
+    zstandard = importlib.import_module("zstandard")  # optional
     try:
         dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=ZSTD_LEVEL)
     except zstandard.ZstdError:  # too few samples
@@ -81,13 +84,13 @@ def _zstd_by_command(records: list[bytes], samples: list[bytes]) -> int | None:
         return sum(path.stat().st_size for path in (folder / "records").glob("*.zst"))
 
 
-def verdict(sizes: dict[str, int | None], raw_bytes: int, records: int) -> str:
-    """One line: the first one's size, and by how much smaller it is than each of the others."""
-    (name, own), *others = sizes.items()
-    assert own is not None
+def summary_line(sizes: dict[str, int | None], raw_bytes: int, records: int) -> str:
+    """One line: the size under the first name, and by how many per cent it is smaller than each of the others."""
+    (name, new_bytes), *others = sizes.items()
+    assert new_bytes is not None
     parts = []
     for other, size in others:
-        gain = f"{size:,} ({100 * (1 - own / size):+.1f}% saved)" if size else "not at hand"
+        gain = f"{size:,} ({100 * (1 - new_bytes / size):+.1f}% saved)" if size else "not at hand"
         parts.append(f"{other} {gain}")
-    bits = 8 * own / raw_bytes
-    return f"{records} held-out records, {raw_bytes:,} bytes: {name} {own:,} ({bits:.3f} bpb); {'; '.join(parts)}"
+    bits = 8 * new_bytes / raw_bytes
+    return f"{records} held-out records, {raw_bytes:,} bytes: {name} {new_bytes:,} ({bits:.3f} bpb); {'; '.join(parts)}"

@@ -1,4 +1,4 @@
-"""Held-out bits per byte: of the float network, and of the integer network that it becomes."""
+"""Bits per byte on held-out rows: of the float network, and of the integer network exported from it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from arzip.network.config import Weights
-from arzip.train.model import FloatNetwork
-from arzip.train.rows import Feed
+from arzip.train.ngram_rows import Feed
+from arzip.train.qat_network import QatNetwork
 
 NATS_PER_BIT = math.log(2)
 STRIDE = 256  # steps at once
 
 
 @torch.no_grad()
-def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str) -> dict[str, float]:
-    """Held-out bits per byte of each kind, rows coded from an empty state, float32."""
+def evaluate(net: QatNetwork, rows: dict[str, NDArray[np.uint8]], device: str) -> dict[str, float]:
+    """Kind -> rows (n, T) uint8 to kind -> mean bits per byte, each row from an empty state, computed in float32."""
     nats = {}
     for kind, text in rows.items():
         last, grams, target = Feed(net.config, device).tensors(text, np.ones(len(text), np.bool_))
         state, total = net.init_state(len(text)), torch.zeros((), device=device)
-        with torch.compiler.set_stance("force_eager"):  # else every kind's number of rows is compiled for
+        with torch.compiler.set_stance("force_eager"):  # else each kind's number of rows is compiled separately
             for t in range(0, len(last), STRIDE):
                 part = slice(t, t + STRIDE)
                 logits, state = net(last[part], net.gather(grams[part]), state)
@@ -34,7 +34,7 @@ def evaluate(net: FloatNetwork, rows: dict[str, NDArray[np.uint8]], device: str)
 
 
 def exact_bits(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> dict[str, float]:
-    """What `evaluate` gives, by the integer network that runs: each row a lane. Needs numba."""
+    """As `evaluate`, by the integer network, each row a lane. Needs numba."""
     from arzip.engine.cpu_backend import CpuBackend
     from arzip.engine.engine import Engine
     from arzip.engine.plan import Plan

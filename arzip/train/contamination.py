@@ -1,7 +1,8 @@
-"""`python -m arzip.train.overlap MIX EVAL`: how much of the evaluation files stands in the training mix, word for word.
+"""`python -m arzip.train.contamination MIX EVAL`: the share of the evaluation files that stands verbatim in the mix.
 
-A shingle is 32 consecutive bytes, known by a rolling hash of 64 bits. One in eight, chosen by the hash itself, is
-looked for; those with hardly any different bytes (runs of blanks or zeros) are counted apart. Must not know models.
+A shingle is 32 consecutive bytes, identified by a rolling hash of 64 bits. One in eight, selected by the hash itself,
+is looked up; shingles with few distinct values (runs of blanks or zeros) are counted separately. Must not import model
+code.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from arzip.errors import ArzipError
 from arzip.jit.compile import njit
 
 SHINGLE_BYTES = 32
-SAMPLE_BITS = 3  # one shingle in 2**SAMPLE_BITS is looked at
-TELLING_VALUES = 8  # a shingle of fewer different bytes tells nothing of where it comes from
+SAMPLE_BITS = 3  # one shingle in 2**SAMPLE_BITS is sampled
+TELLING_VALUES = 8  # shingles of fewer distinct values occur in unrelated files, so they prove nothing
 FILTER_BITS = 27
 MULTIPLIER = 0x9E3779B97F4A7C15
 OLDEST = pow(MULTIPLIER, SHINGLE_BYTES, 1 << 64)
 
 
 class Overlap(NamedTuple):
-    """Shares of a file's sampled shingles that stand in the mix: of all, and of the telling ones. sampled: how many."""
+    """Of a file: number of sampled shingles; shares in the mix of all of them, and of the telling ones."""
 
     sampled: int
     all: float
@@ -60,7 +61,7 @@ def sample_shingles(text, hashes, telling):  # type: ignore[no-untyped-def]
 
 @njit()
 def mark_shingles(text, wanted, filter_bits, found):  # type: ignore[no-untyped-def]
-    """Set found (n,) where a shingle of text hashes to wanted (n,), sorted; filter_bits rules most out at once."""
+    """Set found (n,) bool where a shingle of text hashes to wanted (n,) uint64, sorted; filter_bits: make_filter's."""
     rolling = uint64(0)
     for i in range(text.size):
         rolling = rolling * uint64(MULTIPLIER) + uint64(text[i]) + uint64(1)
@@ -69,8 +70,8 @@ def mark_shingles(text, wanted, filter_bits, found):  # type: ignore[no-untyped-
         mixed = (rolling ^ (rolling >> uint64(29))) * uint64(MULTIPLIER)
         if i < SHINGLE_BYTES - 1 or mixed >> uint64(64 - SAMPLE_BITS):
             continue
-        place = mixed >> uint64(64 - SAMPLE_BITS - FILTER_BITS)
-        if filter_bits[place >> uint64(3)] >> (place & uint64(7)) & uint64(1):
+        index = mixed >> uint64(64 - SAMPLE_BITS - FILTER_BITS)
+        if filter_bits[index >> uint64(3)] >> (index & uint64(7)) & uint64(1):
             at = np.searchsorted(wanted, mixed)
             if at < wanted.size and wanted[at] == mixed:
                 found[at] = True
@@ -84,15 +85,15 @@ def shingles(text: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.bo
 
 
 def make_filter(wanted: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """A bit for each value of a hash's highest bits that aren't zero by choice, set where one is wanted."""
-    places = wanted >> np.uint64(64 - SAMPLE_BITS - FILTER_BITS)
+    """Bit set (2**FILTER_BITS / 8,) uint8 over the FILTER_BITS highest sampled bits of a hash: set if one is wanted."""
+    indices = wanted >> np.uint64(64 - SAMPLE_BITS - FILTER_BITS)
     bits = np.zeros(1 << FILTER_BITS, np.bool_)
-    bits[places] = True
+    bits[indices] = True
     return np.packbits(bits, bitorder="little")
 
 
 def measure(mix: list[Path], evaluation: list[Path]) -> dict[str, Overlap]:
-    """The overlap of each evaluation file with all of the mix."""
+    """File name -> overlap of each evaluation file with all files of the mix."""
     samples = {str(path): shingles(np.fromfile(path, np.uint8)) for path in evaluation}
     wanted = np.unique(np.concatenate([hashes for hashes, _ in samples.values()]))
     filter_bits, found = make_filter(wanted), np.zeros(wanted.size, np.bool_)

@@ -1,6 +1,6 @@
-"""A run to the end of its budget: reports, held-out evaluation, checkpoints and exports on the way, all by a deadline.
+"""Runs a trainer to the end of its budget, with progress lines, evaluations, checkpoints and exports, by a deadline.
 
-Must not know how a step is made.
+Must not import code that makes steps.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arzip.train.evaluation import evaluate
 from arzip.train.export import export_bytes
-from arzip.train.heldout import evaluate
-from arzip.train.model import FloatNetwork
+from arzip.train.qat_network import QatNetwork
 from arzip.train.recipes import Recipe
 
-RESERVE = 1.5  # times what evaluation, checkpoint and export last took is kept for the last ones
+RESERVE = 1.5  # evaluation, checkpoint and export at the end get so many times the seconds they last took
 RESERVE_SECONDS = 1.0
 
 
@@ -36,30 +36,30 @@ class Periods:
 
 
 class Task:
-    """Something to do every so many seconds, and what it last took."""
+    """Work to repeat every so many seconds. cost: seconds that it last took."""
 
     def __init__(self, work: Callable[[], None], every_seconds: float) -> None:
         self.work, self.every = work, every_seconds
         self.last, self.cost = time.monotonic(), 0.0
 
     def run(self) -> None:
-        """Do it now."""
+        """Do the work now."""
         began = time.monotonic()
         self.work()
         self.last = time.monotonic()
         self.cost = self.last - began
 
     def run_if_due(self, until: float) -> None:
-        """Do it if the time has come, and it will be done by `until`, a time.monotonic()."""
+        """Do the work if it is due and, by its last cost, ends before `until`, a time.monotonic()."""
         now = time.monotonic()
         if now - self.last >= self.every and now + self.cost < until:
             self.run()
 
 
 class Stepper(Protocol):
-    """What a run drives: arzip.train.loop.Trainer, whose attributes these are."""
+    """The attributes of arzip.train.trainer.Trainer that a run uses."""
 
-    net: FloatNetwork
+    net: QatNetwork
     recipe: Recipe
     device: str
     metadata: dict[str, str]
@@ -84,46 +84,46 @@ class Stepper(Protocol):
 
 
 class LongRun:
-    """One call of Trainer.run, whose parameters it has."""
+    """One call of Trainer.run, with its parameters."""
 
     def __init__(
         self,
         trainer: Stepper,
-        held: dict[str, NDArray[np.uint8]],
+        held_out: dict[str, NDArray[np.uint8]],
         checkpoint: Path | None,
         report: Callable[[str], None],
         periods: Periods,
         on_export: Callable[[bytes], None] | None,
     ) -> None:
-        self.trainer, self.held, self.report = trainer, held, report
+        self.trainer, self.held_out, self.report = trainer, held_out, report
         self.bits: dict[str, float] = {}
         self.shown_steps, self.shown_seconds = trainer.steps, trainer.seconds
-        self.talk = Task(self.tell, periods.report)
-        self.costly = [Task(self.look, periods.evaluate)]  # repeated at the end, in this order
+        self.report_task = Task(self.report_progress, periods.report)
+        self.final_tasks = [Task(self.evaluate_held_out, periods.evaluate)]  # repeated at the end, in this order
         if checkpoint is not None:
-            self.costly.append(Task(lambda: trainer.save(checkpoint), periods.checkpoint))
+            self.final_tasks.append(Task(lambda: trainer.save(checkpoint), periods.checkpoint))
         if on_export is not None:
-            self.costly.append(Task(lambda: on_export(self.exported()), periods.export))
+            self.final_tasks.append(Task(lambda: on_export(self.export()), periods.export))
 
-    def go(self) -> dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Train; returns held-out bits per byte of each kind at the end."""
         trainer = self.trainer
         if trainer.deadline is not None:
-            for task in self.costly:  # what they take is what has to be kept for them
+            for task in self.final_tasks:  # measures how much time to reserve for them
                 task.run()
         while trainer.progress() < 1:
-            trainer.reserve = RESERVE * sum(task.cost for task in self.costly) + RESERVE_SECONDS
+            trainer.reserve = RESERVE * sum(task.cost for task in self.final_tasks) + RESERVE_SECONDS
             trainer.step()
             until = math.inf if trainer.deadline is None else trainer.deadline - trainer.reserve
-            for task in (self.talk, *self.costly):
+            for task in (self.report_task, *self.final_tasks):
                 task.run_if_due(until)
-        self.tell()
-        for task in self.costly:
+        self.report_progress()
+        for task in self.final_tasks:
             task.run()
         return self.bits
 
-    def tell(self) -> None:
-        """Report clock, speed and mean training loss since the last time."""
+    def report_progress(self) -> None:
+        """Report clock, speed, and mean training loss since the last report."""
         trainer = self.trainer
         loss, steps = float(trainer.loss_sum), trainer.steps - self.shown_steps
         if not steps:
@@ -135,13 +135,13 @@ class LongRun:
         clock = f"{trainer.seconds / 60:7.1f} min {trainer.seen_bytes / 1e6:8.2f} MB"
         self.report(f"{clock} {rate:6.1f} KB/s {loss / steps:.4f} bpb, rate {trainer.learning_rate():.3f}")
 
-    def look(self) -> None:
-        """Evaluate on held-out text, and say what it gave."""
-        self.bits = evaluate(self.trainer.net, self.held, self.trainer.device)
+    def evaluate_held_out(self) -> None:
+        """Evaluate on held-out text, and report the result."""
+        self.bits = evaluate(self.trainer.net, self.held_out, self.trainer.device)
         self.report("held out: " + " ".join(f"{kind} {bits:.3f}" for kind, bits in self.bits.items()))
 
-    def exported(self) -> bytes:
-        """The weights file of the network as it is; how it was judged is from the last look."""
+    def export(self) -> bytes:
+        """The weights file of the network now; its bits per byte are those of the last evaluation."""
         bits = ", ".join(f"{kind} {value:.3f}" for kind, value in self.bits.items())
         about = {"seen_bytes": str(self.trainer.seen_bytes), "bits_per_byte": bits}
         return export_bytes(self.trainer.net, self.trainer.metadata | about)
