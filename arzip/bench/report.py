@@ -18,7 +18,7 @@ def html(result: Result) -> str:
     totals = []
     for corpus in corpora if len(corpora) == 1 else ["", *corpora]:
         lines = [table.total_cells(total) for total in result.totals(corpus)]
-        best = _min_size([total.packed_bytes for total in result.totals(corpus)])
+        best = _indices_of_min([total.packed_bytes for total in result.totals(corpus)])
         title = f"{corpus or 'All corpora'}: all files"
         totals.append(
             f"<h2>{escape(title)}</h2>\n<div class=wide>{_table('', table.TOTAL_HEADINGS, lines, best)}</div>"
@@ -26,7 +26,7 @@ def html(result: Result) -> str:
     best = set[int]()
     for file in result.files():
         sizes = [row.packed_bytes if (row.corpus, row.file) == file else None for row in result.rows]
-        best |= _min_size(sizes)
+        best |= _indices_of_min(sizes)
     rows = _table("rows", table.ROW_HEADINGS, [table.row_cells(row) for row in result.rows], best)
     page = Template(files("arzip.bench").joinpath("report.html").read_text(encoding="utf-8"))
     return page.substitute(
@@ -39,7 +39,7 @@ def html(result: Result) -> str:
     )
 
 
-def _min_size(values: Sequence[int | None]) -> set[int]:
+def _indices_of_min(values: Sequence[int | None]) -> set[int]:
     """The indices of the smallest values."""
     known = [value for value in values if value is not None]
     return {place for place, value in enumerate(values) if known and value == min(known)}
