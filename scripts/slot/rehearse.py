@@ -23,7 +23,7 @@ from scripts.slot.plan import ROOT, TOY
 SOURCES = {
     "en_text/docs": ("*.md", "docs/*.md", "corpora/*.md"),
     "code/python": ("arzip/*.py", "arzip/context_mixing/*.py"),
-    "code/tests": ("tests/*.py",),
+    "code/tests": ("tests/**/*.py",),
     "markup/json": ("benchmarks/*.json",),
 }
 DOCUMENT_BYTES = 2000  # files are cut into documents of so many bytes

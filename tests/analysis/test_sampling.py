@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-import tiny
+import tiny_network
 
 from arzip import cli
 from arzip.analysis import sampling
@@ -20,7 +20,7 @@ PROMPT = b"a test "
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return tiny.weights(tiny.lively())
+    return tiny_network.weights(tiny_network.lively())
 
 
 def text(weights: Weights, choice: Choice, seed: int = 0, size_bytes: int = 60) -> bytes:

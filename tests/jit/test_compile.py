@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import tiny
+import tiny_network
 from helpers import words
 
 from arzip.coding import lockstep, prefill
@@ -55,6 +55,6 @@ def test_a_thread_that_fails_does_not_leave_the_other_waiting(
         raise RuntimeError("not compiled")
 
     monkeypatch.setattr(module, name, fail)
-    weights = tiny.weights(tiny.lively())
+    weights = tiny_network.weights(tiny_network.lively())
     with pytest.raises(RuntimeError, match="not compiled"):
         Engine(weights, CpuBackend(weights, two_threads=True)).encode(words(10), Plan(1, True, 0), lambda _: None)

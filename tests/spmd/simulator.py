@@ -1,6 +1,6 @@
 """Runs SPMD kernels as plain Python by the threads of a simulated CUDA block, and reports data races.
 
-    NUMBA_DISABLE_JIT=1 python spmd_simulator.py JOBS.json
+    NUMBA_DISABLE_JIT=1 python -m spmd.simulator JOBS.json
 
 One thread runs at a time; which goes on at a barrier or an atomic operation is drawn at random. Every access to an
 element of the model's arrays is kept until the next barrier. Accesses of several threads to one place race, unless all

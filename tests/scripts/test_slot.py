@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 if not (CHECKOUT / "scripts" / "slot").is_dir():
     pytest.skip("no checkout", allow_module_level=True)
 pytest.importorskip("torch")

@@ -22,7 +22,7 @@ from arzip import cli
 from arzip.cli.args import expand_levels
 from arzip.format.stream import Writer
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 RUN_STUBBED = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})

@@ -19,8 +19,8 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from native_threads import NativeKernel, compile_runtime
-from spmd_cases import Case, frequencies, new_lanes, new_state, text_of
+from spmd.cases import Case, frequencies, new_lanes, new_state, text_of
+from spmd.native_threads import NativeKernel, compile_runtime
 
 import arzip
 from arzip.coding import range_coder, wide

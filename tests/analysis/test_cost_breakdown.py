@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
+import tiny_network
 from helpers import words
 
 from arzip import cli, levels
@@ -24,7 +24,7 @@ MIXED = b"Words, 1234 words;\r\n\tmore: \xc3\xa9\x00\n" * 40
 
 @pytest.mark.parametrize("plan", [Plan(1, True, 0), Plan(1, True, 1), Plan(1, False, 2)])
 def test_costs_are_those_of_the_engine(plan: Plan) -> None:
-    weights = tiny.weights(tiny.lively())
+    weights = tiny_network.weights(tiny_network.lively())
     engine, raw = Engine(weights, CpuBackend(weights, two_threads=False)), words(3000) + MIXED
     bits = engine.cost_bits(raw, plan)
     gain = levels.ALWAYS if plan.use_network else levels.NEVER

@@ -25,7 +25,7 @@ from arzip.errors import ArzipError
 
 STDLIB = "gzip:9,bzip2:9,xz:0"
 COPY = "copy=cp {in} {out} / cp {in} {out}"
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_matplotlib = pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is not installed")
 

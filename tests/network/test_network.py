@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
-import tiny
+import tiny_network
 from helpers import english
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from reference import network as reference
 from safetensors.numpy import load, save
 
 from arzip import levels
@@ -48,23 +48,23 @@ PRODUCTS = [
     pytest.param("gemm_tiles", marks=needs_amx),
 ]
 MODELS = {
-    "lively": (tiny.lively(), tiny.SHAPE),
-    "other shape": (tiny.lively(tiny.OTHER_SHAPE, seed=2), tiny.OTHER_SHAPE),
-    "extreme": (tiny.extreme(), tiny.SHAPE),
-    "nearly all alike": (tiny.extreme(alike=0.9), tiny.SHAPE),
-    "all 127": (tiny.extreme(alike=1.0), tiny.SHAPE),
-    "all -127": (tiny.extreme(alike=0.0), tiny.SHAPE),
+    "lively": (tiny_network.lively(), tiny_network.SHAPE),
+    "other shape": (tiny_network.lively(tiny_network.OTHER_SHAPE, seed=2), tiny_network.OTHER_SHAPE),
+    "extreme": (tiny_network.extreme(), tiny_network.SHAPE),
+    "nearly all alike": (tiny_network.extreme(alike=0.9), tiny_network.SHAPE),
+    "all 127": (tiny_network.extreme(alike=1.0), tiny_network.SHAPE),
+    "all -127": (tiny_network.extreme(alike=0.0), tiny_network.SHAPE),
 }
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(request: pytest.FixtureRequest) -> Weights:
-    return tiny.weights(*MODELS[request.param])
+    return tiny_network.weights(*MODELS[request.param])
 
 
 @pytest.fixture(scope="module")
 def network() -> forward_cpu.Network:
-    return forward_cpu.load_network(tiny.weights(tiny.lively()))
+    return forward_cpu.load_network(tiny_network.weights(tiny_network.lively()))
 
 
 def some_text(lane_count: int, steps: int) -> NDArray[np.uint8]:
@@ -124,7 +124,7 @@ def test_frequencies_are_positive_and_the_largest_is_one(model: Weights) -> None
 
 
 def test_extreme_models_saturate_what_can_saturate() -> None:
-    network, text = forward_cpu.load_network(tiny.weights(tiny.extreme(alike=0.9))), some_text(4, 40)
+    network, text = forward_cpu.load_network(tiny_network.weights(tiny_network.extreme(alike=0.9))), some_text(4, 40)
     state = forward_cpu.init_state(network, 4)
     for row in text:
         forward_cpu.step(network, state, row, 0, 4)
@@ -301,7 +301,7 @@ def test_chunks_leave_no_trace(model: Weights, chunk_bytes: int, monkeypatch: py
 
 
 def test_stream_costs_what_the_frequencies_say() -> None:
-    model = tiny.weights(tiny.lively())
+    model = tiny_network.weights(tiny_network.lively())
     text = np.frombuffer(english(2000), np.uint8).reshape(4, 500).T
     freqs = run(forward_cpu.load_network(model), text).astype(float)
     coded = np.take_along_axis(freqs, text[..., None].astype(int), 2)[..., 0]
@@ -328,7 +328,7 @@ def test_exact_network_is_within_one_percent_of_its_float_twin(name: str) -> Non
     from arzip.train.evaluation import evaluate
     from arzip.train.export import import_weights
 
-    weights = tiny.weights(tiny.lively()) if name == "tiny" else shipped(name)
+    weights = tiny_network.weights(tiny_network.lively()) if name == "tiny" else shipped(name)
     text = np.frombuffer(english(8000), np.uint8).reshape(8, 1000)
     bits = engine(weights).cost_bits(text.tobytes(), Plan(8, True, None))
     twin = import_weights(weights)
@@ -341,8 +341,8 @@ def test_export_brings_back_what_was_imported() -> None:
     pytest.importorskip("torch")
     from arzip.train.export import export_tensors, import_weights
 
-    before = tiny.lively()
-    after = export_tensors(import_weights(tiny.weights(before)))
+    before = tiny_network.lively()
+    after = export_tensors(import_weights(tiny_network.weights(before)))
     assert before.keys() == after.keys()
     for name, tensor in before.items():
         assert tensor.dtype == after[name].dtype and np.array_equal(tensor, after[name]), name
@@ -353,7 +353,7 @@ def test_export_brings_back_what_was_imported() -> None:
 
 @pytest.fixture(scope="module")
 def file_bytes() -> bytes:
-    return dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny", "bpb": "{}"})
+    return dump_weights(tiny_network.SHAPE, tiny_network.lively(), {"name": "tiny", "bpb": "{}"})
 
 
 def head(network: str) -> dict[str, str]:
@@ -374,9 +374,9 @@ def test_weights_file_roundtrips(tmp_path: Path, file_bytes: bytes) -> None:
     path = tmp_path / "tiny.safetensors"
     path.write_bytes(file_bytes)
     weights = load_weights(path)
-    assert (weights.config, weights.metadata) == (tiny.SHAPE, {"name": "tiny", "bpb": "{}"})
+    assert (weights.config, weights.metadata) == (tiny_network.SHAPE, {"name": "tiny", "bpb": "{}"})
     assert dump_weights(weights.config, weights.tensors, weights.metadata) == file_bytes
-    assert all(np.array_equal(tensor, weights.tensors[name]) for name, tensor in tiny.lively().items())
+    assert all(np.array_equal(tensor, weights.tensors[name]) for name, tensor in tiny_network.lively().items())
 
 
 def test_digest_is_the_first_four_bytes_of_the_files_sha256(tmp_path: Path, file_bytes: bytes) -> None:
@@ -412,7 +412,7 @@ def test_damaged_packed_weights_file_is_refused(tmp_path: Path, file_bytes: byte
 
 
 def test_configuration_roundtrips() -> None:
-    assert NetworkConfig.loads(tiny.SHAPE.dumps()) == tiny.SHAPE
+    assert NetworkConfig.loads(tiny_network.SHAPE.dumps()) == tiny_network.SHAPE
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100, 1000, 100_000, -1])
@@ -455,20 +455,20 @@ def test_foreign_safetensors_are_refused(file_bytes: bytes) -> None:
         '{"orders": [], "x": 1}',
     ):
         refuse(save(tensors, head(fields)))
-    refuse(save(tensors, head(replace(tiny.SHAPE, blocks=3).dumps())))
+    refuse(save(tensors, head(replace(tiny_network.SHAPE, blocks=3).dumps())))
 
 
 @pytest.mark.parametrize(
     "name", ["byte", "ngram", "block1.gates", "block0.gates_bias", "out_bias", "sigmoid", "exponential"]
 )
 def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None:
-    tensors, metadata = load(file_bytes), head(tiny.SHAPE.dumps())
+    tensors, metadata = load(file_bytes), head(tiny_network.SHAPE.dumps())
     right = tensors.pop(name)
     assert name in refuse(save(tensors, metadata))
     for wrong in (right[:-1], right.astype(np.int16), right[None]):
         assert name in refuse(save(tensors | {name: np.ascontiguousarray(wrong)}, metadata))
         with pytest.raises(ValueError, match=name):
-            dump_weights(tiny.SHAPE, tensors | {name: wrong}, {})
+            dump_weights(tiny_network.SHAPE, tensors | {name: wrong}, {})
     if right.dtype == np.int8:
         wrong = right.copy()
         wrong.flat[5] = -128

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spmd_cases import WARM_STEPS, Case, block_bytes, frequencies, new_lanes, new_state, text_of
+from spmd.cases import WARM_STEPS, Case, block_bytes, frequencies, new_lanes, new_state, text_of
 
 import arzip
 from arzip.coding import wide
 from arzip.context_mixing import predictor
 from arzip.jit.spmd import Launch
 
+TESTS = Path(__file__).parents[1]
 FAST, FULL, MIDDLE, LARGE = range(4)
 CASES = (
     Case(FAST, False, 8, Launch(1, 8), 4),
@@ -70,7 +71,7 @@ class Blocks:
         return self.made[case][1]
 
     def simulate(self, cases: tuple[Case, ...], without: tuple[str, ...] = ("",)) -> Iterator[dict[str, Any]]:
-        """Results of spmd_simulator.py for each case, without each of these barriers."""
+        """Results of spmd/simulator.py for each case, without each of these barriers."""
         jobs = [
             {
                 "state": str(self.made[case][0]) if self.digests(case) else "",
@@ -83,9 +84,9 @@ class Blocks:
             for name in without
         ]
         (self.folder / "jobs.json").write_text(json.dumps(jobs))
-        paths = os.pathsep.join([str(Path(arzip.__file__).parents[1]), str(Path(__file__).parent)])
+        paths = os.pathsep.join([str(Path(arzip.__file__).parents[1]), str(TESTS)])
         environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": paths}
-        command = [sys.executable, str(Path(__file__).with_name("spmd_simulator.py")), str(self.folder / "jobs.json")]
+        command = [sys.executable, "-m", "spmd.simulator", str(self.folder / "jobs.json")]
         lines = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         return map(json.loads, lines.splitlines())
 

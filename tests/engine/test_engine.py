@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
+import tiny_network
 from helpers import words
 
 from arzip.engine.backend import Backend
@@ -25,7 +25,7 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device 
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return tiny.weights(tiny.lively())
+    return tiny_network.weights(tiny_network.lively())
 
 
 def same_both_ways(weights: Weights, backend: Backend, plan: Plan, size: int) -> None:
@@ -55,7 +55,7 @@ def test_torch_makes_the_stream_of_the_compiled_loops(weights: Weights, plan: Pl
 
 @pytest.mark.parametrize("alike", [0.5, 0.9, 0.0])
 def test_torch_agrees_where_all_that_can_saturate_does(alike: float) -> None:
-    extreme = tiny.weights(tiny.extreme(alike=alike))
+    extreme = tiny_network.weights(tiny_network.extreme(alike=alike))
     same_both_ways(extreme, TorchBackend(extreme, "cpu"), Plan(3, True, None), 120)
 
 

@@ -1,6 +1,6 @@
 """Blocks for the tests of the SPMD kernels: each profile, with the network and without, in the middle of a text.
 
-Imported by the tests and by spmd_simulator.py, in a process without a compiler: nothing here may call a kernel.
+Imported by the tests and by simulator.py, in a process without a compiler: nothing here may call a kernel.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from reference import network as reference
 
 from arzip.coding import range_coder
 from arzip.probability import P_BITS

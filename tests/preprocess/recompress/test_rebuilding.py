@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from rebuild_reference import rebuild
+from reference.rebuilding import rebuild
 
 import arzip
 from arzip.preprocess.recompress import coding, streams

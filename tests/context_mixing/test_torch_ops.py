@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny
+import tiny_network
+from cm_cases import EVERYTHING, pretrained_model, random_ngrams, random_state, varied_text
 from numpy.typing import NDArray
-from test_memory import EVERYTHING, lively, pretrained_model, random_ngrams, random_start
 
 from arzip.coding.lane_state import group_lanes, lane_starts, steps_of
 from arzip.context_mixing import predictor, pretrained, state_table
@@ -59,13 +59,13 @@ def one_thread() -> None:
 
 def mixture(size: int, seed: int) -> bytes:
     """Text, noise, records of two lengths and, beside them, copies of what was before, some of them with errors."""
-    rng, text = np.random.default_rng(seed), lively(150, seed) + b"0123456789abc\0" * 9
+    rng, text = np.random.default_rng(seed), varied_text(150, seed) + b"0123456789abc\0" * 9
     while len(text) < size:
         at = int(rng.integers(len(text) - 90))
         copy = bytearray(text[at : at + int(rng.integers(30, 90))])
         for _ in range(int(rng.integers(4))):
             copy[rng.integers(len(copy))] ^= 64
-        text += bytes(copy) + lively(int(rng.integers(120)), len(text))
+        text += bytes(copy) + varied_text(int(rng.integers(120)), len(text))
     return text[:size]
 
 
@@ -73,7 +73,7 @@ def start(profile: Profile, size: int, lanes: int, network: bool, is_pretrained:
     """The state before the first byte of a block."""
     cm = create(profile, lane_starts(size, lanes)[:-1], size, random_ngrams(7) if is_pretrained else NO_ROWS)
     if is_pretrained:
-        pretrained.load_into(cm, profile, random_start(profile, 6))
+        pretrained.load_into(cm, profile, random_state(profile, 6))
     begin(cm, network)
     return cm
 
@@ -180,7 +180,7 @@ def test_no_value_is_fetched_from_the_device() -> None:
     "plan", [Plan(1, True, 0), Plan(7, True, 2), Plan(24, True, 1), Plan(24, False, 1), Plan(5, True, None)]
 )
 def test_stream_with_context_mixing_on_a_device_is_that_of_the_compiled_loops(device: str, plan: Plan) -> None:
-    weights = tiny.weights(pretrained_model()[0] | {pretrained.NGRAMS: random_ngrams(7)})
+    weights = tiny_network.weights(pretrained_model()[0] | {pretrained.NGRAMS: random_ngrams(7)})
     plain = Engine(weights, CpuBackend(weights, two_threads=False))
     other = Engine(weights, TorchBackend(weights, device, device_cm_lanes=1))
     raw = mixture(50 if plan.lanes == 1 else 300, 1)
@@ -191,7 +191,7 @@ def test_stream_with_context_mixing_on_a_device_is_that_of_the_compiled_loops(de
 
 @pytest.mark.parametrize("network", [False, True])
 def test_many_lanes_run_context_mixing_on_the_device(network: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights, made = tiny.weights(tiny.lively()), []
+    weights, made = tiny_network.weights(tiny_network.lively()), []
     monkeypatch.setattr("arzip.engine.torch_backend.DeviceState", lambda *_: made.append(1))
     for lanes in (1, 24, DEVICE_CM_LANES - 1, DEVICE_CM_LANES):
         cm = create(FAST, lane_starts(1000, lanes)[:-1], 1000)

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import tiny
-from memory_reference import Reference
+import tiny_network
+from cm_cases import EVERYTHING, pretrained_model, random_ngrams, random_state, varied_text
 from numpy.typing import NDArray
+from reference.context_mixing import Reference
 from safetensors.numpy import save
 
 from arzip.context_mixing import hashing, logistic, predictor, pretrained, state_table, static_shapes
@@ -20,37 +21,6 @@ from arzip.context_mixing.state import USE_NETWORK, WEIGHT_LIMIT, CMState, creat
 from arzip.errors import ModelError
 from arzip.probability import P_ONE
 from arzip.weights.file import dump_weights, parse_weights
-
-KINDS = (*range(15), *range(20, 63))
-EVERYTHING = Profile(
-    contexts=KINDS,
-    direct=(1, 2, 3),
-    matches=(4, 6, 16),
-    mixer_contexts=tuple(range(11)),
-    apms=(0, 1, 2, 3),
-    runs=(1, 3, 10, 36),
-    joints=(0, 2, 46),
-    slots_bits=12,
-    direct_bits=17,
-    match_bits=7,
-    run_bits=9,
-)
-
-
-def lively(size: int, seed: int) -> bytes:
-    """Words, lines, noise and records of 24 bytes that repeat, so that every component model is exercised."""
-    rng = np.random.default_rng(seed)
-    words = [b"the ", b"Lane ", b"of ", b"bytes\n", b"\x00\xff\x80", b"<tag>", b"12.5 "]
-    parts: list[bytes] = []
-    while sum(map(len, parts)) < size:
-        kind = int(rng.integers(4))
-        if kind < 2:
-            parts += [words[i] for i in rng.integers(len(words), size=12)]
-        elif kind == 2:
-            parts.append(rng.integers(0, 256, 9, dtype=np.uint8).tobytes())
-        else:
-            parts += [b"RECORD" + bytes([i, 0, 7]) + b"abcdefghij\x01\x02\x03\x04\x05" for i in range(16)]
-    return b"".join(parts)[:size]
 
 
 def lane_starts(size: int, lanes: int) -> NDArray[np.int64]:
@@ -95,39 +65,10 @@ def no_network_p(steps: int, lanes: int) -> NDArray[np.int64]:
     return np.full((steps, 8, lanes), P_ONE // 2, np.int64)
 
 
-def random_start(profile: Profile, seed: int) -> pretrained.Tensors:
-    """A valid initial state of random values, extremes among them."""
-    rng = np.random.default_rng(seed)
-    shapes = {name: shape for name, (shape, _) in pretrained.layout(profile).items()}
-    words = rng.integers(0, P_ONE, shapes["maps"]) << pretrained.COUNT_BITS | rng.integers(0, 9, shapes["maps"])
-    weights = rng.normal(0, 300, shapes["weights"])
-    weights[0] = 32767
-    final = rng.integers(0, 1 << 19, shapes["final"])
-    return {
-        "maps": words.astype(np.uint32),
-        "weights": weights.astype(np.int16),
-        "final": final.astype(np.int32),
-    }
-
-
-def random_ngrams(seed: int) -> NDArray[np.uint8]:
-    """A small table of n-grams; some contexts of any text are in it, by chance."""
-    return np.random.default_rng(seed).integers(0, 256, (256, 4), dtype=np.uint8)
-
-
 def parse_header(data: bytes) -> str:
     """What a weights file says about itself."""
     size = int.from_bytes(data[:8], "little")
     return str(json.loads(data[8 : 8 + size])["__metadata__"]["arzip"])
-
-
-def pretrained_model() -> tuple[pretrained.Tensors, pretrained.Tensors]:
-    """All tensors of a model with a tiny network and random initial states; and those alone."""
-    initial: pretrained.Tensors = {}
-    for place, profile in enumerate(PROFILES):
-        for network in (False, True):
-            initial |= pretrained.name_tensors(place, network, random_start(profile, 2 * place + network))
-    return tiny.lively() | initial, initial
 
 
 @pytest.mark.parametrize(("lanes", "groups"), [(1, 1), (2, 1), (5, 1), (4, 2)])
@@ -138,11 +79,11 @@ def test_kernels_agree_with_plain_python_bit_for_bit(
 ) -> None:
     steps = 270 if lanes < 3 else 60
     size = steps * lanes
-    text, starts = lively(size, lanes), lane_starts(size, lanes)
+    text, starts = varied_text(size, lanes), lane_starts(size, lanes)
     cm = create(EVERYTHING, starts, size, random_ngrams(7) if is_pretrained else NO_ROWS)
     cm.clock[USE_NETWORK] = network
     if is_pretrained:
-        pretrained.load_into(cm, EVERYTHING, random_start(EVERYTHING, 6))
+        pretrained.load_into(cm, EVERYTHING, random_state(EVERYTHING, 6))
     network_p = np.random.default_rng(3).integers(1, P_ONE, (steps, 8, lanes))
     reference = Reference(EVERYTHING, cm)
     got = probabilities(cm, text, steps, network_p, groups)
@@ -167,7 +108,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(
 @pytest.mark.parametrize("profile", PROFILES)
 def test_order_of_lanes_does_not_matter(profile: Profile) -> None:
     lanes, steps = 7, 300
-    text, starts = lively(lanes * steps, 1), lane_starts(lanes * steps, lanes)
+    text, starts = varied_text(lanes * steps, 1), lane_starts(lanes * steps, lanes)
     small = replace(profile, slots_bits=12)
     order = np.random.default_rng(0).permutation(lanes)
     network_p = no_network_p(steps, lanes)
@@ -182,7 +123,7 @@ def test_order_of_lanes_does_not_matter(profile: Profile) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_lone_lane_has_nothing_to_merge(profile: Profile) -> None:
-    text, small = lively(2000, 2), replace(profile, slots_bits=12)
+    text, small = varied_text(2000, 2), replace(profile, slots_bits=12)
     one, other = (create(small, lane_starts(len(text), 1), len(text), random_ngrams(1)) for _ in range(2))
     network_p = np.random.default_rng(5).integers(1, P_ONE, (len(text), 8, 1))
     single_lane, merged = (
@@ -210,7 +151,7 @@ def test_shapes_that_are_compiled_in_are_those_of_the_arrays(profile: Profile) -
 
 
 def test_same_input_gives_same_state() -> None:
-    text = lively(2000, 2)
+    text = varied_text(2000, 2)
     states = [create(FULL, lane_starts(2000, 2), 2000) for _ in range(2)]
     runs = [probabilities(cm, text, 1000, no_network_p(1000, 2)) for cm in states]
     assert np.array_equal(*runs)
@@ -221,7 +162,7 @@ def test_same_input_gives_same_state() -> None:
 @pytest.mark.parametrize("lanes", [1, 8])
 def test_predictions_improve(lanes: int) -> None:
     size = 16000
-    text, starts = lively(size, 4), lane_starts(size, lanes)
+    text, starts = varied_text(size, 4), lane_starts(size, lanes)
     p = probabilities(create(FAST, starts, size), text, size // lanes, no_network_p(size // lanes, lanes))
     assert p.min() >= 1
     assert p.max() < P_ONE
@@ -236,7 +177,7 @@ def test_very_predictable_bits_cost_almost_nothing() -> None:
 
 def test_lane_sees_only_coded_bytes() -> None:
     """What follows a byte must not change what was predicted for it."""
-    text = lively(1200, 5)
+    text = varied_text(1200, 5)
     changed = text[:200] + bytes(100) + text[300:800] + bytes(100) + text[900:]
     runs = [
         probabilities(create(FULL, lane_starts(1200, 2), 1200), t, 250, no_network_p(250, 2)) for t in (text, changed)
@@ -274,15 +215,17 @@ def test_prior_counts_become_states_of_bits_at_the_first_bit() -> None:
 
 def test_ngrams_travel_in_the_weights_file_and_start_slots() -> None:
     ngrams = random_ngrams(3)
-    data = dump_weights(tiny.SHAPE, tiny.lively() | {pretrained.NGRAMS: ngrams}, {})
+    data = dump_weights(tiny_network.SHAPE, tiny_network.lively() | {pretrained.NGRAMS: ngrams}, {})
     assert np.array_equal(pretrained.ngrams_of(parse_weights(data, "counted").tensors), ngrams)
-    assert not len(pretrained.ngrams_of(parse_weights(dump_weights(tiny.SHAPE, tiny.lively(), {}), "none").tensors))
+    assert not len(
+        pretrained.ngrams_of(parse_weights(dump_weights(tiny_network.SHAPE, tiny_network.lively(), {}), "none").tensors)
+    )
 
 
 @pytest.mark.parametrize("shape", [(256, 3), (255, 4), (128, 4), (256,)])
 def test_ngrams_of_another_shape_raise(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="ngrams"):
-        dump_weights(tiny.SHAPE, tiny.lively() | {pretrained.NGRAMS: np.zeros(shape, np.uint8)}, {})
+        dump_weights(tiny_network.SHAPE, tiny_network.lively() | {pretrained.NGRAMS: np.zeros(shape, np.uint8)}, {})
 
 
 def test_the_first_byte_of_a_context_in_the_ngram_table_is_cheap() -> None:
@@ -304,8 +247,8 @@ def test_the_first_byte_of_a_context_in_the_ngram_table_is_cheap() -> None:
 
 def test_initial_states_travel_in_the_weights_file() -> None:
     tensors, initial = pretrained_model()
-    data = dump_weights(tiny.SHAPE, tensors, {})
-    assert data == dump_weights(tiny.SHAPE, dict(reversed(tensors.items())), {})
+    data = dump_weights(tiny_network.SHAPE, tensors, {})
+    assert data == dump_weights(tiny_network.SHAPE, dict(reversed(tensors.items())), {})
     found = pretrained.initial_states(parse_weights(data, "primed").tensors)
     assert len(found) == 2 * len(PROFILES)
     for (place, network), start in found.items():
@@ -314,7 +257,7 @@ def test_initial_states_travel_in_the_weights_file() -> None:
 
 
 def test_a_model_without_initial_states_starts_empty() -> None:
-    weights = parse_weights(dump_weights(tiny.SHAPE, tiny.lively(), {}), "plain")
+    weights = parse_weights(dump_weights(tiny_network.SHAPE, tiny_network.lively(), {}), "plain")
     assert pretrained.initial_states(weights.tensors) == {}
 
 
@@ -342,15 +285,15 @@ def test_damaged_initial_states_raise(damage: str) -> None:
     else:
         tensors["memory.2.mixed.final"][0, 0] = np.iinfo(np.int32).min
     with pytest.raises(ValueError, match="memory"):
-        dump_weights(tiny.SHAPE, tensors, {})
-    plain = dump_weights(tiny.SHAPE, tiny.lively(), {})
+        dump_weights(tiny_network.SHAPE, tensors, {})
+    plain = dump_weights(tiny_network.SHAPE, tiny_network.lively(), {})
     head = {"arzip": parse_header(plain)}
     with pytest.raises(ModelError, match="memory"):
         parse_weights(save(tensors, head), "damaged")
 
 
 def test_packing_a_loaded_state_gives_its_tensors() -> None:
-    start = random_start(FULL, 3)
+    start = random_state(FULL, 3)
     cm = create(FULL, lane_starts(100, 2), 100)
     pretrained.load_into(cm, FULL, start)
     for name, tensor in pretrained.pack(cm).items():
