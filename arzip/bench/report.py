@@ -1,4 +1,4 @@
-"""The result as one HTML file that needs nothing else: tables that sort, the plot, light and dark."""
+"""The result as one self-contained HTML file: sortable tables and the plot, light and dark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arzip.bench.results import Result
 
 
 def html(result: Result) -> str:
-    """The page. Raises ArzipError where the plot can't be drawn."""
+    """The result as an HTML page. Raises ArzipError if the plot can't be drawn."""
     corpora = result.corpora()
     totals = []
     for corpus in corpora if len(corpora) == 1 else ["", *corpora]:
@@ -46,7 +46,7 @@ def _indices_of_min(values: Sequence[int | None]) -> set[int]:
 
 
 def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], best: set[int]) -> str:
-    """data-key: what the column is sorted by; "" goes last, whichever way."""
+    """An HTML table. data-key of a cell: its sort key; "" is sorted last in both directions."""
     sides = ["left" if heading in table.WORDS else "" for heading in headings]
     heads = "".join(
         f'<th scope="col" class="{side}"><button>{escape(heading)}</button></th>'
@@ -65,7 +65,7 @@ def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], b
 
 
 def _key(cell: str, side: str) -> str:
-    """A number without its commas and its spread; words as they are; nothing for what is missing."""
+    """Sort key of a cell: a number without commas and spread, a word as it is, "" for a missing value."""
     if side:
         return cell
     number = re.match(r"[\d,]+(\.\d+)?", cell)

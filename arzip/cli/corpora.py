@@ -49,7 +49,7 @@ def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """The row of a corpus. Raises ArzipError if there is none of this name."""
+    """The row that `list` shows of a corpus. Raises ArzipError for an unknown name."""
     corpus = catalog.corpus(name)
     place = catalog.folder(name)
     lacking = catalog.missing(name, place)
@@ -65,7 +65,7 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def fetch(name: str, reporter: Reporter) -> None:
-    """Fetch what a corpus lacks. Raises ArzipError."""
+    """Download the missing files of a corpus. Raises ArzipError."""
     from arzip.corpora.download import fetch as download
 
     corpus, place = catalog.corpus(name), catalog.folder(name)
@@ -77,7 +77,7 @@ def fetch(name: str, reporter: Reporter) -> None:
 
 
 def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:
-    """Hash every file of a corpus. Raises ArzipError unless it is whole."""
+    """Hash every file of a corpus. Raises ArzipError if one is missing or damaged."""
     row["damage"] = catalog.damage(name)
     if row["damage"]:
         faults = ", ".join(f"{file} {fault}" for file, fault in row["damage"].items())
@@ -86,7 +86,7 @@ def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:
 
 
 def print_corpora(rows: list[dict[str, Any]]) -> None:
-    """`list`: a line a corpus."""
+    """`list`: print a line for each corpus."""
     lines = [["bytes", "files", "at hand", "name", "about"]]
     for row in rows:
         lines.append([f"{row['size_bytes']:,}", str(row["files"]), str(row["present"]), row["name"], row["about"]])

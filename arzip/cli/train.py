@@ -102,7 +102,7 @@ def run(
 
 
 def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, reporter: Reporter) -> None:
-    """Print the last line: real archives of the held-out records, by the new model and by others."""
+    """Print the last line: sizes of archives of the test records, by the new model and by other compressors."""
     from arzip.train import compare_codecs
 
     reporter.report("comparing archives of held-out records")

@@ -1,8 +1,8 @@
 """A block's lanes in lockstep: the one loop that encoder and decoder share.
 
-The lanes are two groups, the first half and the second, that take turns: (step, group, bit, lane) is the order of the
-bits, most significant first. So the network can predict for one group while context mixing and coder work on the
-other; an encoder runs it ahead (prefill.py). Must not import engine, format or preprocess.
+The lanes form two groups, the first half and the second, which alternate: (step, group, bit, lane) is the order of the
+bits, most significant first. So the network can predict for one group while the other is mixed and coded; an encoder
+runs it ahead (prefill.py). Must not import engine, format or preprocess.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from arzip.jit.compile import inline_njit, njit
 from arzip.network import forward_cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of two threads, one for each group: steps; tiles of steps
-# None is a type of its own: what is called with it is compiled once more, for one lane only.
+# None is a type of its own: functions called with it are compiled separately, for one lane only.
 SINGLE_LANE, MULTI_LANE = None, 0
 TILES = 1 if cpu_features.HAS_AMX else 3  # the network predicts for a group in so many tiles: see `tile_lanes`
 
 
 @njit(forceinline=True, _nrt=False)
 def code_bits(block, t, bit, first, end, p, at):
-    """Code this bit of byte t of the lanes [first, end), given P(bit = 1) (L,); returns `at` moved on."""
+    """Code a bit of byte t of the lanes [first, end), given P(bit = 1) p (L,); returns the new `at`."""
     decoding, recording = block.flags[2] != 0, block.bits.size > 0
     half = 128 >> bit
     for lane in range(first, end):
@@ -61,8 +61,8 @@ def store_bytes(block, t, first, end):
 def code_group(freqs, prefilled, row, cm, block, t, group, at, single_lane, counts):
     """Code byte t of a group's lanes, given the network's frequencies (L, 256) of its values or `prefilled`.
 
-    prefilled (steps, L, 8), or empty: the network's P(bit = 1) of each bit; row: the step's index there. at: how many
-    bits were coded before; returns it moved on. single_lane: see SINGLE_LANE. counts: see static_shapes, or None.
+    prefilled (steps, L, 8), or empty: the network's P(bit = 1) of each bit; row: the step's index there. at: number
+    of bits coded before; returns the new number. single_lane: see SINGLE_LANE. counts: see static_shapes, or None.
     """
     if counts is not None:
         cm = static_shapes.with_static_shapes(cm, counts)
@@ -127,7 +127,7 @@ def predict_tile(network, state, block, t, group, counters, tiles):
 
 @njit(nogil=True)
 def run_network(network, state, block, first_step, end_step, counters, tiles):
-    """The helper thread's half of `run_steps`: predicts for each group as soon as its last byte is known."""
+    """The helper thread of `run_steps`: predicts for each group as soon as its last byte is coded."""
     for t in range(first_step, end_step):
         for group in range(2):
             spin_until(counters, CODED + group, t)
@@ -192,7 +192,7 @@ def run_steps(
     coding = partial(run_coder, network, state, cm, block, prefilled, **options)
     if not two_threads:
         return int(coding(first_step=first, end_step=end))
-    if first == 0:  # of no steps, only to be compiled: a thread that fails leaves the other waiting
+    if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
         helping(first_step=0, end_step=0)
         coding(first_step=0, end_step=0)
     helper = Thread(target=helping, kwargs={"first_step": first, "end_step": end})

@@ -1,7 +1,7 @@
 """Prefill: the encoder knows the text, so the network predicts a chunk of steps before the chunk is coded.
 
-A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes. Whichever thread is free takes the next
-tile; the same `step` computes the same probabilities as in lockstep. Must not import the range coder.
+A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes. A free thread takes the next tile;
+`forward_cpu.step` computes the same probabilities as in lockstep. Must not import the range coder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def counters_for(lanes: int) -> NDArray[np.int64]:
 
 @njit()
 def tile_lanes(lanes):
-    """How many lanes a tile has: half of few lanes, so that there is a tile for each thread."""
+    """Lanes of a tile: half of few lanes, so that there is a tile for each thread."""
     return min(TILE_LANES, (lanes + 1) // 2)
 
 
