@@ -7,13 +7,13 @@ runs it ahead (prefill.py). Must not import engine, format or preprocess.
 
 from __future__ import annotations
 
-from functools import partial
 from threading import Thread
 
 import numpy as np
 
 from arzip.coding import byte_to_bits, prefill, range_coder
 from arzip.coding.lane_state import LaneState, group_lanes
+from arzip.coding.prefill import Chunk
 from arzip.context_mixing import predictor, static_shapes
 from arzip.context_mixing.state import CMState
 from arzip.jit import cpu_features
@@ -57,6 +57,7 @@ def store_bytes(block, t, first, end):
             block.text[block.starts[lane] + t] = block.low[lane]
 
 
+# Inlined into its callers, one of which has no chunk: so its arguments are not bundled.
 @inline_njit
 def code_group(freqs, prefilled, row, cm, block, t, group, at, single_lane, counts):
     """Code byte t of a group's lanes, given the network's frequencies (L, 256) of its values or `prefilled`.
@@ -112,49 +113,61 @@ def tile_lanes(first, end, tile, tiles):
 
 
 @njit()
-def predict_tile(network, state, block, t, group, counters, tiles):
+def predict_tile(network, state, block, chunk, t, group):
     """Run the network's step t for the next tile of a group that no thread has taken; False if there is none."""
-    tile = take_ticket(counters, CLAIMED + group, (t + 1) * tiles)
+    tile = take_ticket(chunk.counters, CLAIMED + group, (t + 1) * chunk.tiles)
     if tile < 0:
         return False
     first, end = group_lanes(block.starts, t, group)
-    first, end = tile_lanes(first, end, tile - t * tiles, tiles)
+    first, end = tile_lanes(first, end, tile - t * chunk.tiles, chunk.tiles)
     if first < end:
         forward_cpu.step(network, state, block.last, first, end)
-    increment(counters, PREDICTED + group)
+    increment(chunk.counters, PREDICTED + group)
     return True
 
 
 @njit(nogil=True)
-def run_network(network, state, block, first_step, end_step, counters, tiles):
+def run_network(network, state, block, chunk):
     """The helper thread of `run_steps`: predicts for each group as soon as its last byte is coded."""
-    for t in range(first_step, end_step):
+    for t in range(chunk.first, chunk.end):
         for group in range(2):
-            spin_until(counters, CODED + group, t)
-            while predict_tile(network, state, block, t, group, counters, tiles):
+            spin_until(chunk.counters, CODED + group, t)
+            while predict_tile(network, state, block, chunk, t, group):
                 pass
 
 
 @njit(nogil=True)
-def run_coder(network, state, cm, block, prefilled, first_step, end_step, counters, tiles, helped, single_lane, counts):
+def run_coder(network, state, cm, block, chunk, single_lane, counts):
     """The main thread: context mixing and coding, and tiles of the network that the helper has not taken.
 
-    Returns how many bits were coded. prefilled (steps, L, 8): filled by the network ahead; empty: it predicts in
-    lockstep. counters: of prefill or of lockstep. single_lane, counts: as of `code_group`.
+    Returns the number of coded bits. single_lane, counts: as of `code_group`.
     """
-    at, is_prefilled = np.int64(0), prefilled.size > 0
-    for t in range(first_step, end_step):
-        if is_prefilled and (t - first_step) % prefill.TILE_STEPS == 0:
-            prefill.wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped)
+    at, is_prefilled, prefilled = np.int64(0), chunk.prefilled.size > 0, chunk.prefilled
+    for t in range(chunk.first, chunk.end):
+        row = t - chunk.first
+        if is_prefilled and row % prefill.TILE_STEPS == 0:
+            prefill.wait_prefilled(network, state, block, chunk, t)
         for group in range(2):
             if block.flags[0] and not is_prefilled:
-                while predict_tile(network, state, block, t, group, counters, tiles):
+                while predict_tile(network, state, block, chunk, t, group):
                     pass
-                spin_until(counters, PREDICTED + group, (t + 1) * tiles)
-            at = code_group(state.freqs, prefilled, t - first_step, cm, block, t, group, at, single_lane, counts)
+                spin_until(chunk.counters, PREDICTED + group, (t + 1) * chunk.tiles)
+            at = code_group(state.freqs, prefilled, row, cm, block, t, group, at, single_lane, counts)
             if not is_prefilled:
-                store_release(counters, CODED + group, t + 1)
+                store_release(chunk.counters, CODED + group, t + 1)
     return at
+
+
+def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk:
+    """The steps [first, end) before any thread has started: prefilled if the network takes part in encoding."""
+    lanes = block.last.size
+    if block.flags[0] and not block.is_decoding:
+        prefilled = np.empty((end - first, lanes, 8), np.int32)
+        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads)
+    tiles, counters = TILES if two_threads else 1, np.zeros(6 * STRIDE, np.int64)
+    counters[: CLAIMED * STRIDE] = first
+    counters[CLAIMED * STRIDE :] = first * tiles
+    return Chunk(first, end, prefill.NO_PREFILL, counters, tiles, two_threads)
 
 
 def run_steps(
@@ -166,37 +179,21 @@ def run_steps(
     end: int,
     two_threads: bool,
 ) -> int:
-    """Code steps [first, end), on two threads if `two_threads`; returns how many bits were coded.
+    """Code steps [first, end), on two threads if `two_threads`; returns the number of coded bits.
 
-    An encoder's network runs ahead, on one thread as well: so its weights stay in the caches for a while.
+    An encoder's network runs ahead on one thread too, so that its weights stay in the caches for a while.
     """
-    lanes = block.last.size
-    if block.flags[0] and not block.is_decoding:
-        prefilled, counters = np.empty((end - first, lanes, 8), np.int32), prefill.counters_for(lanes)
-        tiles = 1
-        helping = partial(prefill.run_network, network, state, block, prefilled, counters=counters)
-    else:
-        tiles = TILES if two_threads else 1
-        prefilled, counters = prefill.NO_PREFILL, np.zeros(6 * STRIDE, np.int64)
-        counters[: CLAIMED * STRIDE] = first
-        counters[CLAIMED * STRIDE :] = first * tiles
-        helping = partial(run_network, network, state, block, counters=counters, tiles=tiles)
-    single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(cm)
-    options = {
-        "counters": counters,
-        "tiles": tiles,
-        "helped": two_threads,
-        "single_lane": single_lane,
-        "counts": counts,
-    }
-    coding = partial(run_coder, network, state, cm, block, prefilled, **options)
+    chunk = new_chunk(block, first, end, two_threads)
+    helper = prefill.run_network if chunk.prefilled.size else run_network
+    single_lane, counts = SINGLE_LANE if block.last.size == 1 else MULTI_LANE, static_shapes.counts_of(cm)
     if not two_threads:
-        return int(coding(first_step=first, end_step=end))
+        return int(run_coder(network, state, cm, block, chunk, single_lane, counts))
     if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
-        helping(first_step=0, end_step=0)
-        coding(first_step=0, end_step=0)
-    helper = Thread(target=helping, kwargs={"first_step": first, "end_step": end})
-    helper.start()
-    bits = coding(first_step=first, end_step=end)
-    helper.join()
+        nothing = chunk._replace(end=0)
+        helper(network, state, block, nothing)
+        run_coder(network, state, cm, block, nothing, single_lane, counts)
+    thread = Thread(target=helper, args=(network, state, block, chunk))
+    thread.start()
+    bits = run_coder(network, state, cm, block, chunk, single_lane, counts)
+    thread.join()
     return int(bits)

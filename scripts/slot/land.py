@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -167,25 +168,22 @@ def install(landed: list[Landed]) -> None:
 @click.option("--more", multiple=True, metavar="NAME=FACTOR", help="Draw so much more of a source when priming.")
 @click.option("--toy", is_flag=True, help="The plan of a rehearsal.")
 @click.option("--golden", is_flag=True, help="Put the models into --models and make the golden archives anew.")
-def main(
-    results: Path, mix: Path, evaluation: Path, output: Path, folder: Path, names: tuple[str, ...],
-    corpora: tuple[str, ...], primed_mb: float, more: tuple[str, ...], toy: bool, golden: bool,
-) -> None:  # fmt: skip
+def main(results: Path, evaluation: Path, output: Path, folder: Path, **options: Any) -> None:
     """Make models of the networks in RESULTS, compare them with those that ship, and write entry.md for the log."""
-    plan = TOY if toy else PLAN
+    plan = TOY if options["toy"] else PLAN
     try:
-        wanted = names or [Path(name).stem for name in exports.read_index(results)]
-        sources = load_mix([mix], more)
+        wanted = options["names"] or [Path(name).stem for name in exports.read_index(results)]
+        sources = load_mix([options["mix"]], options["more"])
         output.mkdir(parents=True, exist_ok=True)
-        size = int(primed_mb * 1e6)
+        size = int(options["primed_mb"] * 1e6)
         landed = [land_one(plan.core(name), results, folder, output, sources, plan, size) for name in wanted]
-        found = compare_all(landed, evaluation, list(corpora), output / compare.SIZES)
+        found = compare_all(landed, evaluation, list(options["corpora"]), output / compare.SIZES)
     except (ArzipError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     entry = log_entry(landed, found)
     (output / "entry.md").write_text(entry, "utf-8")
     click.echo(entry)
-    if golden:
+    if options["golden"]:
         install(landed)
 
 
