@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import shutil
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,12 +143,26 @@ def retired_prose(text: str) -> list[str]:
     return [f"{word}: {RETIRED_PROSE[word]}" for word in sorted(found)]
 
 
-def test_retired_words_do_not_come_back() -> None:
+def complaints(package: Path) -> dict[str, list[str]]:
+    """Module -> retired words in it, of the modules of a package that have any."""
     found = {}
-    for path in PACKAGE.rglob("*.py"):
-        if complaints := [*retired(source := path.read_text("utf-8")), *retired_prose(prose(source))]:
-            found[str(path.relative_to(PACKAGE))] = complaints
-    assert found == {}
+    for path in package.rglob("*.py"):
+        source = path.read_text("utf-8")
+        if words_found := [*retired(source), *retired_prose(prose(source))]:
+            found[str(path.relative_to(package))] = words_found
+    return found
+
+
+def test_retired_words_do_not_come_back() -> None:
+    assert complaints(PACKAGE) == {}
+
+
+def test_a_word_planted_in_the_package_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    shutil.copy(PACKAGE / "levels.py", tmp_path)
+    planted = (PACKAGE / "train" / "trainer.py").read_text("utf-8") + "\nopinion = 1  # whoever reads it\n"
+    (tmp_path / "train" / "trainer.py").write_text(planted, "utf-8")
+    assert {path: len(found) for path, found in complaints(tmp_path).items()} == {"train/trainer.py": 2}
 
 
 def test_a_planted_word_is_seen() -> None:
