@@ -74,8 +74,8 @@ def plot_cores(rows: Sequence[dict[str, Any]], path: Path) -> None:
     ):
         axes.plot([row["products"] / 1e6 for row in rows], [row[key] for row in rows], "o")
         for row in rows:
-            place = (row["products"] / 1e6, row[key])
-            axes.annotate(row["core"], place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+            point = (row["products"] / 1e6, row[key])
+            axes.annotate(row["core"], point, xytext=(4, 4), textcoords="offset points", fontsize=7)
         widest = max(row["products"] for row in rows) / 1e6
         axes.set(
             xlabel="products a byte, millions",

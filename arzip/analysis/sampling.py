@@ -82,10 +82,10 @@ def choose(freqs: NDArray[np.int32], choice: Choice, random: Random) -> int:
             break
         kept.append((byte, w))
         left -= w
-    place = random.randrange(sum(w for _, w in kept))
+    point = random.randrange(sum(w for _, w in kept))
     for byte, w in kept:
-        place -= w
-        if place < 0:
+        point -= w
+        if point < 0:
             return byte
     raise AssertionError("a position below the sum of the frequencies")
 

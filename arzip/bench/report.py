@@ -41,8 +41,8 @@ def html(result: Result) -> str:
 
 def _indices_of_min(values: Sequence[int | None]) -> set[int]:
     """The indices of the smallest values."""
-    known = [value for value in values if value is not None]
-    return {place for place, value in enumerate(values) if known and value == min(known)}
+    present = [value for value in values if value is not None]
+    return {index for index, value in enumerate(values) if present and value == min(present)}
 
 
 def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], best: set[int]) -> str:
@@ -53,8 +53,8 @@ def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], b
         for heading, side in zip(headings, sides, strict=True)
     )
     rows = []
-    for place, cells in enumerate(lines):
-        tone = "best" if place in best else "failed" if any(cell.startswith(table.FAILED) for cell in cells) else ""
+    for index, cells in enumerate(lines):
+        tone = "best" if index in best else "failed" if any(cell.startswith(table.FAILED) for cell in cells) else ""
         row = "".join(
             f'<td class="{side}" data-key="{escape(_key(cell, side), quote=True)}">{escape(cell)}</td>'
             for cell, side in zip(cells, sides, strict=True)

@@ -51,14 +51,14 @@ def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
 def describe(name: str) -> dict[str, Any]:
     """The row that `list` shows of a corpus. Raises ArzipError for an unknown name."""
     corpus = catalog.corpus(name)
-    place = catalog.folder(name)
-    lacking = catalog.missing(name, place)
+    root = catalog.folder(name)
+    absent = catalog.missing(name, root)
     return {
         "name": name,
         "files": len(corpus.files),
         "size_bytes": sum(file.size_bytes for file in corpus.files),
-        "present": len(corpus.files) - len(lacking),
-        "folder": str(place),
+        "present": len(corpus.files) - len(absent),
+        "folder": str(root),
         "about": corpus.about,
         "home": corpus.home,
     }
@@ -68,12 +68,12 @@ def fetch(name: str, reporter: Reporter) -> None:
     """Download the missing files of a corpus. Raises ArzipError."""
     from arzip.corpora.download import fetch as download
 
-    corpus, place = catalog.corpus(name), catalog.folder(name)
+    corpus, root = catalog.corpus(name), catalog.folder(name)
     damaged = catalog.damage(name)
     download(
-        corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: reporter.log(name, line)
+        corpus, [file for file in corpus.files if file.name in damaged], root, lambda line: reporter.log(name, line)
     )
-    click.echo(f"{name}: {len(corpus.files)} files in {shown(str(place))}")
+    click.echo(f"{name}: {len(corpus.files)} files in {shown(str(root))}")
 
 
 def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:

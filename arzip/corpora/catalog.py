@@ -97,17 +97,17 @@ def folders(name: str) -> list[Path]:
 
 def folder(name: str) -> Path:
     """The first folder that has all of the corpus, by names and sizes; else the one that fetch writes to."""
-    for place in folders(name):
-        if not missing(name, place):
-            return place
+    for candidate in folders(name):
+        if not missing(name, candidate):
+            return candidate
     return folders(name)[0]
 
 
-def missing(name: str, place: Path) -> list[File]:
+def missing(name: str, root: Path) -> list[File]:
     """The files of a corpus that aren't in this folder, or not in their size."""
 
     def is_there(file: File) -> bool:
-        path = place / file.name
+        path = root / file.name
         return path.is_file() and path.stat().st_size == file.size_bytes
 
     return [file for file in corpus(name).files if not is_there(file)]
@@ -115,15 +115,15 @@ def missing(name: str, place: Path) -> list[File]:
 
 def files(name: str) -> list[Path]:
     """The files of a corpus on this machine, in the manifest's order. Raises ArzipError unless all are there."""
-    place = folder(name)
-    lacking = missing(name, place)
-    if lacking:
-        which = "it" if len(lacking) == len(corpus(name).files) else ", ".join(file.name for file in lacking)
+    root = folder(name)
+    absent = missing(name, root)
+    if absent:
+        which = "it" if len(absent) == len(corpus(name).files) else ", ".join(file.name for file in absent)
         raise ArzipError(
             f"corpus {name}: {which} is not at hand: arzip corpora fetch {name}, or name in ARZIP_CORPORA the folder "
             f"that {name}/ lies in"
         )
-    return [place / file.name for file in corpus(name).files]
+    return [root / file.name for file in corpus(name).files]
 
 
 def damage(name: str) -> dict[str, str]:
