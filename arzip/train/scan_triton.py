@@ -2,6 +2,7 @@
 
 A step's operands are loaded four to eight steps ahead, to hide the latency of memory in the sequential loop. Pointers
 are advanced instead of offsets, which could exceed 2**31. Imported only if triton is installed; scan has the formulas.
+Kernels have many parameters because Triton takes pointers and sizes one by one.
 """
 
 from __future__ import annotations
