@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None] | None
 
 def compress(source: BinaryIO, sink: BinaryIO, options: Options, progress: Progress = None) -> Summary:
     raw = source.read()
-    archive = MAGIC + bytes([options.level]) + zlib.compress(raw, options.level)
+    archive = MAGIC + bytes([options.level]) + zlib.compress(raw)
     sink.write(archive[: len(archive) // 2])
     if progress:
         progress(len(raw) // 2, len(archive) // 2)
