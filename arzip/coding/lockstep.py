@@ -148,9 +148,13 @@ def run_coder(network, state, cm, block, prefilled, first_step, end_step, counte
             prefill.wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped)
         for group in range(2):
             if block.flags[0] and not is_prefilled:
-                while predict_tile(network, state, block, t, group, counters, tiles):
-                    pass
-                spin_until(counters, PREDICTED + group, (t + 1) * tiles)
+                if single_lane is None and helped:
+                    if group == 0:
+                        forward_shared.shared_step(network, state, block.last, help_)
+                else:
+                    while predict_tile(network, state, block, t, group, counters, tiles):
+                        pass
+                    spin_until(counters, PREDICTED + group, (t + 1) * tiles)
             at = code_group(state.freqs, prefilled, t - first_step, cm, block, t, group, at, single_lane, counts)
             if not is_prefilled:
                 store_release(counters, CODED + group, t + 1)
@@ -180,7 +184,10 @@ def run_steps(
         prefilled, counters = prefill.NO_PREFILL, np.zeros(6 * STRIDE, np.int64)
         counters[: CLAIMED * STRIDE] = first
         counters[CLAIMED * STRIDE :] = first * tiles
-        helping = partial(run_network, network, state, block, counters=counters, tiles=tiles)
+        if lanes == 1:
+            helping = partial(share_network, network, state, block, counters=counters)
+        else:
+            helping = partial(run_network, network, state, block, counters=counters, tiles=tiles)
     single_lane, counts = SINGLE_LANE if lanes == 1 else MULTI_LANE, static_shapes.counts_of(cm)
     options = {
         "counters": counters,

@@ -12,19 +12,22 @@ from arzip.jit import cpu_features
 from arzip.jit.compile import njit
 from arzip.network.gemm_amx import gemm_amx
 from arzip.network.gemm_avx import gemm_avx2, gemm_vnni
-from arzip.network.packing import GROUP, LANES
+from arzip.network.packing import GROUP, LANES, WITH_OFFSET
 
 AMX_ROWS = 2  # a single one is faster in vectors
 
 
 @njit()
-def gemm_plain(a, packed, start, c):
-    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32."""
+def gemm_plain(a, packed, start, c, first_line, end_line):
+    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (2, N) int32 -> c (L, N) int32.
+
+    Of c only the outputs of the packed lines [first_line, end_line), multiples of LINES, are computed.
+    """
     sums = np.empty(LANES, np.int32)
     for m in range(a.shape[0]):
-        for n in range(packed.shape[0]):
+        for n in range(first_line, end_line):
             for j in range(LANES):
-                sums[j] = start[n * LANES + j]
+                sums[j] = start[WITH_OFFSET, n * LANES + j]
             for g in range(packed.shape[1]):
                 for j in range(LANES):
                     for i in range(GROUP):
@@ -34,12 +37,12 @@ def gemm_plain(a, packed, start, c):
 
 
 @njit()
-def gemm_tiles(a, packed, start, c):
+def gemm_tiles(a, packed, start, c, first_line, end_line):
     """As `gemm_plain`, in AMX tiles for AMX_ROWS rows or more."""
     if a.shape[0] >= AMX_ROWS:
-        gemm_amx(a, packed, start, c)
+        gemm_amx(a, packed, start, c, first_line, end_line)
     else:
-        gemm_vnni(a, packed, start, c)
+        gemm_vnni(a, packed, start, c, first_line, end_line)
 
 
 if cpu_features.HAS_AMX:

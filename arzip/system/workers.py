@@ -33,6 +33,7 @@ class Workers:
         self._cancelled = threading.Event()
         self._free = self.threads
         self._freed = threading.Condition()
+        self.pending = 0  # pieces of work that `map` has handed out and that aren't done
 
     def __enter__(self) -> Workers:
         return self
@@ -60,6 +61,18 @@ class Workers:
         if self._cancelled.is_set():
             raise CancelledError
 
+    def _submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
+        def run() -> Out:
+            try:
+                return work(item)
+            finally:
+                with self._freed:
+                    self.pending -= 1
+
+        with self._freed:
+            self.pending += 1
+        return self._pool.submit(run)
+
     def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
         """work(item) for each item, in order. Whatever is raised comes after all results before it."""
         waiting: deque[Future[Out]] = deque()
@@ -68,7 +81,7 @@ class Workers:
         while True:
             while fault is None and len(waiting) <= self.threads:
                 try:
-                    waiting.append(self._pool.submit(work, next(source)))
+                    waiting.append(self._submit(work, next(source)))
                 except StopIteration:
                     break
                 except Exception as error:  # kept back until the results before it are out
