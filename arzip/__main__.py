@@ -6,7 +6,7 @@ from arzip.cli import main, process
 
 
 def run() -> None:
-    """Run the command line of this process and end it."""
+    """Run the command line of this process, and exit."""
     try:
         code = main()
     except SystemExit as stop:  # a signal

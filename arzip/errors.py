@@ -1,4 +1,4 @@
-"""What can go wrong, typed. Every message is one line that says what to do. Knows nothing else."""
+"""Typed errors for everything a user can cause. Every message is one line that says what to do. Imports nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class NotAnArchiveError(ArzipError):
 
 
 class DamagedError(ArzipError):
-    """The archive contradicts its own checks. `block` is the number of the block, from 1; 0: no block."""
+    """A check of the archive fails. `block`: number of the block, from 1; 0: the damage is in no block."""
 
     def __init__(self, message: str, block: int = 0) -> None:
         super().__init__(message)
@@ -28,11 +28,11 @@ class UnsupportedError(ArzipError):
 
 
 class ModelError(ArzipError):
-    """A weights file that is no model, or a damaged one."""
+    """A weights file that is damaged or not an arzip model."""
 
 
 class ModelMissingError(ModelError):
-    """The model that an archive was made with is not at hand."""
+    """The model that an archive was made with is not installed."""
 
 
 class OutputError(ArzipError):

@@ -1,4 +1,4 @@
-"""What the levels -1 .. -9 stand for. Decoding never looks here: what was chosen stands in each frame."""
+"""The compression levels -1 .. -9. Encoding only: each frame holds the choices that decoding needs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from arzip.context_mixing.profile import PROFILES
 
 DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
-LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
-LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
-NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
-USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
+LANE_BYTES = 32000  # minimum length of a lane, as each lane starts with an empty state
+LARGE_BYTES = 1 << 20  # blocks above this size take the settings of `Level.large`
+NEVER, ALWAYS = 2.0, -2.0  # values of min_gain outside the range of gains
+USELESS = 0.003  # a smaller gain on samples is none on the block: with little past the network does better
 
 
 @dataclass(frozen=True)
 class Level:
-    """What to code a block with.
+    """How a block is coded.
 
-    block_bytes: its size. min_gain: the share of bits that the network must save in a probe to take part.
-    lanes, cm_profile: with the network, how many lanes at most and which profile. cm_only_profile: that of the
+    block_bytes: maximum size of a block. min_gain: share of bits that the network must save in a probe to be used.
+    lanes, cm_profile: with the network, the maximum number of lanes and the profile. cm_only_profile: that of the
     context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
@@ -56,7 +56,7 @@ def level(number: int) -> Level:
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:
-    """Lanes and profile of a block beside the network: as many lanes as the level allows, none below LANE_BYTES."""
+    """Lanes and profile of a block with the network: as many lanes as the level allows, of LANE_BYTES or more."""
     if choices.large and size_bytes > LARGE_BYTES:
         choices = level(choices.large)
     return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.cm_profile

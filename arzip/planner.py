@@ -1,6 +1,6 @@
-"""What a block is coded with: a probe of a few samples says whether the network is worth its time.
+"""The encoder's choice of a Plan: a probe of a few samples measures whether the network is worth its time.
 
-Only the encoder plans; the frame says what was chosen. Must not import format.
+Decoding reads the choice from the frame. Must not import format.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ SHORT_LANE_BYTES = 512
 
 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
-    """The plan for a block of `raw` bytes (at least one), on so many threads at most."""
+    """The plan for a block of `raw` bytes, at least one; threads: maximum for the probe."""
     cm_only = Plan(1, False, level.cm_only_profile)
     lanes, cm_profile = levels.lanes_and_profile(len(raw), level)
     mixed = Plan(lanes, True, cm_profile)
     min_gain = level.min_gain
     if min_gain >= levels.NEVER:
         return cm_only
-    if mixed.lanes == 1:  # so short a block takes little time in any case, and starting up the most of it
+    if mixed.lanes == 1:  # a block this short takes less time than start-up does
         mixed, min_gain = Plan(1, True, level.cm_only_profile), min(min_gain, levels.USELESS)
     if min_gain <= levels.ALWAYS:
         return mixed
@@ -32,7 +32,7 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
 
 
 def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
-    """The share of the context mixing's bits that the network saves on samples from the whole block."""
+    """Share of the bits of context mixing that the network saves, on samples from all over the block."""
     sample = raw
     if len(raw) > SAMPLES * sample_bytes:
         positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]

@@ -1,4 +1,4 @@
-"""The unit of every P(bit = 1) that the models compute and the range coder takes: an integer k stands for k / 2**22."""
+"""Fixed point of every P(bit = 1) between models and range coder: an integer k stands for k / 2**22."""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ def newest(folder: Path) -> Path | None:
 
 def section(path: Path) -> str:
     """Table, plot and notes of a result."""
-    result, place = results.load(path), path.parent.name
+    result, folder = results.load(path), path.parent.name
     picture = (
-        f'<picture>\n<source media="(prefers-color-scheme: dark)" srcset="{place}/{path.stem}-dark.png">\n'
-        f'<img alt="Bits per byte against KB/s" src="{place}/{path.stem}.png">\n</picture>'
+        f'<picture>\n<source media="(prefers-color-scheme: dark)" srcset="{folder}/{path.stem}-dark.png">\n'
+        f'<img alt="Bits per byte against KB/s" src="{folder}/{path.stem}.png">\n</picture>'
     )
     notes = "\n".join(f"- {note}" for note in table.notes(result))
-    every = f"Every file and codec: [{place}/{path.stem}.md]({place}/{path.stem}.md)."
+    every = f"Every file and codec: [{folder}/{path.stem}.md]({folder}/{path.stem}.md)."
     return "\n\n".join([f"{table.machine_line(result)}.", table.summary(result), picture, notes, every])
 
 

@@ -19,12 +19,12 @@ settings.load_profile("arzip")
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights file of a tiny random network that expects small letters."""
-    import tiny
+    import tiny_network
 
     from arzip.weights.file import dump_weights
 
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    path.write_bytes(dump_weights(tiny.SHAPE, tiny.lively(), {"name": "tiny"}))
+    path.write_bytes(dump_weights(tiny_network.SHAPE, tiny_network.lively(), {"name": "tiny"}))
     return path
 
 

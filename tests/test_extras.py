@@ -61,3 +61,13 @@ def test_without_torch_a_command_that_needs_it_says_what_to_install(
     assert done.returncode == 1 and message.count("\n") == 1, message
     assert f"pip install 'arzip[{extra}]'" in message and "Traceback" not in message
     assert {path.name for path in tmp_path.iterdir()} == {"hidden", "raw"}
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_without_torch_the_training_tool_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_bytes(words(100))
+    command = [sys.executable, "-m", "arzip.train", "raw", "-o", "own.safetensors"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "pip install 'arzip[train]'" in done.stderr
+    assert not (tmp_path / "own.safetensors").exists()

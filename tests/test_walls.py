@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 import arzip
 
@@ -111,9 +114,9 @@ def imports(source: str, name: str, known: set[str], everywhere: bool = True) ->
 
 
 @functools.cache
-def graph(everywhere: bool = True) -> Graph:
-    """The package's graph."""
-    files = modules(PACKAGE)
+def graph(everywhere: bool = True, package: Path = PACKAGE) -> Graph:
+    """The graph of a package called arzip."""
+    files = modules(package)
     return {name: imports(path.read_text("utf-8"), name, set(files), everywhere) for name, path in files.items()}
 
 
@@ -223,6 +226,34 @@ def test_the_package_is_a_few_modules_and_folders() -> None:
     assert crowd({path.relative_to(PACKAGE).as_posix() for path in modules(PACKAGE).values()}) == []
 
 
+def planted(folder: Path, module: str, source: str) -> Path:
+    """A copy of the package's modules in a folder, with lines added to one of them, or with a new one."""
+    package = folder / "arzip"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("models", "manifests", "__pycache__"))
+    with open(package / module, "a", encoding="utf-8") as file:
+        file.write(source)
+    return package
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "complaints"),
+    [
+        ("format/records.py", "import arzip.levels\n", lambda g: broken_walls(g(True))),
+        ("network/gemm.py", "def f():\n    from arzip.codec import Options\n", lambda g: broken_walls(g(True))),
+        ("codec.py", "import torch\n", lambda g: foreign_importers(g(True))),
+        ("system/planted.py", "import numpy\n", lambda g: not_of_the_standard_library(g(True))),
+        ("errors.py", "import arzip.format.records\n", lambda g: circle(g(True))),
+        ("cli/options.py", "import arzip.codec\n", lambda g: heavy_at_start(g(False), START)),
+    ],
+)
+def test_a_violation_planted_in_the_package_is_seen(
+    module: str, source: str, complaints: Callable[[Callable[[bool], Graph]], list[str]], tmp_path: Path
+) -> None:
+    package = planted(tmp_path, module, source)
+    assert complaints(graph) == []
+    assert complaints(lambda everywhere: graph(everywhere, package))
+
+
 def test_a_planted_import_upwards_is_seen() -> None:
     assert broken_walls({"arzip.network.gemm": {"arzip.jit.compile", "numpy"}}) == []
     for name, other in (
@@ -242,7 +273,9 @@ def test_a_planted_import_upwards_is_seen() -> None:
 
 def test_a_planted_importer_is_seen() -> None:
     assert foreign_importers({"arzip.coding.range_coder": {"constriction.stream", "numba.uint64"}}) == []
-    assert foreign_importers({"arzip.jit.compile": {"numba"}, "arzip.train.loop": {"torch", "arzip.train.data"}}) == []
+    assert (
+        foreign_importers({"arzip.jit.compile": {"numba"}, "arzip.train.trainer": {"torch", "arzip.train.data"}}) == []
+    )
     for name, other in (
         ("arzip.coding.lockstep", "constriction"),
         ("arzip.weights.registry", "safetensors.numpy"),

@@ -1,1 +1,1 @@
-"""What a model knows, and where the bits of a file go."""
+"""Sampling from a model, and breaking down the cost of a file by position and byte class."""

@@ -1,7 +1,7 @@
-"""Where the bits go: what each byte of a file costs, added up by its place and by its kind.
+"""Cost breakdown: the bits that each byte of a file costs, summed by position and by byte class.
 
-Codes in one lane, so that a byte's cost is what its past makes of it; levels with more lanes spend somewhat more. Must
-not know archives.
+Codes in one lane, so that every byte is predicted from all bytes before it; with more lanes it costs somewhat more.
+Must not import archive code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "hig
 
 
 def byte_costs(raw: bytes, level_number: int, model: str | None) -> NDArray[np.float64]:
-    """What each byte of `raw` costs in bits: (n,). Raises ModelError when the model can't be had."""
+    """Cost of each byte of `raw` in bits (n,). Raises ModelError if the model can't be loaded."""
     level = levels.level(level_number)
     engine = open_engine(registry.find(model or level.model), "cpu")
     blocks = [raw[at : at + level.block_bytes] for at in range(0, len(raw), level.block_bytes)]
@@ -31,7 +31,7 @@ def byte_costs(raw: bytes, level_number: int, model: str | None) -> NDArray[np.f
 
 
 def block_costs(engine: Engine, raw: bytes, level: Level) -> NDArray[np.float64]:
-    """What each byte of a block costs in bits: (n,)."""
+    """Cost of each byte of a block in bits (n,)."""
     chosen = planner.choose(engine, raw, level)
     return engine.byte_costs(raw, replace(chosen, lanes=1))
 
@@ -70,7 +70,7 @@ def _sums(costs: NDArray[np.float64], size_bytes: int, total_bits: float) -> dic
 
 
 def class_of() -> NDArray[np.uint8]:
-    """(256,): each byte value's place in CLASSES."""
+    """Index in CLASSES of each byte value: (256,)."""
     kinds = np.full(256, CLASSES.index("punctuation"), np.uint8)
     kinds[:32] = kinds[127] = CLASSES.index("control")
     kinds[128:] = CLASSES.index("high")

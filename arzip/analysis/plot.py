@@ -1,4 +1,4 @@
-"""Pictures. The only module that imports matplotlib, which need not be here."""
+"""Figures drawn by matplotlib, which is optional and imported here only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def check() -> None:
-    """Raises ArzipError where matplotlib is missing."""
+    """Raises ArzipError if matplotlib is not installed."""
     extras.require("matplotlib", "plot", "a picture")
 
 
 def new_figure(inches: tuple[float, float], paper: str = "white") -> Figure:
-    """An empty figure that fits what is drawn. Raises ArzipError where matplotlib is missing."""
+    """An empty figure with constrained layout. Raises ArzipError if matplotlib is not installed."""
     check()
     from matplotlib.figure import Figure
 
@@ -28,7 +28,7 @@ def new_figure(inches: tuple[float, float], paper: str = "white") -> Figure:
 
 
 def png(figure: Figure, dots_per_inch: int) -> bytes:
-    """The figure as a PNG that says nothing of what made it."""
+    """The figure as a PNG without metadata."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=dots_per_inch, metadata={"Software": None})
     return data.getvalue()
@@ -67,15 +67,15 @@ def plot_cost_breakdown(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def plot_cores(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a PNG: what cores of a network reach, alone and mixed with a memory, against their products a byte."""
+    """Write a PNG: bits per byte of networks, alone and with context mixing, against multiplications a byte."""
     figure = new_figure((11, 4.5))
     for axes, key, title in zip(
         figure.subplots(1, 2), ("alone_bpb", "mixed_bpb"), ("network alone", "mixed with the memory"), strict=True
     ):
         axes.plot([row["products"] / 1e6 for row in rows], [row[key] for row in rows], "o")
         for row in rows:
-            place = (row["products"] / 1e6, row[key])
-            axes.annotate(row["core"], place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+            point = (row["products"] / 1e6, row[key])
+            axes.annotate(row["core"], point, xytext=(4, 4), textcoords="offset points", fontsize=7)
         widest = max(row["products"] for row in rows) / 1e6
         axes.set(
             xlabel="products a byte, millions",

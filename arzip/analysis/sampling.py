@@ -1,7 +1,7 @@
-"""Let a model write: its exact step gives each byte's integer weight, a choice makes the next byte.
+"""Sampling: draw bytes from the network's integer frequencies, one after the other.
 
-Knows the step of arzip.network.forward_cpu only; no memory, no archive. A seed gives the same bytes on every machine,
-as long as the temperature is 1 or 0 (greedy): others raise frequencies to a power in floating point.
+Uses the network alone, without context mixing; must not import archive code. A seed gives the same bytes on every
+machine if the temperature is 1 or 0 (greedy); other temperatures raise frequencies to a power in floating point.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from arzip.network import forward_cpu
 from arzip.network.config import Weights
 
-SHARE_BITS = 30  # of the likeliest byte's weight at a temperature that isn't 1
+SHARE_BITS = 30  # log2 of the most frequent byte's frequency, at temperatures other than 0 and 1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Drawing the next byte from the model's frequencies. temperature 0: the likeliest. top_k 0, top_p 1: all."""
+    """How the next byte is drawn. temperature 0: the most frequent. top_k 0 and top_p 1: from all bytes."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -30,24 +30,24 @@ class Choice:
 
 
 class Writer:
-    """A model that reads bytes and says what it expects next, in `lanes` that read side by side."""
+    """A network over `lanes` independent texts: reads a byte of each, and gives frequencies of the next one."""
 
     def __init__(self, weights: Weights, lanes: int = 1) -> None:
         self._network = forward_cpu.load_network(weights)
         self._state = forward_cpu.init_state(self._network, lanes)
-        self.read(bytes(lanes))  # what comes before the first byte
+        self.read(bytes(lanes))  # the byte before the first is 0
 
     def read(self, values: bytes) -> None:
-        """The next byte of every lane."""
+        """Append a byte to every lane."""
         forward_cpu.step(self._network, self._state, np.frombuffer(values, np.uint8), 0, len(values))
 
     @property
     def freqs(self) -> NDArray[np.int32]:
-        """(L, 256), all positive: what each lane gives to each next byte."""
+        """Frequencies of the next byte (L, 256), all positive."""
         return self._state.freqs
 
     def follow(self, parents: list[int]) -> None:
-        """Let lane i go on from where lane parents[i] is."""
+        """Copy the state of lane parents[i] to lane i, for all i."""
         state = self._state
         state.context[:] = state.context[parents]
         state.pair[:] = state.pair[:, parents]
@@ -56,7 +56,7 @@ class Writer:
 
 
 def write(weights: Weights, prompt: bytes, size_bytes: int, choice: Choice, seed: int) -> Iterator[bytes]:
-    """So many bytes that follow the prompt, one by one."""
+    """Yield `size_bytes` bytes that follow the prompt, one by one."""
     writer, random = Writer(weights), Random(seed)
     for value in prompt:
         writer.read(bytes([value]))
@@ -82,21 +82,21 @@ def choose(freqs: NDArray[np.int32], choice: Choice, random: Random) -> int:
             break
         kept.append((byte, w))
         left -= w
-    place = random.randrange(sum(w for _, w in kept))
+    point = random.randrange(sum(w for _, w in kept))
     for byte, w in kept:
-        place -= w
-        if place < 0:
+        point -= w
+        if point < 0:
             return byte
     raise AssertionError("a position below the sum of the frequencies")
 
 
 def search(weights: Weights, prompt: bytes, size_bytes: int, beam: int) -> bytes:
-    """The likeliest continuation that a beam of so many candidates finds."""
+    """The most probable continuation that beam search finds with so many candidates."""
     writer = Writer(weights, beam)
     for value in prompt:
         writer.read(bytes([value]) * beam)
     texts, costs = [b""] * beam, np.full(beam, np.inf)
-    costs[0] = 0.0  # at first all lanes are the same one
+    costs[0] = 0.0  # at first all lanes are equal: keep one
     for _ in range(size_bytes):
         shares = writer.freqs / writer.freqs.sum(axis=1, keepdims=True)
         candidates = (costs[:, None] - np.log2(shares)).ravel()

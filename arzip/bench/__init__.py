@@ -1,6 +1,6 @@
 """`arzip bench`: arzip and other compressors on the same files, by the same rules.
 
-A cell is one codec at one level on one file. `codecs` and `external` say what there is, `inputs` and `samples` on what,
-`measure` has `worker` do one cell in a process of its own, `records` holds what came out, and `live`, `table`, `plot`
-and `report` show it. Nothing here touches an archive's insides, but for the name of the model that it needs.
+A cell is one codec at one level on one file. `codecs` and `external` define codecs, `inputs` and `samples` files;
+`measure` runs each cell by `worker`, in its own process; `results` holds the rows, which `terminal`, `table`, `plot`
+and `report` show. Archives are opaque here, but for the digest of the model they need.
 """

@@ -1,4 +1,4 @@
-"""Which codecs there are, at which levels, and what a user's choice of them means. Runs none of them."""
+"""The codecs and their levels, and parsing of a user's choice among them. Runs none of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arzip.weights.registry import name_of
 
 @dataclass(frozen=True)
 class Family:
-    """A codec at all its levels. `missing`: what to do to get it, "" when it is here."""
+    """A codec at all its levels. missing: how to install it, "" if it is installed."""
 
     name: str
     levels: tuple[str, ...]
@@ -44,7 +44,7 @@ _CALLED = {  # name: (module, levels, defaults)
 
 
 def families(*, models: Sequence[str] = (), device: str = "cpu", threads: int = 0) -> list[Family]:
-    """Every codec, here or not: arzip (once for each of `models`, if there are any), then the others."""
+    """Every codec, installed or not: arzip (once for each of `models`, if there are any), then the others."""
     ours = [(f"arzip({name_of(Path(model))})", model) for model in models] or [("arzip", "")]
     found = [Family(name, _numbers(1, 9), ("6",), _ours(name, model, device, threads)) for name, model in ours]
     for name, (module, levels, defaults) in _CALLED.items():
@@ -64,7 +64,7 @@ def _called(name: str, level: str) -> Codec:
 
 
 def choose(known: Sequence[Family], names: str = "", levels: str = "") -> list[Codec]:
-    """What `--codecs` and `--levels` ask for; "" means every codec that is here, at its default levels.
+    """The codecs that `--codecs` and `--levels` name; "" means every installed codec at its default levels.
 
     names: "gzip,xz:6+9e,arzip:1-9", or "none". levels: "1,9": those of them that a codec has. Raises ArzipError.
     """
@@ -87,7 +87,7 @@ def choose(known: Sequence[Family], names: str = "", levels: str = "") -> list[C
 
 
 def _named(known: Sequence[Family], name: str) -> list[Family]:
-    """The family of this name; "arzip" is every model's."""
+    """The families of this name; "arzip" names one for each model."""
     found = [family for family in known if name in (family.name, family.name.partition("(")[0])]
     if not found:
         names = ", ".join(family.name for family in known)

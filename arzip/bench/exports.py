@@ -1,4 +1,4 @@
-"""The files that a result is written to."""
+"""Export of a result to files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arzip.system.files import write_whole
 
 
 def check(formats: Sequence[str], base: str) -> None:
-    """Raises ArzipError on what would go wrong after all the measuring."""
+    """Raises ArzipError if `write` would fail, so that nothing is measured in vain."""
     folder = Path(base).parent
     if formats and base != "-" and not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: no such folder, or it can't be written to")
@@ -24,7 +24,7 @@ def check(formats: Sequence[str], base: str) -> None:
 
 
 def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:
-    """Write `base`.md and so on; png also makes `base`-dark.png. Their paths. Raises ArzipError."""
+    """Write `base`.md and so on; png also `base`-dark.png. Returns their paths. Raises ArzipError."""
     written = []
     for form in formats:
         for name, data in _content(result, form, Path(base).name, "png" in formats):

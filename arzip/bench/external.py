@@ -1,4 +1,4 @@
-"""Codecs that are run as processes: arzip itself, zpaq, and any command that a user names. Runs none of them."""
+"""Codecs that run as processes: arzip itself, zpaq, and commands given by the user. Builds their command lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arzip.errors import ArzipError
 
-RAW, RESTORED = "raw", "restored"  # the names of the files in the folder that the commands run in
+RAW, RESTORED = "raw", "restored"  # file names in the folder where the commands run
 TEMPLATE_HINT = "write it as 'name=cmd {in} {out} / cmd -d {in} {out}'"
 
 
@@ -51,7 +51,7 @@ def arzip(name: str, level: str, model: str, device: str, threads: int) -> Codec
 
 
 def zpaq(level: str, threads: int) -> Codec:
-    """zpaq's journaling archives hold a name, a date and hashes: some 150 bytes a file."""
+    """zpaq, as a process. Its journaling archives hold a name, a date and hashes: some 150 bytes a file."""
     limit = (f"-t{threads}",) if threads else ()
     return Codec(
         "zpaq",
@@ -65,7 +65,7 @@ def zpaq(level: str, threads: int) -> Codec:
 
 
 def parse_command(text: str) -> Codec:
-    """A user's template: 'name=cmd {in} {out} / cmd -d {in} {out}'. Raises ArzipError saying what is wrong with it."""
+    """A user's template: 'name=cmd {in} {out} / cmd -d {in} {out}'. Raises ArzipError."""
     name, equals, rest = text.partition("=")
     halves = rest.split(" / ")
     if not equals or not name.strip() or len(halves) != 2:

@@ -1,6 +1,6 @@
-"""Codecs that Python can call: for each name and level, the two functions. Runs in the worker only.
+"""Codecs called in process: for each name and level, functions to compress and decompress. For the worker only.
 
-Standard library: gzip, bzip2, xz. The others come with arzip[bench]; each is imported when it is asked for.
+Standard library: gzip, bzip2, xz. The others come with arzip[bench]; each is imported on demand.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 Compress = Callable[[bytes], bytes]
-Decompress = Callable[[bytes, int], bytes]  # the packed bytes, and the size of the raw ones, for codecs that need it
+Decompress = Callable[[bytes, int], bytes]  # arguments: packed bytes; size of the raw data, which some codecs need
 PPMD_MEMORY_BYTES = 192 << 20  # as 7z -mx=9
 PPMD_PIECE_BYTES = 1 << 12
 
 
 def functions(name: str, level: str) -> tuple[Compress, Decompress]:
-    """What compresses and what decompresses. Raises ImportError, KeyError for a name that isn't here."""
+    """The functions to compress and to decompress. Raises ImportError, and KeyError for an unknown name."""
     return _PAIRS[name](level)
 
 
@@ -60,8 +60,8 @@ def _lz4(level: str) -> tuple[Compress, Decompress]:
 def _ppmd(level: str) -> tuple[Compress, Decompress]:
     """PPMd as a bare stream: order, memory and size must be known to the reader. h16: variant H (7z's), o16: variant I.
 
-    In pieces, since pyppmd 1.3.1 loses bytes where a call's output outgrows its first buffer: the streams that it makes
-    of plrabn12.txt of the Canterbury corpus and of others in one call can't be read.
+    In pieces, since pyppmd 1.3.1 loses bytes if the output of a call outgrows its first buffer: streams made in one
+    call, as of plrabn12.txt of the Canterbury corpus, can't be decompressed.
     """
     pyppmd, order = _module("pyppmd"), int(level[1:])
     encoder, decoder = {

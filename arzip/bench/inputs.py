@@ -1,4 +1,4 @@
-"""What to measure on: files, folders and corpora by name, or the sample set. Reads no content."""
+"""The files to measure: files, folders and corpora by name, or the sample set. Reads no content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLES = "samples"
 
 @dataclass(frozen=True)
 class Item:
-    """A file to measure on. `corpus` is what it is summed up with."""
+    """A file to measure. corpus: the group whose totals it counts in."""
 
     corpus: str
     name: str
@@ -25,10 +25,9 @@ class Item:
 
 
 def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
-    """The files that the words of a call stand for; no words mean the sample set, which is written to `scratch`.
+    """The files that the arguments name; without arguments the sample set, which is written to `scratch`.
 
-    A word is a file or a folder that exists (all that is in it, below too), else CORPUS or CORPUS/FILE. Raises
-    ArzipError.
+    An argument is an existing file or folder (searched recursively), CORPUS or CORPUS/FILE. Raises ArzipError.
     """
     items: list[Item] = []
     for name in names or (SAMPLES,):
@@ -51,7 +50,7 @@ def resolve(names: Sequence[str], scratch: Path) -> list[Item]:
 
 
 def _items(corpus: str, files: Iterable[tuple[str, Path]]) -> list[Item]:
-    """Names of which every byte can be printed and written."""
+    """Items of these files, with names made printable."""
     printable = ((name.encode(errors="backslashreplace").decode(), path) for name, path in files)
     return [Item(corpus, name, path.resolve(), path.stat().st_size) for name, path in printable]
 

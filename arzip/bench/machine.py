@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the machine and the versions, in words. No paths, no names of hosts or users."""
+"""Description of the machine and the versions of the codecs, as text. No paths, no names of hosts or users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def describe(codecs: Iterable[str]) -> dict[str, str]:
 
 
 def cpu() -> str:
-    """The processor's name, as the system has it."""
+    """The processor's name, as the system gives it."""
     with suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found:
@@ -47,14 +47,14 @@ def cpu() -> str:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Number of cores that this process may use."""
     with suppress(AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def slug() -> str:
-    """Date and CPU as part of a file's name: "2026-01-31-amd-epyc"."""
+    """Date and CPU for a file name: "2026-01-31-amd-epyc"."""
     words = re.sub(r"\(.*?\)|CPU|Processor|@.*", " ", cpu())
     name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     return f"{datetime.now(timezone.utc):%Y-%m-%d}-{name}"
@@ -68,7 +68,7 @@ def _memory() -> str:
 
 
 def _version(codec: str) -> str:
-    """As the codec itself says; "" if it is unknown (bzip2 and xz are Python's own)."""
+    """Version of a codec, as it reports itself; "" if unknown (bzip2 and xz belong to Python)."""
     if codec == "gzip":
         return f"(zlib {zlib.ZLIB_RUNTIME_VERSION})"
     with suppress(KeyError, importlib.metadata.PackageNotFoundError):

@@ -1,6 +1,6 @@
-"""The measuring: one cell after the other, each phase in a worker of its own, and the archives on disk.
+"""Measures cell by cell, each phase in its own worker process, with archives on disk.
 
-A size is that of a file that came back byte for byte, in every run.
+A size is that of an archive which every run decompressed to the original bytes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from arzip.levels import LARGE_BYTES
 WORKER = [sys.executable, "-m", "arzip.bench.worker"]
 RUNS, BUDGET_SECONDS = 7, 0.3
 TWO_LANES = 65_000
-WARM_UP_BYTES = 48_000, TWO_LANES  # the first is for one lane
-WITH_ALL = "-8"  # a level at which two lanes have the memory of large blocks
+WARM_UP_BYTES = 48_000, TWO_LANES  # the first is coded in one lane
+WITH_ALL = "-8"  # a level whose two lanes take the profile of large blocks
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
     """How often to run each phase. Without `runs`: up to RUNS times, as long as they took less than BUDGET_SECONDS
     in all.
 
-    keep: a folder for the archives, to look at.
+    keep: a folder to copy the archives to.
     """
 
     runs: int | None = None
@@ -44,14 +44,14 @@ class Plan:
 
 
 def cells(items: Sequence[Item], codecs: Sequence[Codec]) -> list[tuple[Item, Codec]]:
-    """What will be measured, in order: file by file."""
+    """The cells in the order they are measured: file by file."""
     return [(item, codec) for item in items for codec in codecs]
 
 
 def warm_up(codecs: Sequence[Codec], largest_bytes: int, scratch: Path) -> None:
-    """Have arzip compile its loops, which first runs after an installation do; nothing for other codecs.
+    """Let arzip compile and cache its kernels before anything is timed; nothing for other codecs.
 
-    largest_bytes: of the files to come.
+    largest_bytes: size of the largest file to be measured.
     """
     ours = [codec for codec in codecs if codec.is_arzip]
     runs = [(codec.compress, size) for codec in ours for size in WARM_UP_BYTES]
@@ -64,7 +64,7 @@ def warm_up(codecs: Sequence[Codec], largest_bytes: int, scratch: Path) -> None:
 
 
 def measure(item: Item, codec: Codec, plan: Plan, scratch: Path) -> Row:
-    """One cell. What a codec does wrong stands in the row; raises only for what the benchmark itself can't do."""
+    """Measure one cell. Failures of the codec are recorded in the row; errors of the benchmark itself are raised."""
     row = Row(item.corpus, item.name, item.size_bytes, codec.name, codec.level, codec.how, codec.device, codec.threads)
     with _folder(scratch) as folder:
         shutil.copyfile(item.path, folder / RAW)
@@ -96,10 +96,10 @@ def _job(codec: Codec, folder: Path, plan: Plan, argv: Sequence[str], *, compres
 
 
 def _work(job: Job) -> Outcome:
-    """Let a worker do it. It and what it started end with us, however we end."""
+    """Run a job in a worker process, which ends, with its own processes, when this process does."""
     worker = subprocess.Popen(
         WORKER,
-        cwd=job.folder,  # nothing there has the name of a module
+        cwd=job.folder,  # holds no Python modules that could shadow others
         env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -120,7 +120,7 @@ def _work(job: Job) -> Outcome:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and where this arzip lies, for a checkout that isn't installed."""
+    """This process's environment, with the folder of this arzip in PYTHONPATH, for checkouts."""
     package = Path(arzip.__file__).resolve().parent.parent
     if package.name in ("site-packages", "dist-packages"):
         return dict(os.environ)
@@ -129,7 +129,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
-    """A folder for one cell, gone afterwards: archives are not to pile up."""
+    """A temporary folder for one cell, removed afterwards."""
     folder = scratch / "cell"
     folder.mkdir()
     try:
@@ -144,7 +144,7 @@ def _keep(packed: Path, target: Path) -> None:
 
 
 def _model_bytes(packed: Path, model: str) -> int:
-    """The size of the weights file that an archive of ours names; 0 if it needs none."""
+    """Size of the weights file that an arzip archive needs; 0 if none."""
     from arzip.format.stream import list_members
     from arzip.weights import registry
 

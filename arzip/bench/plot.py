@@ -1,6 +1,6 @@
 """The plot: bits per byte against KB/s, one mark a codec and level, over all files; the front of the best is drawn.
 
-What matplotlib is asked to draw; arzip.analysis.plot imports it.
+arzip.analysis.plot imports matplotlib.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top in points of
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of what isn't data."""
+    """Colours of paper, text and grid."""
 
     paper: str
     ink: str
@@ -37,12 +37,12 @@ class Theme:
 
 LIGHT = Theme("#ffffff", "#1d2530", "#c9d0d9")
 DARK = Theme("#0d1117", "#e6edf3", "#3a434e")
-# stand-ins, which `svg` replaces by what the page around the picture says
+# placeholders that `svg` replaces by CSS variables of the page
 _PAGE = Theme("#fefdfc", "#010203", "#a1b2c3")
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Of points (KB/s, bits per byte) those that no other beats in both, from the fastest on."""
+    """The Pareto front of points (KB/s, bits per byte), from the fastest on."""
     best: list[Point] = []
     for kbps, bpb in sorted(set(points), key=lambda point: (-point[0], point[1])):
         if not best or bpb < best[-1][1]:
@@ -51,12 +51,12 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def png(result: Result, theme: Theme = LIGHT) -> bytes:
-    """The picture. Raises ArzipError where matplotlib is missing or nothing can be drawn."""
+    """The plot as a PNG. Raises ArzipError if matplotlib is missing or there is nothing to draw."""
     return plot.png(_figure(result, theme), DOTS_PER_INCH)
 
 
 def svg(result: Result) -> str:
-    """The picture as an <svg> element in the page's own colours: --paper, --ink, --faint. Raises ArzipError."""
+    """The plot as an <svg> element in the colours of the page: --paper, --ink, --faint. Raises ArzipError."""
     text = plot.svg(_figure(result, _PAGE))
     for name in ("paper", "ink", "faint"):
         text = text.replace(getattr(_PAGE, name), f"var(--{name})")
@@ -85,7 +85,7 @@ def _figure(result: Result, theme: Theme) -> Figure:
 
 
 def _panel(axes: Axes, totals: Sequence[Total], what: str, theme: Theme) -> tuple[list[Point], list[str]]:
-    """Everything but the levels beside the marks. The marks and their levels."""
+    """Draw all of a panel but the levels beside the marks; returns the marks and their levels."""
     points, levels = list[Point](), list[str]()
     for number, codec in enumerate(unique(total.codec for total in totals)):
         own = [total for total in totals if total.codec == codec]
@@ -112,7 +112,7 @@ def _panel(axes: Axes, totals: Sequence[Total], what: str, theme: Theme) -> tupl
 
 
 def _annotate(axes: Axes, points: Sequence[Point], levels: Sequence[str], ink: str) -> None:
-    """Each level beside its mark, where neither another mark nor another level is. The limits must be final."""
+    """Write each level beside its mark, clear of other marks and levels. The limits of the axes must be final."""
     scale = 72 / axes.figure.dpi
     centres = [axes.transData.transform(point) * scale for point in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
@@ -127,6 +127,6 @@ def _annotate(axes: Axes, points: Sequence[Point], levels: Sequence[str], ink: s
 
 
 def _overlap(one: Box, two: Box) -> float:
-    """The area that both cover."""
+    """Area of the intersection of two boxes."""
     width, height = min(one[2], two[2]) - max(one[0], two[0]), min(one[3], two[3]) - max(one[1], two[1])
     return max(width, 0.0) * max(height, 0.0)

@@ -1,4 +1,4 @@
-"""The result as one HTML file that needs nothing else: tables that sort, the plot, light and dark."""
+"""The result as one self-contained HTML file: sortable tables and the plot, light and dark."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from arzip.bench.results import Result
 
 
 def html(result: Result) -> str:
-    """The page. Raises ArzipError where the plot can't be drawn."""
+    """The result as an HTML page. Raises ArzipError if the plot can't be drawn."""
     corpora = result.corpora()
     totals = []
     for corpus in corpora if len(corpora) == 1 else ["", *corpora]:
         lines = [table.total_cells(total) for total in result.totals(corpus)]
-        best = _smallest([total.packed_bytes for total in result.totals(corpus)])
+        best = _indices_of_min([total.packed_bytes for total in result.totals(corpus)])
         title = f"{corpus or 'All corpora'}: all files"
         totals.append(
             f"<h2>{escape(title)}</h2>\n<div class=wide>{_table('', table.TOTAL_HEADINGS, lines, best)}</div>"
@@ -26,7 +26,7 @@ def html(result: Result) -> str:
     best = set[int]()
     for file in result.files():
         sizes = [row.packed_bytes if (row.corpus, row.file) == file else None for row in result.rows]
-        best |= _smallest(sizes)
+        best |= _indices_of_min(sizes)
     rows = _table("rows", table.ROW_HEADINGS, [table.row_cells(row) for row in result.rows], best)
     page = Template(files("arzip.bench").joinpath("report.html").read_text(encoding="utf-8"))
     return page.substitute(
@@ -39,22 +39,22 @@ def html(result: Result) -> str:
     )
 
 
-def _smallest(values: Sequence[int | None]) -> set[int]:
+def _indices_of_min(values: Sequence[int | None]) -> set[int]:
     """The indices of the smallest values."""
-    known = [value for value in values if value is not None]
-    return {place for place, value in enumerate(values) if known and value == min(known)}
+    present = [value for value in values if value is not None]
+    return {index for index, value in enumerate(values) if present and value == min(present)}
 
 
 def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], best: set[int]) -> str:
-    """data-key: what the column is sorted by; "" goes last, whichever way."""
+    """An HTML table. data-key of a cell: its sort key; "" is sorted last in both directions."""
     sides = ["left" if heading in table.WORDS else "" for heading in headings]
     heads = "".join(
         f'<th scope="col" class="{side}"><button>{escape(heading)}</button></th>'
         for heading, side in zip(headings, sides, strict=True)
     )
     rows = []
-    for place, cells in enumerate(lines):
-        tone = "best" if place in best else "failed" if any(cell.startswith(table.FAILED) for cell in cells) else ""
+    for index, cells in enumerate(lines):
+        tone = "best" if index in best else "failed" if any(cell.startswith(table.FAILED) for cell in cells) else ""
         row = "".join(
             f'<td class="{side}" data-key="{escape(_key(cell, side), quote=True)}">{escape(cell)}</td>'
             for cell, side in zip(cells, sides, strict=True)
@@ -65,7 +65,7 @@ def _table(name: str, headings: Sequence[str], lines: Sequence[Sequence[str]], b
 
 
 def _key(cell: str, side: str) -> str:
-    """A number without its commas and its spread; words as they are; nothing for what is missing."""
+    """Sort key of a cell: a number without commas and spread, a word as it is, "" for a missing value."""
     if side:
         return cell
     number = re.match(r"[\d,]+(\.\d+)?", cell)

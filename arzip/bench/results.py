@@ -1,4 +1,4 @@
-"""What the benchmark measured: rows, their sums, and the JSON they are kept in. Knows nothing of codecs.
+"""Measured rows, their totals, and their JSON. Must not import codecs.
 
 Sizes are bytes, times seconds, speeds KB/s of raw data (1 KB: 1000 bytes), memory bytes.
 """
@@ -58,12 +58,12 @@ class Row:
 
     @property
     def label(self) -> str:
-        """As one would call it: "xz -9e"."""
+        """Codec and level as on a command line: "xz -9e"."""
         return label(self.codec, self.level)
 
     @property
     def verified(self) -> bool:
-        """Did every run give back the file?"""
+        """Whether every run decompressed to the original bytes."""
         return self.packed_bytes is not None and not self.error
 
     @property
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Raw bytes a packed byte; None where there is no size."""
+        """Raw bytes a packed byte; None without a size."""
         return self.raw_bytes / self.packed_bytes if self.packed_bytes else None
 
     @property
@@ -88,8 +88,8 @@ class Row:
 class Total:
     """One codec at one level on all files of a corpus; `corpus` "" means all of them.
 
-    packed_bytes and what follows from it are None when the codec failed on a file. mean_bits_per_byte: of the files'
-    figures, each with the same weight. KB/s: all raw bytes by the sum of the medians. model_bytes: once, as it is kept.
+    packed_bytes and figures derived from it are None if the codec failed on a file. mean_bits_per_byte: unweighted mean
+    over files. KB/s: all raw bytes by the sum of the medians. model_bytes: each model counts once.
     """
 
     corpus: str
@@ -113,13 +113,13 @@ class Total:
 
     @property
     def bits_per_byte(self) -> float | None:
-        """Of all files as one."""
+        """Bits per byte of all files together."""
         return rate(self.packed_bytes, self.raw_bytes)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A whole run: what it ran on (words by name), and the rows in the order they were measured."""
+    """A benchmark run: description of the machine (name -> text), and rows in the order they were measured."""
 
     machine: dict[str, str]
     rows: list[Row] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Result:
         return unique((row.corpus, row.file) for row in self.rows)
 
     def totals(self, corpus: str = "") -> list[Total]:
-        """One a codec and level, in the order of the rows; of one corpus or ("") of all."""
+        """One total for each codec and level, in the order of the rows; of one corpus, or of all ("")."""
         rows = [row for row in self.rows if corpus in ("", row.corpus)]
         return [_total(corpus, [row for row in rows if row.label == name]) for name in unique(r.label for r in rows)]
 
@@ -150,7 +150,7 @@ def rate(packed_bytes: int | None, raw_bytes: int) -> float | None:
 
 
 def unique(items: Iterable[Any]) -> list[Any]:
-    """Without repetitions, in the order of the first."""
+    """Distinct items, in the order of their first occurrence."""
     return list(dict.fromkeys(items))
 
 
@@ -181,7 +181,7 @@ def _total(corpus: str, rows: Sequence[Row]) -> Total:
 
 
 def dump(result: Result) -> str:
-    """JSON: the machine, the rows with what follows from them, the totals."""
+    """JSON of the machine, the rows with derived figures, and the totals."""
     derived = ("bits_per_byte", "ratio", "verified")
     rows = [asdict(row) | {name: getattr(row, name) for name in derived} for row in result.rows]
     totals = [asdict(total) for corpus in ["", *result.corpora()] for total in result.totals(corpus)]
@@ -189,7 +189,7 @@ def dump(result: Result) -> str:
 
 
 def load(path: Path) -> Result:
-    """What `dump` wrote. Raises ArzipError when the file isn't that."""
+    """The inverse of `dump`, from a file. Raises ArzipError if it isn't such JSON."""
     names = {entry.name for entry in fields(Row)}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""A small set of files made on the spot, the same everywhere: for a benchmark without network or corpora.
+"""A small set of generated files, equal on every machine: for a benchmark without downloads.
 
-Made by rules, so easier than real data of its kind: good for comparing runs and machines, no measure of a codec.
+Generated data is easier to compress than real data: use it to compare runs and machines, not codecs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _SYLLABLES, _SMALL_WORDS = _SOUNDS.split(), _FREQUENT.split()
 
 
 def samples() -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each file: some 0.5 MB in all."""
+    """Yield (name, content) of each file: some 0.5 MB in all."""
     for name, make, size_bytes in _FILES:
         yield name, make(_Source(name), size_bytes)
 
 
 class _Source(random.Random):
-    """Draws that every Python version makes alike: from random() only."""
+    """Random draws from random() only, which gives the same numbers in every Python version."""
 
     def below(self, limit: int) -> int:
         return int(self.random() * limit)

@@ -1,4 +1,4 @@
-"""Results as text: the cells that every table shows, Markdown, CSV. Knows no terminal and no browser."""
+"""Results as text: cells of tables, Markdown, CSV. Must not import terminal or HTML code."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ WORDS = frozenset({"file", "codec", "measured", "device", "verified"})  # headin
 
 
 def size(value: float | None) -> str:
-    """A whole number, "-" for none."""
+    """An integer with commas, "-" for None."""
     return NOTHING if value is None else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
-    """Bits per byte, or a ratio."""
+    """Bits per byte, or a ratio, with three decimals; "-" for None."""
     return NOTHING if value is None else f"{value:,.3f}"
 
 
 def kbps(value: float | None) -> str:
-    """Three digits that mean something."""
+    """KB/s to three significant digits."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -47,7 +47,7 @@ def speed(value: Speed | None) -> str:
 
 
 def megabytes(value: int) -> str:
-    """1 MB: 1,000,000 bytes."""
+    """Bytes as MB of 1,000,000."""
     return f"{value / 1e6:,.1f}" if value else NOTHING
 
 
@@ -56,7 +56,7 @@ def model(value: int) -> str:
 
 
 def row_cells(row: Row) -> list[str]:
-    """As ROW_HEADINGS say. A codec that failed has no figures."""
+    """Cells under ROW_HEADINGS. A codec that failed has no figures."""
     peak = max(row.compress_memory_bytes, row.decompress_memory_bytes)
     return [
         f"{row.corpus}/{row.file}",
@@ -75,7 +75,7 @@ def row_cells(row: Row) -> list[str]:
 
 
 def total_cells(total: Total) -> list[str]:
-    """As TOTAL_HEADINGS say."""
+    """Cells under TOTAL_HEADINGS."""
     return [
         total.label,
         str(total.files),
@@ -93,7 +93,7 @@ def total_cells(total: Total) -> list[str]:
 
 
 def notes(result: Result) -> list[str]:
-    """What a reader of the figures must know, a sentence or two each."""
+    """Notes on how to read the figures, a sentence or two each."""
     found = [
         "bpb: bits per byte of the archive as a file; mean bpb gives every file the same weight. A size is that of an "
         "archive that came back byte for byte in every run. KB/s: of raw data, 1 KB = 1000 bytes; median of the runs, "
@@ -117,7 +117,7 @@ def notes(result: Result) -> list[str]:
 
 
 def failures(result: Result) -> list[str]:
-    """What went wrong, a line each."""
+    """Failed rows, a line each."""
     return [f"{row.label} FAILED on {row.corpus}/{row.file}: {row.error}" for row in result.rows if not row.verified]
 
 
@@ -131,7 +131,7 @@ def machine_line(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """Markdown: a line a codec, bpb of each file where they are few, then the totals of all files."""
+    """Markdown: a line for each codec: bits per byte of each of up to MAX_FILES files, and totals of all files."""
     files = result.files() if len(result.files()) <= MAX_FILES else []
     rates = {(r.corpus, r.file, r.label): rate(r.bits_per_byte) if r.verified else FAILED for r in result.rows}
     count = f"{len(result.files())} files" if len(result.files()) > 1 else "1 file"
@@ -196,7 +196,7 @@ _FIELDS: dict[str, Callable[[Row], object]] = {
 
 
 def csv_text(result: Result) -> str:
-    """A line a row, full precision; an empty field where there is no figure."""
+    """CSV: a line for each row, in full precision; missing figures are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_FIELDS)

@@ -1,4 +1,4 @@
-"""The terminal: the table as it grows, progress, and the tables at the end. The one room here that knows rich."""
+"""Output on the terminal: a table that grows, progress, and the final tables. The only importer of rich in bench."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rich.table import Table
 from arzip.bench import table
 from arzip.bench.results import Result, Row, unique
 
-WIDTH = 160  # where there is no terminal to ask
-NARROW = 108  # below, a terminal doesn't get the columns that one can do without
-LIVE_ROWS = 24  # of the table that grows; more would not fit
+WIDTH = 160  # without a terminal
+NARROW = 108  # on terminals narrower than this, optional columns are left out
+LIVE_ROWS = 24  # rows of the growing table
 Step = Callable[[str, Row | None], None]
 
 
@@ -58,7 +58,7 @@ def show(result: Result) -> None:
 
 
 def _rows(rows: Sequence[Row], console: Console) -> Table:
-    """The file's name stands over its rows, once. The device has a column where it isn't the CPU."""
+    """The table of rows, grouped by file. The device has a column unless all rows are of the CPU."""
     drop = ["file", "verified"] + ["device"] * all(row.device == "cpu" for row in rows)
     drop += ["ratio", "peak MB", "measured"] * (console.width < NARROW)
     headings = [heading for heading in table.ROW_HEADINGS if heading not in drop]

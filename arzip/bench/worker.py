@@ -1,7 +1,7 @@
-"""One phase of one cell, in a process of its own: nothing else runs in it, so its peak memory is that of the work.
+"""Runs one phase of one cell in a process of its own, so that the process's peak memory is that of the phase.
 
-`python -m arzip.bench.worker` reads one job as JSON from stdin and writes one outcome as JSON to stdout. It
-imports little: the peak of a child process can't be seen below that of its parent, which is this one (some 15 MB).
+`python -m arzip.bench.worker` reads one job as JSON from stdin and writes one outcome as JSON to stdout. It imports
+little: a child's peak is measured as at least that of its parent, which is this process (some 15 MB).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 class Job(NamedTuple):
     """Compress or decompress `source` to `target`, at most `runs` times, but not again after `budget_seconds`.
 
-    expected: what must come out, byte for byte (decompressing); "" where nothing is known. argv: the command of a
-    process, run in `folder`; empty for a codec that is called, by name and level.
+    expected: path of the bytes that must come out (decompressing); "": no comparison. argv: the command of a process,
+    run in `folder`; empty for a codec called in process, by name and level.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`seconds` of each run; `error` is one line, "" if all went well."""
+    """Seconds of each run; error: one line, "" without one."""
 
     seconds: list[float]
     memory_bytes: int = 0
@@ -47,11 +47,11 @@ class Outcome(NamedTuple):
 
 
 class FailedError(Exception):
-    """The codec failed; the message says how."""
+    """The codec failed."""
 
 
 def work(job: Job) -> Outcome:
-    """Do the job. Whatever a codec does wrong ends in the outcome's error."""
+    """Do the job. Any failure of the codec becomes the outcome's error."""
     try:
         return _spawned(job) if job.argv else _called(job)
     except (Exception, SystemExit) as error:  # a codec may raise anything
@@ -60,7 +60,7 @@ def work(job: Job) -> Outcome:
 
 
 def _called(job: Job) -> Outcome:
-    """Only the call is timed, not the files."""
+    """Run a codec in process. Only the call is timed, not reading and writing files."""
     from arzip.bench.inprocess import functions
 
     compress, decompress = functions(job.codec, job.level)
@@ -68,7 +68,7 @@ def _called(job: Job) -> Outcome:
     expected = Path(job.expected).read_bytes() if job.expected else None
     before, seconds = _peak_bytes(), list[float]()
     while _goes_on(job, seconds):
-        result = b""  # the last one must not count in the peak
+        result = b""  # frees the last result, so that it doesn't count in the peak
         start = time.perf_counter()
         result = compress(source) if expected is None else decompress(source, len(expected))
         seconds.append(time.perf_counter() - start)
@@ -80,7 +80,7 @@ def _called(job: Job) -> Outcome:
 
 
 def _spawned(job: Job) -> Outcome:
-    """The process is timed from before its start until after its end."""
+    """Run a codec as a process, timed from before its start until after its end."""
     seconds, memory_bytes = list[float](), 0
     while _goes_on(job, seconds):
         Path(job.target).unlink(missing_ok=True)
@@ -108,7 +108,7 @@ def _goes_on(job: Job, seconds: list[float]) -> bool:
 
 
 def _peak_bytes() -> int:
-    """Of this process, until now. On Linux not by getrusage, which begins with the parent's peak."""
+    """Peak memory of this process so far. On Linux not by getrusage, which starts from the parent's peak."""
     with suppress(OSError):
         found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
         if found:
@@ -122,7 +122,7 @@ def _ending(code: int, stderr: str) -> str:
 
 
 def _same(path: str, other: str) -> bool:
-    """Are the files equal? A piece at a time: this process has to stay small."""
+    """Whether two files are equal, compared piece by piece, since this process has to stay small."""
     with open(path, "rb") as one, open(other, "rb") as two:
         while True:
             piece, same = one.read(1 << 16), two.read(1 << 16)

@@ -1,6 +1,6 @@
 """The command `arzip`: options, help texts and exit codes. The help texts are the documentation of the command line.
 
-Nothing here imports torch, numpy, numba or rich: `--help`, `--version` and `list` must answer at once.
+Must not import torch, numpy, numba or rich at the top: `--help`, `--version` and `list` must start fast.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from arzip.cli.train import train
 from arzip.system import files
 from arzip.version import __version__
 
-CLOSED_PIPE = 128 + 13  # what the shell shows for a process that SIGPIPE ended, as it ends gzip
+CLOSED_PIPE = 128 + 13  # the shell's code for a process ended by SIGPIPE, as gzip is
 
 
 class Main(click.Command):
@@ -156,17 +156,17 @@ def run_list(names: Sequence[str], settings: Settings) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (default: sys.argv's) and return its exit code. Never raises for what a user can cause."""
+    """Run one command line (default: sys.argv's) and return its exit code. Errors that a user can cause are printed."""
     args = list(sys.argv[1:] if argv is None else argv)
     process.fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold anything
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold undecodable bytes
     try:
         with process.stopped_by_signals():
             return _run(args)
     except BrokenPipeError:
         return CLOSED_PIPE
-    except OSError as error:  # of text on stdout; files have their own handling
+    except OSError as error:  # writing to stdout; errors of files are handled where they occur
         click.echo(f"arzip: standard output: {files.reason(error)}", err=True)
         return ERROR
 

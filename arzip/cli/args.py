@@ -1,4 +1,4 @@
-"""What the words of a call mean: levels as gzip writes them, and the settings of one call. Knows no files."""
+"""Arguments of the command line: levels as gzip writes them, and the settings of one call. Must not open files."""
 
 from __future__ import annotations
 

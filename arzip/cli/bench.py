@@ -1,4 +1,4 @@
-"""`arzip bench`: its options and help text. What it does is in arzip.bench, imported when there is work for it."""
+"""`arzip bench`: options and help text. Imports arzip.bench only when it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TO_STDOUT = [["md"], ["csv"], ["json"], ["html"]]
 
 
 def formats(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
-    """The words of a list with commas. Raises click.BadParameter on one that isn't among FORMATS."""
+    """Split a comma-separated list. Raises click.BadParameter on a word that isn't in FORMATS."""
     words = [word.strip() for word in value.split(",")] if value else []
     for word in words:
         if word not in FORMATS:
@@ -98,7 +98,7 @@ def bench(names: tuple[str, ...], **options: Any) -> int:
 
 
 def _measured(names: Sequence[str], options: dict[str, Any], reporter: Reporter, bar: bool) -> Result:
-    """The result, from a file or by measuring. Raises ArzipError."""
+    """A result loaded from a file, or a new measurement. Raises ArzipError."""
     from arzip.bench import codecs, external, inputs, machine, measure, results
 
     if options["source"]:
@@ -133,7 +133,7 @@ def _run(items: Sequence[Item], chosen: Sequence[Codec], result: Result, scratch
 
 
 def _put_out(result: Result, formats: Sequence[str], base: str, reporter: Reporter) -> None:
-    """The one export to stdout, or the table there and the exports to files. Raises ArzipError."""
+    """Write a single export to stdout, or the table there and all exports to files. Raises ArzipError."""
     from arzip.bench import exports
 
     if base == "-":

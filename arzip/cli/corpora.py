@@ -49,35 +49,35 @@ def corpora(verb: str, names: tuple[str, ...], **options: Any) -> int:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """The row of a corpus. Raises ArzipError if there is none of this name."""
+    """The row that `list` shows of a corpus. Raises ArzipError for an unknown name."""
     corpus = catalog.corpus(name)
-    place = catalog.folder(name)
-    lacking = catalog.missing(name, place)
+    root = catalog.folder(name)
+    absent = catalog.missing(name, root)
     return {
         "name": name,
         "files": len(corpus.files),
         "size_bytes": sum(file.size_bytes for file in corpus.files),
-        "present": len(corpus.files) - len(lacking),
-        "folder": str(place),
+        "present": len(corpus.files) - len(absent),
+        "folder": str(root),
         "about": corpus.about,
         "home": corpus.home,
     }
 
 
 def fetch(name: str, reporter: Reporter) -> None:
-    """Fetch what a corpus lacks. Raises ArzipError."""
+    """Download the missing files of a corpus. Raises ArzipError."""
     from arzip.corpora.download import fetch as download
 
-    corpus, place = catalog.corpus(name), catalog.folder(name)
+    corpus, root = catalog.corpus(name), catalog.folder(name)
     damaged = catalog.damage(name)
     download(
-        corpus, [file for file in corpus.files if file.name in damaged], place, lambda line: reporter.log(name, line)
+        corpus, [file for file in corpus.files if file.name in damaged], root, lambda line: reporter.log(name, line)
     )
-    click.echo(f"{name}: {len(corpus.files)} files in {shown(str(place))}")
+    click.echo(f"{name}: {len(corpus.files)} files in {shown(str(root))}")
 
 
 def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:
-    """Hash every file of a corpus. Raises ArzipError unless it is whole."""
+    """Hash every file of a corpus. Raises ArzipError if one is missing or damaged."""
     row["damage"] = catalog.damage(name)
     if row["damage"]:
         faults = ", ".join(f"{file} {fault}" for file, fault in row["damage"].items())
@@ -86,7 +86,7 @@ def verify(name: str, row: dict[str, Any], reporter: Reporter) -> None:
 
 
 def print_corpora(rows: list[dict[str, Any]]) -> None:
-    """`list`: a line a corpus."""
+    """`list`: print a line for each corpus."""
     lines = [["bytes", "files", "at hand", "name", "about"]]
     for row in rows:
         lines.append([f"{row['size_bytes']:,}", str(row["files"]), str(row["present"]), row["name"], row["about"]])

@@ -1,4 +1,4 @@
-"""`arzip eval`: what files would cost, and where the bits go."""
+"""`arzip eval`: compressed size of files without writing archives, and its breakdown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the commands do with one file: compress, decompress, test. Joins files to the codec; knows neither's insides.
+"""Compress, decompress, test, evaluate one file: opens input and output, calls the codec, reports.
 
-The codec brings torch and numpy with it, so it is imported when there is work for it.
+Imports the codec late, since it imports numpy and numba.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def _transform(
     *,
     of_archive: bool,
 ) -> Summary:
-    """Let a verb of the codec make the output of `name`, called what `derive` makes of it. Raises ArzipError."""
+    """Run `verb` of the codec from file `name` to the output whose name `derive` gives. Raises ArzipError."""
     with _opened(name, settings) as source:
         path = _output_path(name, settings, derive)
-        from arzip import codec  # when the input is there: an error needn't wait for it
+        from arzip import codec  # after the input is open, so that a missing file is reported fast
 
         start = time.monotonic()
         with (
@@ -92,9 +92,9 @@ def test(name: str, settings: Settings, reporter: Reporter) -> dict[str, Any]:
 
 
 def evaluate(name: str, settings: Settings, reporter: Reporter, broken_down: bool = False) -> dict[str, Any]:
-    """What `name` would cost, in bytes as an archive and in bits by the model alone. Raises ArzipError.
+    """The row that --json prints: bytes as an archive, bits of the model alone. Raises ArzipError.
 
-    broken_down: and where in the file, and in which kinds of bytes, the bits go.
+    broken_down: add the tables by position and by byte class.
     """
     with files.open_source(name, special=True) as source:
         _refuse_terminal(source, settings)
@@ -126,7 +126,7 @@ def archive_name(name: str, force: bool) -> str:
 
 
 def original_name(name: str, force: bool) -> str:
-    """report.txt.arz -> report.txt. Raises ArzipError where there is no .arz to take off; force doesn't help."""
+    """report.txt.arz -> report.txt. Raises ArzipError if the name doesn't end in .arz, whatever `force` is."""
     original = name.removesuffix(SUFFIX)
     if original == name or not os.path.basename(original):
         raise ArzipError(f"unknown suffix, it isn't {SUFFIX}; say with -o or -c where the output goes")
@@ -134,7 +134,7 @@ def original_name(name: str, force: bool) -> str:
 
 
 def _output_path(name: str, settings: Settings, derive: Callable[[str, bool], str]) -> str | None:
-    """Where the output goes; None is the standard output."""
+    """Path of the output; None: the standard output."""
     if settings.to_stdout:
         return None
     if settings.output is not None:
@@ -144,7 +144,7 @@ def _output_path(name: str, settings: Settings, derive: Callable[[str, bool], st
 
 @contextmanager
 def _opened(name: str, settings: Settings) -> Iterator[files.InputFile]:
-    # a link or a device lends no name to an output: where the user says which output, any source will do
+    # links and devices are refused only where the name of the output is derived from theirs
     special = settings.force or settings.to_stdout or settings.output is not None
     with files.open_source(name, special=special) as source:
         _refuse_terminal(source, settings)
@@ -172,7 +172,7 @@ def _output(
 def _finish(
     source: files.InputFile, path: str | None, summary: Summary, seconds: float, settings: Settings, reporter: Reporter
 ) -> None:
-    """The output is complete: say so, and remove the source if that was asked for."""
+    """After a complete output: report it, and remove the source if --rm is given."""
     reporter.log(source.name, f"{describe(summary, seconds)} -> {shown(path) if path else 'standard output'}")
     if settings.rm and source.name != "-":
         files.remove_source(source)

@@ -1,4 +1,4 @@
-"""What arzip says on stderr: errors, warnings, progress; and the exit code that follows from it. Writes no data."""
+"""Messages on stderr (errors, warnings, progress) and the exit code. Must not write to stdout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reporter:
         self.exit_code = OK
 
     def each(self, names: Sequence[str], job: Callable[[str], None]) -> int:
-        """Do the job for every name; one that fails doesn't stop the others. The worst exit code."""
+        """Call `job` with every name, also after one has failed; returns the exit code."""
         for name in names:
             try:
                 job(name)
@@ -65,12 +65,12 @@ class Reporter:
         self._say(name, message, self._settings.verbose > 0)
 
     def compiling(self) -> None:
-        """Tell that kernels are being compiled, which takes a while."""
+        """Report that kernels are being compiled, which takes up to a minute."""
         if sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet:
             click.echo("arzip: compiling its loops, once after an installation: some 40 seconds", err=True)
 
     def report(self, line: str) -> None:
-        """Progress of a long job, a line at a time; -q silences it."""
+        """Print a line of progress of a long job, unless -q is given."""
         if not self._settings.quiet:
             click.echo(line, err=True)
 
@@ -80,9 +80,9 @@ class Reporter:
 
     @contextmanager
     def progress(self, name: str, total_bytes: int, *, of_archive: bool) -> Iterator[OnProgress | None]:
-        """A bar for one file: a function that takes (raw bytes, archive bytes) so far, or None where there is no bar.
+        """A progress bar for one file: yields a function of (raw bytes, archive bytes) so far, or None without a bar.
 
-        `total_bytes`: of the archive or of the raw bytes; 0 if unknown.
+        total_bytes: size of the input; 0 if unknown.
         """
         wanted = self._settings.progress
         if wanted is None:
@@ -107,7 +107,7 @@ class Reporter:
 
 
 def confirm_overwrite(path: str, reads_stdin: bool) -> bool:
-    """Ask on the terminal if there is one to ask on; no answer is a no."""
+    """Ask on the terminal, if there is one; without one, and on end of input, the answer is no."""
     if reads_stdin or sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The options of the command line and their help texts. Knows no commands."""
+"""Options that several commands share, and their help texts. Must not import commands."""
 
 from __future__ import annotations
 

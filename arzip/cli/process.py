@@ -16,20 +16,20 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 def fill_standard_streams() -> None:
-    """Put something that fails in place of standard streams that are closed (arzip >&-).
+    """Replace closed standard streams (arzip >&-) by descriptors on which I/O fails.
 
-    Otherwise the next file that is opened would become the standard output, and messages would end up in an archive.
+    Otherwise the next file that is opened would get the number of a standard stream, and messages end up in an archive.
     """
     for descriptor, wrong_way in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, wrong_way)  # takes the lowest number that is free: this one
+            os.open(os.devnull, wrong_way)  # takes the lowest free descriptor, which is this one
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
+    """Context in which SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         remove_unfinished()
@@ -47,8 +47,8 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End at once. To take numba and all it has loaded apart, as Python would, takes an eighth of a second."""
+    """Exit without teardown: Python's teardown of numba takes an eighth of a second."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # absent, closed, or at a pipe that is: said already
+        with suppress(AttributeError, OSError, ValueError):  # absent, closed, or a broken pipe: reported before
             stream.flush()
     os._exit(code)

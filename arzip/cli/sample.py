@@ -1,4 +1,4 @@
-"""`arzip sample`: let a model write."""
+"""`arzip sample`: print text drawn from a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands whose output is text: list, models, eval. Rows are dicts: --json prints them, the table selects."""
+"""Tables of the commands list, models and eval. A row is a dict: --json prints all of it, a table some columns."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def filter_name(filter_: int) -> str:
 
 
 def archive_rows(name: str) -> list[Row]:
-    """What the frames of one archive say, one row a member (files may be concatenated). Raises ArzipError.
+    """One row for each member of an archive (files may be concatenated), from its frames. Raises ArzipError.
 
-    Reads no raw bytes and needs no model.
+    Decodes nothing and needs no model.
     """
     from arzip.format.stream import list_members
 
@@ -52,7 +52,7 @@ def archive_rows(name: str) -> list[Row]:
 
 
 def print_archives(rows: Sequence[Row], settings: Settings) -> None:
-    """`list`: a line an archive; -v: and a line a block."""
+    """`list`: print a line for each archive; -v: and a line for each block."""
     if settings.json:
         return print_json(rows)
     lines = [["archive", "raw", "bpb", "blocks", "method", "model", "name"]]
@@ -71,7 +71,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
 
 
 def model_rows() -> list[Row]:
-    """What the weights files at hand say of themselves. Raises ModelError on one that can't be read."""
+    """One row for each weights file found, from its header. Raises ModelError on one that can't be read."""
     from arzip.weights.registry import find_models
 
     return [
@@ -89,7 +89,7 @@ def model_rows() -> list[Row]:
 
 
 def print_models(rows: Sequence[Row], settings: Settings) -> None:
-    """`models`: a line a weights file."""
+    """`models`: print a line for each weights file."""
     if settings.json:
         return print_json(rows)
     lines = [["parameters", "bytes", "digest", "name", "bpb", "trained on"]]
@@ -100,7 +100,7 @@ def print_models(rows: Sequence[Row], settings: Settings) -> None:
 
 
 def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
-    """`eval`: a line a file, and the total of several."""
+    """`eval`: print a line for each file, and the total if there are several."""
     if settings.json:
         return print_json(rows)
     lines = [["raw", "archive", "bpb", "model bpb", "name"]]
@@ -113,7 +113,7 @@ def print_evaluations(rows: Sequence[Row], settings: Settings) -> None:
 
 
 def print_cost_breakdown(rows: Sequence[Row], keys: Sequence[str]) -> None:
-    """`eval --by-position`, `--by-byte-class`: a table for each file and each of the keys."""
+    """`eval --by-position`, `--by-byte-class`: print a table for each file and key."""
     for row in rows:
         for key in keys:
             lines = [["bytes", "%", "bpb", "% of bits", "place" if key == "by_position" else "bytes of kind"]]
@@ -126,12 +126,12 @@ def print_cost_breakdown(rows: Sequence[Row], keys: Sequence[str]) -> None:
 
 
 def print_json(rows: Sequence[Row]) -> None:
-    """One JSON array on stdout."""
+    """Print the rows as one JSON array."""
     click.echo(json.dumps(rows, indent=1))
 
 
 def print_table(lines: Sequence[Sequence[str]], left: int) -> None:
-    """Columns two blanks apart; those from number `left` on are flush left, those before flush right."""
+    """Print columns two blanks apart: the first `left` right-aligned, the others left-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (c.rjust(w) if i < left else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))

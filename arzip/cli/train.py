@@ -1,4 +1,4 @@
-"""`arzip train`: a model of one's own, as zstd --train makes dictionaries."""
+"""`arzip train`: fit a model to a user's files, as zstd --train fits a dictionary."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def train(
 
 
 def check_output(name: str, force: bool) -> Path:
-    """The output's path. Raises OutputError if it can't be one."""
+    """Path of the model to write. Raises OutputError for a wrong suffix, a missing folder, or a file that exists."""
     path = Path(name)
     if path.suffix != registry.SUFFIX:
         raise OutputError(f"a model's file ends with {registry.SUFFIX}")
@@ -72,23 +72,24 @@ def check_output(name: str, force: bool) -> Path:
 def run(
     data: list[Path], path: Path, start: Path | None, minutes: float, threads: int, seed: int, reporter: Reporter
 ) -> None:
-    """Train, write the model, say what it is worth. Raises ArzipError."""
+    """Train, write the model, compare it on held-out records. Raises ArzipError."""
     import torch
 
     from arzip.system.workers import usable_cores
     from arzip.train.finetune import fit
-    from arzip.train.own import load_own
+    from arzip.train.user_data import load_user_data
 
     began = time.monotonic()
     torch.set_num_threads(threads or usable_cores())
-    own = load_own(data, seed)
-    counts = f"{len(own.train):,} to train on, {len(own.stop)} to stop by, {len(own.judge)} to judge by"
-    reporter.report(f"{own.size_bytes:,} bytes in {own.files:,} files: {counts}")
+    documents = load_user_data(data, seed)
+    counts = f"{len(documents.train):,} to train on, {len(documents.validation)} for validation"
+    counts += f", {len(documents.test)} for the final test"
+    reporter.report(f"{documents.size_bytes:,} bytes in {documents.files:,} files: {counts}")
 
-    def tell(line: str) -> None:
+    def log(line: str) -> None:
         reporter.report(f"{time.monotonic() - began:6.0f} s  {line}")
 
-    fitted = fit(own, start, path.stem, minutes, seed, tell)
+    fitted = fit(documents, start, path.stem, minutes, seed, log)
     write_whole(path, fitted.data)
     digest = fitted.weights.digest.hex()
     reporter.report(
@@ -97,19 +98,19 @@ def run(
     reporter.report(
         f"put it into {registry.user_folder()} and -m {shown(path.stem)} does; decompressing finds it there by itself"
     )
-    compare(own.judge, own.train, path, threads, reporter)
+    compare(documents.test, documents.train, path, threads, reporter)
 
 
 def compare(records: list[bytes], samples: list[bytes], path: Path, threads: int, reporter: Reporter) -> None:
-    """Print the last line: real archives of the held-out records, by the new model and by others."""
-    from arzip.train import judge
+    """Print the last line: sizes of archives of the test records, by the new model and by other compressors."""
+    from arzip.train import compare_codecs
 
     reporter.report("comparing archives of held-out records")
-    sizes: dict[str, int | None] = {path.stem: judge.archive_bytes(records, str(path), threads)}
+    sizes: dict[str, int | None] = {path.stem: compare_codecs.archive_bytes(records, str(path), threads)}
     try:
-        sizes[f"stock model {STOCK}"] = judge.archive_bytes(records, str(registry.find(STOCK)), threads)
+        sizes[f"stock model {STOCK}"] = compare_codecs.archive_bytes(records, str(registry.find(STOCK)), threads)
     except ArzipError:
         sizes[f"stock model {STOCK}"] = None
-    sizes["xz -9e"] = judge.xz_bytes(records)
-    sizes["zstd -19 with a dictionary"] = judge.zstd_bytes(records, samples)
-    click.echo(judge.verdict(sizes, sum(map(len, records)), len(records)))
+    sizes["xz -9e"] = compare_codecs.xz_bytes(records)
+    sizes["zstd -19 with a dictionary"] = compare_codecs.zstd_bytes(records, samples)
+    click.echo(compare_codecs.summary_line(sizes, sum(map(len, records)), len(records)))

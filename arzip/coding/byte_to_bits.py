@@ -1,4 +1,4 @@
-"""The network's frequencies of the 256 byte values -> its P(bit = 1) of the bits of a byte, most significant first."""
+"""Frequencies of the 256 byte values -> P(bit = 1) of the bits of a byte, most significant first."""
 
 from __future__ import annotations
 

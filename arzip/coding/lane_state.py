@@ -1,7 +1,7 @@
-"""A block and its lanes: what coding carries from step to step.
+"""A block and its lanes: the state that coding carries from step to step.
 
 The block is cut into L contiguous parts; step t codes byte t of every lane. The first `n % L` lanes are one byte
-longer than the others: the lanes that still move are always the first ones. Must not know how a bit is predicted.
+longer than the others: the lanes that still have bytes are always the first ones. Must not import models.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 15  # coded between two calls of on_bytes; bounds the RAM tha
 
 
 class LaneState(NamedTuple):
-    """What coding a block of n bytes in L lanes carries from step to step.
+    """State of coding a block of n bytes in L lanes.
 
     Encoding: text is read, stream (words) is written through registers; if they have elements, bits (uint8)
     and their P(bit = 1) (uint32, in 1 / 2**22) are written too. Decoding: stream is read, text is written.
@@ -41,12 +41,12 @@ class LaneState(NamedTuple):
 
     @property
     def is_decoding(self) -> bool:
-        """Whether the block's text is not known yet."""
+        """Whether the block is being decoded."""
         return bool(self.flags[2])
 
 
 def lane_starts(size_bytes: int, lanes: int) -> NDArray[np.int64]:
-    """Where each lane starts in the block, and its end: (L + 1,)."""
+    """Start of each lane in the block, then its end: (L + 1,)."""
     short, longer = divmod(size_bytes, lanes)
     k = np.arange(lanes + 1)
     return np.asarray(k * short + np.minimum(k, longer), np.int64)
@@ -65,7 +65,7 @@ def chunk_steps(lanes: int) -> int:
 def new_lane_state(
     text: NDArray[np.uint8], lanes: int, components: tuple[bool, bool], payload: bytes | None, record: bool = False
 ) -> LaneState:
-    """A block before its first step. payload: what to decode, None to encode. record: bits and probabilities, too."""
+    """A block before its first step. payload: bytes to decode; None: encode. record: store bits and probabilities."""
     low, total, upper, network_p, probability, bit = np.zeros((6, lanes), np.int64)
     bits = 8 * lanes * chunk_steps(lanes) if record else 0
     stream = np.zeros(0, np.uint32) if payload is None else range_coder.words(payload)
@@ -92,7 +92,7 @@ def new_lane_state(
 
 
 def reserve(block: LaneState, steps: int) -> LaneState:
-    """The block with a stream that so many more steps can be written to."""
+    """The block, its stream enlarged for so many more steps."""
     words = int(block.registers[range_coder.NEXT]) + range_coder.words_needed(8 * block.last.size * steps)
     if block.stream.size >= words:
         return block
@@ -101,7 +101,7 @@ def reserve(block: LaneState, steps: int) -> LaneState:
 
 @njit(_nrt=False)
 def active_lanes(starts, t):
-    """How many lanes (always the first ones) have a byte at step t."""
+    """Number of lanes, always the first ones, that have a byte at step t."""
     lanes = starts.size - 1
     shortest = starts[lanes] - starts[lanes - 1]
     return lanes if t < shortest else starts[lanes] - shortest * lanes

@@ -1,10 +1,12 @@
 """Prefill: the encoder knows the text, so the network predicts a chunk of steps before the chunk is coded.
 
-A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes. Whichever thread is free takes the next
-tile; the same `step` computes the same probabilities as in lockstep. Must not import the range coder.
+A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes. A free thread takes the next tile;
+`forward_cpu.step` computes the same probabilities as in lockstep. Must not import the range coder.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +17,29 @@ from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release, take_ticket
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu
+from arzip.network.forward_shared import Help
 
 TILE_STEPS = 64
 TILE_LANES = 12 if cpu_features.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
 CLAIMED, DONE = 0, 1  # counters: tiles taken; from 1 on, of each column, its tiles done
 NO_PREFILL = np.zeros((0, 0, 8), np.int32)
+
+
+class Chunk(NamedTuple):
+    """The steps [first, end) of a block, and what the two threads that code them share.
+
+    prefilled (end - first, L, 8) int32: the network's P(bit = 1) of each bit, computed ahead; empty: it predicts in
+    lockstep. counters: those of this module, or of lockstep.py. tiles: number of tiles of a lane group in lockstep.
+    helped: whether the helper thread runs. help: see forward_shared.py, where a single lane is decoded.
+    """
+
+    first: int
+    end: int
+    prefilled: NDArray[np.int32]
+    counters: NDArray[np.int64]
+    tiles: int
+    helped: bool
+    help: Help
 
 
 def counters_for(lanes: int) -> NDArray[np.int64]:
@@ -29,13 +49,13 @@ def counters_for(lanes: int) -> NDArray[np.int64]:
 
 @njit()
 def tile_lanes(lanes):
-    """How many lanes a tile has: half of few lanes, so that there is a tile for each thread."""
+    """Lanes of a tile: half of few lanes, so that there is a tile for each thread."""
     return min(TILE_LANES, (lanes + 1) // 2)
 
 
 @njit()
-def predict_tile(network, state, block, prefilled, first_step, start, end, column):
-    """The network's P(bit = 1) of each bit of steps [start, end) of a column of lanes -> prefilled (steps, L, 8)."""
+def predict_tile(network, state, block, chunk, start, end, column):
+    """The network's P(bit = 1) of each bit of steps [start, end) of a column of lanes -> chunk.prefilled."""
     width = tile_lanes(block.last.size)
     first = column * width
     seen = np.zeros(block.last.size, np.uint8)
@@ -48,38 +68,40 @@ def predict_tile(network, state, block, prefilled, first_step, start, end, colum
         forward_cpu.step(network, state, seen, first, last)
         for lane in range(first, last):
             byte = np.int64(block.text[block.starts[lane] + t])
-            byte_to_bits.bit_probabilities(state.freqs, lane, byte, prefilled[t - first_step, lane])
+            byte_to_bits.bit_probabilities(state.freqs, lane, byte, chunk.prefilled[t - chunk.first, lane])
 
 
 @njit()
-def predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
+def predict_next_tile(network, state, block, chunk):
     """Compute the next tile that no thread has taken; False if there is none."""
+    counters = chunk.counters
     columns = counters.size // STRIDE - DONE
-    bands = (end_step - first_step + TILE_STEPS - 1) // TILE_STEPS
+    bands = (chunk.end - chunk.first + TILE_STEPS - 1) // TILE_STEPS
     tile = take_ticket(counters, CLAIMED, bands * columns)
     if tile < 0:
         return False
     band, column = tile // columns, tile % columns
     spin_until(counters, DONE + column, band)
-    start = first_step + band * TILE_STEPS
-    predict_tile(network, state, block, prefilled, first_step, start, min(start + TILE_STEPS, end_step), column)
+    start = chunk.first + band * TILE_STEPS
+    predict_tile(network, state, block, chunk, start, min(start + TILE_STEPS, chunk.end), column)
     store_release(counters, DONE + column, band + 1)
     return True
 
 
 @njit(nogil=True)
-def run_network(network, state, block, prefilled, first_step, end_step, counters):
-    """The helper thread's half: tile after tile."""
-    while predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
+def run_network(network, state, block, chunk):
+    """The helper thread: computes tile after tile."""
+    while predict_next_tile(network, state, block, chunk):
         pass
 
 
 @njit()
-def wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped):
-    """Return once the band of step t is filled; compute tiles meanwhile. helped: `run_network` runs beside."""
-    columns, band = counters.size // STRIDE - DONE, (t - first_step) // TILE_STEPS
+def wait_prefilled(network, state, block, chunk, t):
+    """Return once the band of step t is filled; compute tiles meanwhile."""
+    counters = chunk.counters
+    columns, band = counters.size // STRIDE - DONE, (t - chunk.first) // TILE_STEPS
     for column in range(columns):
-        while (columns > 1 or not helped) and load_acquire(counters, DONE + column) <= band:
-            if not predict_next_tile(network, state, block, prefilled, first_step, end_step, counters):
+        while (columns > 1 or not chunk.helped) and load_acquire(counters, DONE + column) <= band:
+            if not predict_next_tile(network, state, block, chunk):
                 break
         spin_until(counters, DONE + column, band + 1)

@@ -1,7 +1,7 @@
-"""The range coder: probabilities and bits -> bytes, and back. The only module that imports constriction.
+"""The range coder: bits and their probabilities -> bytes, and back. The only module that imports constriction.
 
 constriction's RangeEncoder (Martin 1979; 32-bit words, 64-bit state, 24-bit probabilities) is the reference.
-`encode_bit` and `decode_bit` write and read the same stream inside compiled loops. Must not know any model.
+`encode_bit` and `decode_bit` write and read the same stream inside compiled loops. Must not import models.
 
 A probability is an integer k, 1 <= k < 2**22: P(bit = 1) = k / 2**22.
 """
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from arzip.jit.compile import njit
 from arzip.probability import P_BITS
 
-CODER_BITS = 24  # what constriction quantises probabilities to
-MAX_BIT_COST = 22  # what a bit can cost, rounded up
+CODER_BITS = 24  # probabilities are quantised to 1 / 2**24, as by constriction
+MAX_BIT_COST = 22  # in bits, rounded up
 RANGE, LOWER, NEXT = 0, 1, 2  # registers; NEXT: index of the next word
-OFFSET = LOWER  # the decoder's: how far its point lies above the range's lower end
+OFFSET = LOWER  # the decoder's register: distance of its point from the lower end of the range
 
 
 class Encoder:
-    """One range-coded stream by constriction itself: slow beside busy threads, the reference for `encode_bit`."""
+    """One range-coded stream by constriction: the reference for `encode_bit`; slow beside busy threads."""
 
     def __init__(self) -> None:
         from constriction import stream
@@ -35,7 +35,7 @@ class Encoder:
         self._stream.encode(bits.astype(np.int32), self._model, probabilities * 2.0**-P_BITS)
 
     def finish(self) -> bytes:
-        """The stream as big-endian words, cut as short as a reader allows who takes missing bytes for zeros."""
+        """The stream as big-endian words, without trailing bytes that a decoder's implied zeros replace."""
         words, (lower, width) = self._stream.pos()
         stream: bytes = self._stream.get_compressed().astype(">u4").tobytes()
         size = 4 * words + 8
@@ -52,7 +52,7 @@ class Encoder:
 
 
 def bit_costs(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """What an ideal coder would spend on each of the bits (n,) at these probabilities: -log2 p, (n,)."""
+    """Ideal cost of each of the bits (n,) at these probabilities: -log2 p, (n,)."""
     one = probabilities * 2.0**-P_BITS
     costs: NDArray[np.float64] = -np.log2(np.where(bits, one, 1 - one))
     return costs
@@ -64,7 +64,7 @@ def cost_bits(bits: NDArray[np.uint8], probabilities: NDArray[np.uint32]) -> flo
 
 
 class Decoder:
-    """The stream's reader by constriction itself: slow for few bits a call, the reference for `decode_bit`."""
+    """Decoder of one stream by constriction: the reference for `decode_bit`; slow for few bits a call."""
 
     def __init__(self, data: bytes) -> None:
         from constriction import stream
@@ -84,12 +84,12 @@ def init_encoder() -> NDArray[np.uint64]:
 
 
 def words_needed(bits: int) -> int:
-    """How many words so many more bits can take at most."""
+    """Maximum number of words for so many more bits."""
     return bits * MAX_BIT_COST // 32 + 1
 
 
 def finish(registers: NDArray[np.uint64], stream: NDArray[np.uint32]) -> bytes:
-    """The stream's bytes, cut as short as a reader allows who takes missing bytes for zeros; see `Encoder.finish`."""
+    """The stream's bytes, as by `Encoder.finish`."""
     width, lower, words = (int(value) for value in registers)
     zeros = 64
     while -(-lower >> zeros) << zeros >= lower + width:
@@ -113,14 +113,14 @@ def carry(stream, words):
 
 @njit(_nrt=False)
 def quantise(probability):
-    """constriction's share of a 1, in 24 bits, of which neither symbol may get none."""
+    """constriction's probability of a 1 in 24 bits: neither symbol may get 0."""
     one = uint64(probability) << uint64(CODER_BITS - P_BITS)
     return one + uint64(probability < (1 << (P_BITS - 1)))
 
 
 @njit(_nrt=False)
 def encode_bit(registers, stream, bit, probability):
-    """Append a bit, given P(bit = 1) = probability / 2**22, to a stream that has room for it."""
+    """Append a bit with P(bit = 1) = probability / 2**22 to a stream with free words (see `words_needed`)."""
     one = quantise(probability)
     scale = registers[RANGE] >> uint64(CODER_BITS)
     split = scale * (uint64(1 << CODER_BITS) - one)
@@ -139,7 +139,7 @@ def encode_bit(registers, stream, bit, probability):
 
 
 def words(data: bytes) -> NDArray[np.uint32]:
-    """A stream's bytes -> its words, with the zeros that `finish` left off and two words to spare."""
+    """A stream's bytes -> its words, with the zeros that `finish` left out and two more."""
     padded = data + bytes(-len(data) % 4 + 8)
     return np.frombuffer(padded, ">u4").astype(np.uint32)
 

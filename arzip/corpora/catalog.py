@@ -1,6 +1,6 @@
-"""The standard evaluation corpora: what is in them, where they lie on this machine, whether they are whole.
+"""The standard evaluation corpora: their files, their folders on this machine, and whether all files are intact.
 
-The data isn't shipped: the manifest says size, SHA-256 and where it is published; arzip.corpora.download brings it.
+The data isn't shipped: the manifest holds size, SHA-256 and URL of each file; arzip.corpora.download fetches them.
 Standard library only.
 """
 
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class File:
-    """A file of a corpus. `member`: its name at the source; `prefix`: it is only the beginning of that."""
+    """A file of a corpus. member: its name in the download; prefix: whether it is only the beginning of that."""
 
     name: str
     size_bytes: int
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True)
 class Download:
-    """Something to download: a .tar.gz, a .zip or a single file, and the files of the corpus that are in it."""
+    """A download: a .tar.gz, a .zip or a single file, and the files of the corpus in it."""
 
     url: str
     files: tuple[File, ...]
@@ -40,7 +40,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus as the manifest has it. `home`: the page that describes it."""
+    """A corpus of the manifest. home: URL of the page that describes it."""
 
     name: str
     about: str
@@ -53,7 +53,7 @@ class Corpus:
 
 
 def manifest_folder() -> Path:
-    """Where the manifest lies: beside the package in a checkout, in the package once installed."""
+    """Folder of the manifest: beside the package in a checkout, in the package if installed."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "manifests"
     return inside if inside.is_dir() else package.parent / "corpora"
@@ -78,36 +78,36 @@ def _corpus(entry: dict[str, object]) -> Corpus:
 
 
 def names() -> list[str]:
-    """The corpora there are, at hand or not."""
+    """Names of all corpora, downloaded or not."""
     return list(manifest())
 
 
 def corpus(name: str) -> Corpus:
-    """The corpus of this name. Raises ArzipError naming those there are."""
+    """The corpus of this name. Raises ArzipError, which lists all names."""
     if name not in manifest():
         raise ArzipError(f"no corpus is called {name!r}: {', '.join(names())}")
     return manifest()[name]
 
 
 def folders(name: str) -> list[Path]:
-    """Where a corpus is looked for, first to last: ARZIP_CORPORA, the user's data folder. A fetch fills the first."""
+    """Folders that are searched for a corpus, in order: ARZIP_CORPORA, the user's data. Fetch writes to the first."""
     named = os.environ.get("ARZIP_CORPORA")
     return [Path(root) / name for root in [named] if root] + [user_data() / "corpora" / name]
 
 
 def folder(name: str) -> Path:
-    """The first folder that has all of the corpus, by names and sizes; else the one that a fetch would fill."""
-    for place in folders(name):
-        if not missing(name, place):
-            return place
+    """The first folder that has all of the corpus, by names and sizes; else the one that fetch writes to."""
+    for candidate in folders(name):
+        if not missing(name, candidate):
+            return candidate
     return folders(name)[0]
 
 
-def missing(name: str, place: Path) -> list[File]:
+def missing(name: str, root: Path) -> list[File]:
     """The files of a corpus that aren't in this folder, or not in their size."""
 
     def is_there(file: File) -> bool:
-        path = place / file.name
+        path = root / file.name
         return path.is_file() and path.stat().st_size == file.size_bytes
 
     return [file for file in corpus(name).files if not is_there(file)]
@@ -115,19 +115,19 @@ def missing(name: str, place: Path) -> list[File]:
 
 def files(name: str) -> list[Path]:
     """The files of a corpus on this machine, in the manifest's order. Raises ArzipError unless all are there."""
-    place = folder(name)
-    lacking = missing(name, place)
-    if lacking:
-        which = "it" if len(lacking) == len(corpus(name).files) else ", ".join(file.name for file in lacking)
+    root = folder(name)
+    absent = missing(name, root)
+    if absent:
+        which = "it" if len(absent) == len(corpus(name).files) else ", ".join(file.name for file in absent)
         raise ArzipError(
             f"corpus {name}: {which} is not at hand: arzip corpora fetch {name}, or name in ARZIP_CORPORA the folder "
             f"that {name}/ lies in"
         )
-    return [place / file.name for file in corpus(name).files]
+    return [root / file.name for file in corpus(name).files]
 
 
 def damage(name: str) -> dict[str, str]:
-    """What is wrong, by file: "missing", or "damaged" where size or SHA-256 differ. Empty: the corpus is whole."""
+    """File -> "missing", or "damaged" if size or SHA-256 differ; intact files are left out."""
     found = {}
     for file in corpus(name).files:
         path = folder(name) / file.name
@@ -139,7 +139,7 @@ def damage(name: str) -> dict[str, str]:
 
 
 def sha256(path: Path) -> str:
-    """In hex."""
+    """SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while piece := stream.read(1 << 20):

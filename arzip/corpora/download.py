@@ -1,6 +1,6 @@
-"""Bring a corpus from where it is published: download, unpack, check, and only then give each file its name.
+"""Download a corpus: fetch, unpack and check each file before it gets its name.
 
-Standard library only. Must not know what the corpora are for.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Log = Callable[[str], None]
 
 
 def fetch(corpus: Corpus, lacking: list[File], target: Path, log: Log) -> None:
-    """Put the lacking files of a corpus into `target`. Raises ArzipError when one can't be had as it was published."""
+    """Put the missing files of a corpus into `target`. Raises ArzipError if one isn't as it was published."""
     for download in corpus.downloads:
         wanted = [file for file in download.files if file in lacking]
         if wanted:
@@ -50,7 +50,7 @@ def _unpack(download: Download, packed: IO[bytes], wanted: list[File], target: P
 
 
 def _place(file: File, stream: IO[bytes], path: Path) -> None:
-    """Write a file beside its name, and give it the name if it is what the manifest says."""
+    """Write a temporary file, and rename it if size and SHA-256 are the manifest's."""
     part = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
     digest, missing = hashlib.sha256(), file.size_bytes
     try:
@@ -71,7 +71,7 @@ def _place(file: File, stream: IO[bytes], path: Path) -> None:
 
 @contextmanager
 def _members(path: str, packed: IO[bytes]) -> Iterator[Callable[[str], IO[bytes]]]:
-    """A function that opens a member of an archive by its last name; a file that is no archive has one member."""
+    """A function that opens a member of an archive by its base name; a plain file has one member."""
     if path.endswith((".tar.gz", ".tgz", ".tar")):
         with tarfile.open(fileobj=packed, mode="r:*") as tar:
             regular = {Path(entry.name).name: entry for entry in tar.getmembers() if entry.isfile()}
@@ -86,7 +86,7 @@ def _members(path: str, packed: IO[bytes]) -> Iterator[Callable[[str], IO[bytes]
 
 @contextmanager
 def _download(url: str) -> Iterator[BinaryIO]:
-    """A temporary file with what the URL gives."""
+    """Download a URL to a temporary file."""
     if urlsplit(url).scheme not in SCHEMES:
         raise ArzipError(f"{url}: only https is fetched")
     request = urllib.request.Request(url, headers={"User-Agent": "arzip"})

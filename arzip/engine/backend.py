@@ -1,4 +1,4 @@
-"""What runs the steps of a block on some device, and the callbacks that follow the work."""
+"""The interface of backends, which run the steps of a block on a device, and of callbacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arzip.engine.plan import Plan
 
 OnBytes = Callable[[int], None]  # gets the number of raw bytes that have been coded since the last call
 OnCosts = Callable[[NDArray[np.float64]], None]  # gets the -log2 p of each bit (n,) since the last call
-Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a block, returns how many bits that were
+Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a block, returns the number of coded bits
 
 
 class Backend(Protocol):
@@ -24,4 +24,4 @@ class Backend(Protocol):
         """The function that runs the steps of one block, on so many threads at most."""
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """How many threads coding by this plan can use."""
+        """Number of threads that coding by this plan can use."""

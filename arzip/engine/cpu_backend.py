@@ -28,7 +28,7 @@ class CpuBackend:
     def start(self, plan: Plan, cm: CMState, threads: int = 2) -> Run:
         """See Backend."""
         network = self.network if plan.use_network else forward_cpu.empty_network()
-        state = forward_cpu.init_state(network, max(plan.lanes, 2))  # of one lane, for each thread a state of its own
+        state = forward_cpu.init_state(network, plan.lanes)
 
         def run(block: LaneState, first: int, end: int) -> int:
             two_threads = min(threads, self.threads_for(plan, block.is_decoding)) > 1

@@ -1,6 +1,6 @@
 """A model on a device: raw bytes -> stream -> raw bytes. The only place that chooses between devices.
 
-Any two engines of one model make the same streams (tests hold them to it). Must not know frames or files.
+Any two engines of one model make the same streams, as tests check. Must not import archive or file code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from arzip.system import extras
 from arzip.weights.file import load_weights
 
 DEVICES = ("auto", "cpu", "cuda")
-NO_MEMORY = Profile(contexts=(), direct=(), matches=(6,), mixer_contexts=(0,), apms=(0,))
+# Gives the state's arrays their smallest shapes in blocks without context mixing.
+NO_CM_PROFILE = Profile(contexts=(), direct=(), matches=(6,), mixer_contexts=(0,), apms=(0,))
 
 
 class Engine:
@@ -38,13 +39,13 @@ class Engine:
         self._backend = backend
 
     def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
-        """The stream of a block. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
+        """The stream of a block. on_bytes and on_costs are called after each chunk: see `encode_block`."""
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
         block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
         return encode_block(self._run(block, plan), block, on_bytes, on_costs)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
-        """What the plan's model spends on `raw`: the sum of -log2 p."""
+        """Cost of `raw` in bits under this plan: the sum of -log2 p."""
         total = 0.0
 
         def add(costs: NDArray[np.float64]) -> None:
@@ -55,7 +56,7 @@ class Engine:
         return total
 
     def byte_costs(self, raw: bytes, plan: Plan) -> NDArray[np.float64]:
-        """What each byte costs in bits, by a plan of one lane: (n,)."""
+        """Cost of each byte in bits (n,) under a plan of one lane."""
         assert plan.lanes == 1, plan
         parts: list[NDArray[np.float64]] = []
         self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
@@ -67,13 +68,13 @@ class Engine:
         return decode_block(self._run(block, plan, threads), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """How many threads coding by this plan can use."""
+        """Number of threads that coding by this plan can use."""
         return self._backend.threads_for(plan, decoding)
 
-    def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
-        """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
+    def _cm_state(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
+        """Context mixing's state before the first byte of a block of so many bytes; starts (L,): where lanes begin."""
         if plan.cm_profile is None:
-            return create(NO_MEMORY, np.zeros(1, np.int64), 1)
+            return create(NO_CM_PROFILE, np.zeros(1, np.int64), 1)
         cm = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
         if (plan.cm_profile, plan.use_network) in self._initial_states:
             pretrained.load_into(cm, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
@@ -81,12 +82,12 @@ class Engine:
         return cm
 
     def _run(self, block: LaneState, plan: Plan, threads: int = 2) -> Run:
-        cm = self._memory(plan, block.starts[:-1], block.text.size)
+        cm = self._cm_state(plan, block.starts[:-1], block.text.size)
         return self._backend.start(plan, cm, threads)
 
 
 def begin(cm: CMState, with_network: bool) -> None:
-    """Make a memory ready for its block's first byte."""
+    """Prepare a state for the first byte of its block."""
     cm.clock[USE_NETWORK] = with_network
     predictor.begin(cm, 0, cm.starts.size)
 
@@ -94,8 +95,8 @@ def begin(cm: CMState, with_network: bool) -> None:
 def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
     """Run all steps over the block's text -> one range-coded stream.
 
-    `run` does steps [a, b) and returns how many bits it coded. After each chunk on_bytes gets its raw bytes, and
-    on_costs the -log2 p of its bits (n,) in the order they are coded in, if the block records them.
+    run: codes steps [a, b) and returns the number of coded bits. After each chunk on_bytes gets its number of raw
+    bytes, and on_costs the -log2 p of its bits (n,) in coding order, if the block records them.
     """
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
@@ -110,7 +111,7 @@ def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCost
 
 
 def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
-    """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
+    """The inverse of `encode_block`. A damaged payload gives wrong bytes, no error: the frame's check finds them."""
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):

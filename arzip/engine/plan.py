@@ -1,4 +1,4 @@
-"""What a block is coded with: lanes, and which models. Chosen by the encoder, named in the frame."""
+"""Lanes and models of a block: chosen by the encoder, stored in the frame."""
 
 from __future__ import annotations
 

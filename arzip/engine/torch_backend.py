@@ -1,6 +1,6 @@
-"""Network and memory on a device of torch's; the coder, and with few lanes the memory, in the usual compiled loops.
+"""Network, and from many lanes on context mixing, on a device of torch; the range coder in the CPU's compiled loops.
 
-Exact, and slow at few lanes: a step with the memory costs some 4000 launches, and each bit a copy there and back.
+Exact, but slow with few lanes: a step with context mixing takes some 4000 launches, each bit a copy there and back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from arzip.network.config import Weights
 from arzip.network.forward_torch import TorchStep
 from arzip.probability import P_BITS, P_ONE
 
-DEVICE_MEMORY_LANES = 256  # blocks of fewer lanes leave the memory to the host: launches would cost more than the work
+DEVICE_CM_LANES = 256  # with fewer lanes context mixing runs on the host: launches would take longer than the work
 
 
 def require_cuda() -> None:
@@ -92,10 +92,10 @@ def code_group(freqs: Tensor | None, cm: DeviceState, block: LaneState, t: int, 
 
 
 class TorchBackend:
-    """See `backend.Backend`. memory_lanes: from how many lanes on the memory, too, is the device's."""
+    """See `backend.Backend`. device_cm_lanes: the number of lanes from which context mixing runs on the device too."""
 
-    def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
-        self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
+    def __init__(self, weights: Weights, device: str, device_cm_lanes: int = DEVICE_CM_LANES) -> None:
+        self.weights, self.device, self.device_cm_lanes = weights, device, device_cm_lanes
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
         """See `backend.Backend`."""
@@ -103,7 +103,7 @@ class TorchBackend:
 
     def start(self, plan: Plan, cm: CMState, threads: int = 2) -> Run:
         """See `backend.Backend`."""
-        on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
+        on_device = plan.cm_profile is not None and plan.lanes >= self.device_cm_lanes
         if not plan.use_network and not on_device:
             return CpuBackend(None, False).start(plan, cm)
         network = LaneNetwork(self.weights, self.device, plan.lanes) if plan.use_network else None

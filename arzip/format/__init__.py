@@ -1,1 +1,1 @@
-"""The bytes of an archive: records, their order in a stream, what is left of a damaged one. Standard library only."""
+"""The archive format: records, streams of records, salvage from damaged archives. Standard library only."""

@@ -1,7 +1,7 @@
 """The records of an archive: header, block frame, end record. Normative text: docs/FORMAT.md, 'Container'.
 
-Turns fields into bytes and bytes into fields (`pack`/`parse`), and knows all bounds and checks. Standard library only:
-it must not know what a model, a tensor, a file or a stream is. `arzip.format.stream` puts the records into a stream.
+Turns fields into bytes (`pack`) and bytes into fields (`parse`), with all bounds and checks. Standard library only;
+must not import model, file or stream code. `arzip.format.stream` puts the records into a stream.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FOREIGN_MAGIC = {
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16 (polynomial 0x1021, start 0xffff, most significant bit first): sees every damage within 16 bits."""
+    """CRC-16 (polynomial 0x1021, start 0xffff, most significant bit first): detects all bursts of up to 16 bits."""
     return binascii.crc_hqx(data, 0xFFFF)
 
 
@@ -89,7 +89,7 @@ class Header:
 
 
 def _refuse(data: bytes) -> None:
-    """Raises the error that says what `data`, which doesn't begin with MAGIC, is instead."""
+    """Raises the ArzipError that fits data which doesn't begin with MAGIC."""
     if not data:
         raise NotAnArchiveError("not an arzip archive: it is empty, and even the archive of nothing has a header")
     if MAGIC.startswith(data):
@@ -122,7 +122,7 @@ class Method(IntEnum):
 
 
 class Filter(IntFlag):
-    """Which operands of machine code the text of a block holds as addresses: ARM64 alone, or any of the others."""
+    """Kinds of machine code operands that were converted to addresses: ARM64 alone, or any sum of the others."""
 
     CALLS = 1
     JUMPS = 2
@@ -137,7 +137,7 @@ def join_profile(cm_profile: int, filter_: int) -> int:
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands before a payload. A stored block has 0 lanes, profile byte 0, and as many coded bytes as raw ones.
+    """The record before a payload. A stored block has 0 lanes, profile byte 0, and as many coded bytes as raw ones.
 
     lanes: 1..MAX_LANES; profile_byte: 0..255, see `join_profile`; raw_bytes: 1..MAX_BLOCK_BYTES; coded_bytes:
     0..raw_bytes + MAX_CODED_EXCESS_BYTES; raw_check: CRC-32 of the raw bytes; single_block: the member has no other
@@ -161,12 +161,12 @@ class Frame:
 
     @property
     def cm_profile(self) -> int:
-        """Which of the context mixing's profiles, 0..15."""
+        """Index of the profile of context mixing, 0..15."""
         return self.profile_byte & (1 << _FILTER_SHIFT) - 1
 
     @property
     def filter(self) -> int:
-        """Which filter the text went through, 0..15: a sum of Filter's kinds, if this version knows it; 0: none."""
+        """The branch filter, 0..15: a sum of Filter's kinds, or a value this version doesn't support; 0: none."""
         return self.profile_byte >> _FILTER_SHIFT
 
     def pack(self) -> bytes:
@@ -245,7 +245,7 @@ class End:
 
     @classmethod
     def parse(cls, data: bytes) -> End:
-        """The end record that is all of `data`. Raises DamagedError."""
+        """The end record, which must be all of `data`. Raises DamagedError."""
         lead = len(data) - _END_TRAILER.size
         try:
             content_check, size, check, mark = _END_TRAILER.unpack_from(data, max(lead, 0))
@@ -263,6 +263,6 @@ class End:
         return cls(tuple(zip(numbers[::2], numbers[1::2], strict=True)), content_check)
 
     def block_offsets(self, end_offset: int) -> list[int]:
-        """Where the frames begin, counted as `end_offset`, the place of this record, is counted."""
+        """Offsets of the frames; end_offset: offset of this record."""
         spans = [span for span, _ in self.sizes]
         return list(accumulate(spans[:-1], initial=end_offset - sum(spans))) if spans else []

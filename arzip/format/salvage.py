@@ -1,5 +1,5 @@
-"""What a damaged archive still holds: its index, and every block that is whole. Knows bytes and records, not how blocks
-are coded. Standard library only. See docs/FORMAT.md, 'Container'.
+"""Salvage from a damaged archive: its index, and all blocks that are intact. Must not import code that decodes
+blocks. Standard library only. See docs/FORMAT.md, 'Container'.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from arzip.format.records import (
 )
 from arzip.format.stream import Block
 
-# What a header or a frame may begin with: the first byte of the magic, or a head whose low bits are a method.
+# First bytes of a header or a frame: that of the magic, or a head whose low bits are a method.
 _STARTS = (byte for byte in range(256) if byte == MAGIC[0] or 1 <= byte & 7 <= max(Method))
 _START = re.compile(b"[%s]" % b"".join(b"\\x%02x" % byte for byte in _STARTS))
 
 
 def find_end(file: BinaryIO) -> tuple[int, End] | None:
-    """(offset, record) of the end record that the seekable `file` ends with; None if it ends with none.
+    """(offset, record) of the end record at the end of the seekable `file`; None if there is none.
 
     Archives of one block or none have no such record. Raises DamagedError if there is one and its check is wrong.
     """
@@ -50,8 +50,8 @@ def find_end(file: BinaryIO) -> tuple[int, End] | None:
 def salvage(data: bytes | mmap) -> Iterator[Header | Block]:
     """Every header of a damaged archive, and every block whose frame is right and whose payload is there, numbered.
 
-    The payload may be damaged still: the codec decodes it and checks. Where frames don't follow one another, tries
-    each byte, and there wants a record after the payload too, because 16 bits of check alone would find ghosts.
+    The payload may still be damaged: the codec decodes and checks it. Where no frame follows, tries each byte, and
+    requires a record after the payload too, because 16 bits of check alone would give false positives.
     """
     at, number, in_step = 0, 0, True
     while start_like := _START.search(data, at):
@@ -75,8 +75,8 @@ def salvage(data: bytes | mmap) -> Iterator[Header | Block]:
         number += 1
         payload = data[start:end]
         yield Block(number, at, frame, payload)
-        # Bytes lost inside a payload move the next frame into it: then look there. Not into stored bytes that are
-        # whole: an archive in them is no part of this one.
+        # If bytes of a payload are lost, the next frame lies inside it: search there. But not in intact stored
+        # bytes: an archive stored in them is not part of this one.
         whole = frame.method is Method.STORED and zlib.crc32(payload) == frame.raw_check
         at, in_step = (end, True) if followed or whole else (start, False)
 
@@ -89,7 +89,7 @@ def _try_header(data: bytes | mmap, at: int) -> tuple[Header, int] | None:
 
 
 def _try_frame(data: bytes | mmap, at: int) -> tuple[Frame, int] | None:
-    """The frame at `at` and where its payload begins, if that is there to its end."""
+    """The frame at `at` and the offset of its payload; None unless all of the payload is there."""
     try:
         frame, frame_bytes = Frame.parse(data[at : at + FRAME_MAX_BYTES])
     except ArzipError:

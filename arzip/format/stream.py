@@ -1,5 +1,5 @@
-"""Archives as streams of records: write, read, list. Knows bytes and records, not how blocks
-are coded: the codec hands in payloads and takes them out. Standard library only. See docs/FORMAT.md, 'Container'.
+"""Archives as streams of records: write, read, list. Payloads are opaque bytes: must not import code that codes blocks.
+Standard library only. See docs/FORMAT.md, 'Container'.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _END_HEADS = (bytes([END_HEAD]), bytes([EMPTY_END_HEAD]))
 
 
 class Writable(Protocol):
-    """Takes all bytes of each write, as buffered files and BytesIO do."""
+    """An output whose `write` takes all bytes, as buffered files and BytesIO do."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
 class Readable(Protocol):
-    """Gives 1 to `size` bytes a read, b'' at its end: a file, a pipe, a BytesIO."""
+    """An input whose `read` returns 1 to `size` bytes, b'' at its end: a file, a pipe, a BytesIO."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -77,7 +77,7 @@ def _sizes(frame: Frame) -> tuple[int, int]:
 
 
 class Writer:
-    """Writes one member into `sink`; each block a block late, because the first must say if it is the only one."""
+    """Writes one member to `sink`, each block one block late, as the first frame says whether it is the only one."""
 
     def __init__(self, sink: Writable, digest: bytes = b"") -> None:
         self._sink = sink
@@ -96,7 +96,7 @@ class Writer:
         self._add(Frame(method, lanes, profile_byte, len(raw), len(payload), zlib.crc32(raw)), raw, payload)
 
     def finish(self) -> None:
-        """Writes what is held back and the end record, if there is one. Call it once; the sink stays open."""
+        """Writes the last block and the end record, if there is one. Call it once; the sink stays open."""
         if self._held is None:
             self._put(self._header.pack() + EMPTY_END)
         elif not self._sizes:
@@ -134,13 +134,13 @@ def read_events(source: Readable) -> Iterator[Event]:
 
 
 class Verifier:
-    """Holds decoded bytes against their checks. Show it every event of one source, in order."""
+    """Compares decoded bytes with the archive's checks. Call `check` with every event of one source, in order."""
 
     def __init__(self) -> None:
         self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
 
     def check(self, event: Event, raw: bytes = b"") -> None:
-        """Raises DamagedError unless `raw`, what a Block was decoded to, is what it was made of."""
+        """Raises DamagedError unless the checks of the event agree with `raw`, the decoded bytes of a Block."""
         if isinstance(event, Header):
             self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
         elif isinstance(event, Block):
@@ -158,7 +158,7 @@ def list_members(source: Readable) -> Iterator[Member]:
 
 
 class _Window:
-    """A source that can be looked into ahead, counts its bytes, and reads or skips in pieces."""
+    """A source with look-ahead and a byte count, which reads or skips in pieces."""
 
     def __init__(self, source: Readable) -> None:
         self._source = source
@@ -182,7 +182,7 @@ class _Window:
         return b"".join(pieces)
 
     def skip(self, size: int) -> int:
-        """Goes on by `size` bytes or to the end, by seeking where the source can; returns by how many."""
+        """Skips `size` bytes, or to the end, by seeking if the source can; returns the number of bytes skipped."""
         before = self.offset
         if isinstance(self._source, io.IOBase) and self._source.seekable():
             here = self._source.tell() - len(self._ahead)
@@ -244,7 +244,7 @@ def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
 def _next_end(window: _Window, frames: list[Frame]) -> bytes:
     """The content check, from an end record that agrees with `frames`; b'' from that of an empty archive.
 
-    Reads just as many bytes as a record that agrees has, so a lying one costs no memory.
+    Reads only as many bytes as the expected record has, so a forged size costs no memory.
     """
     empty = window.peek(1)[0] == EMPTY_END_HEAD
     expected = EMPTY_END if empty else End(tuple(map(_sizes, frames)), bytes(CONTENT_CHECK_BYTES)).pack()

@@ -17,7 +17,7 @@ def pack_varint(value: int) -> bytes:
 
 
 def parse_varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, offset after it). Raises IndexError if `data` ends inside, ValueError if it is longer than need be."""
+    """(value, offset after it). Raises IndexError if `data` ends inside, ValueError if it is longer than necessary."""
     value = 0
     for i in range(VARINT_MAX_BYTES):
         byte = data[at + i]

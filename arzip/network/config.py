@@ -28,7 +28,7 @@ SOFTMAX_STEP_BITS = 7  # the exponential table has an entry every 1 / 128 nat
 SOFTMAX_ENTRIES = 2048
 SOFTMAX_ONE = 1 << 20  # the frequency of the likeliest byte
 
-# What a step shifts by, from one format to the next.
+# Shifts between the formats of a step.
 HALF_EMBEDDING = RESIDUAL_BITS - EMBEDDING_BITS
 GATE_SHIFT = RESIDUAL_BITS - GATE_STEP_BITS
 CANDIDATE_SHIFT = STATE_BITS - RESIDUAL_BITS
@@ -37,7 +37,7 @@ HIDDEN_SHIFT = 2 * RESIDUAL_BITS - HIDDEN_BITS
 HALF_GATES = GATE_ENTRIES // 2
 SOFTMAX_SHIFT = RESIDUAL_BITS - SOFTMAX_STEP_BITS
 
-# Contexts of the n-gram tables (context.py): multiplicative hashing in 64 bits.
+# Contexts of the n-gram tables (ngram_rows.py): multiplicative hashing in 64 bits.
 MULTIPLIER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: Knuth's multiplicative hashing
 WORD_MULTIPLIER = 0xD6E8FEB86659FD93
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release
 from arzip.jit.compile import njit
 from arzip.network.forward_cpu import (
-    Network,
     State,
     add_to,
     embed,
@@ -55,7 +54,8 @@ def new_help(state: State) -> Help:
     return Help(np.zeros(COUNTERS * STRIDE, np.int64), aligned((1, largest), np.int32))
 
 
-def finish(help_: Help) -> None:
+@njit()
+def finish(help_):
     """Let the helper return from `help_products`."""
     store_release(help_.counters, ASKED, FINISHED)
 

@@ -1,7 +1,7 @@
 """The products of `gemm` on Intel's tile registers (AMX): a pass over the weights serves up to sixteen rows.
 
 A packed line holds four inputs of sixteen outputs, so sixteen lines are a tile of weights as they stand. Tiles are a
-thread's own and are released after each product. cpu_features.HAS_AMX tells whether there are any.
+thread's own and are released after each product. cpu_features.HAS_AMX: whether this CPU has them.
 """
 
 from __future__ import annotations

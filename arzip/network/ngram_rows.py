@@ -1,6 +1,6 @@
 """Rows of the n-gram tables from the bytes a lane has seen, for every implementation of the step.
 
-Training has its own (train/rows.py); tests hold it to this one.
+train/ngram_rows.py is the same in torch; tests compare the two.
 
 A lane's context is three uint64: the last eight bytes (newest lowest), the hash of the current word so far, and the
 hash of the previous word. All are zero at the start of a lane.

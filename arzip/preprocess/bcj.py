@@ -2,7 +2,7 @@
 
 Normative text: docs/FORMAT.md, 'Filters'. A function is called from many places, each at another distance. After the
 call filters of LZX, of PAQ8 (the address's high byte first) and of 7-Zip and xz (ARM64; only operands whose last byte
-is 0 or 255). A filter is a sum of kinds of operands; the encoder decides on each of them by what it saw. Must not
+is 0 or 255). A filter is a sum of kinds of operands; the encoder decides on each by counting its operands. Must not
 import models or coders.
 """
 
@@ -22,14 +22,14 @@ SPAN = 1 << 25  # addresses of x86 count modulo this
 Segments = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, address of the first in the block
 WHOLE_BLOCK = ((0, MAX_BLOCK_BYTES, 0),)
 
-MIN_FOUND = 32  # operands of a kind: fewer say nothing
-MAX_COST = 0.75  # of the distances' bits that the addresses may take
+MIN_FOUND = 32  # operands of a kind; fewer are not significant
+MAX_COST = 0.75  # of addresses, relative to the bits of the distances
 MIN_GAIN = 0.005  # bits saved for each byte of the block
-MIN_JUMP_BITS = 15  # a jump's distance: what takes less repeats, as in copies of one template, better than its address
+MIN_JUMP_BITS = 15  # shorter distances of jumps repeat better than addresses, as in copies of a template
 
 
 def _count_behind() -> NDArray[np.int64]:
-    """By first byte of an instruction: how many bytes follow its operand; -1: it has none that counts."""
+    """(256,) by first byte of an instruction: number of bytes after its operand; -1: no operand to convert."""
     behind = np.full(256, -1, np.int64)
     behind[[8 * high + low for high in range(8) for low in range(4)]] = 0
     behind[[0x0F, 0x63, *range(0x84, 0x8C), 0x8D, 0xE8, 0xE9, 0xFF]] = 0
@@ -43,9 +43,9 @@ _BEHIND = _count_behind()
 
 @njit(inline="always")
 def operand(text, i, kinds):
-    """Of the x86 instruction at text[i]: kind of its operand (0: none), where that begins, bytes that follow it.
+    """Operand of the x86 instruction at text[i]: its kind (0: none), its index, number of bytes after it.
 
-    Reads no byte that could belong to a converted operand: encoder and decoder see the same.
+    Reads no byte that could belong to a converted operand, so encoder and decoder read the same.
     """
     behind = _BEHIND[text[i]]
     kind, at = 0, i + 1
@@ -142,7 +142,7 @@ def undo(filtered: bytes, kinds: int, segments: Segments = WHOLE_BLOCK) -> bytes
 
 
 def choose(raw: bytes, segments: Segments = WHOLE_BLOCK) -> int:
-    """The filter that makes a block shorter; 0 unless it holds code whose addresses repeat far more than distances."""
+    """The filter to apply to a block; 0 unless it holds code whose addresses repeat far more than distances."""
     gains = _gains(raw, CALLS | JUMPS | OPERANDS, segments) | _gains(raw, ARM64, segments)
     x86 = gains.get(CALLS, 0.0) + gains.get(OPERANDS, 0.0)
     if gains.get(ARM64, 0.0) > x86:
@@ -182,7 +182,7 @@ def _gains(raw: bytes, kinds: int, segments: Segments) -> dict[int, float]:
 
 
 def _bits(values: NDArray[np.int32], size_bytes: int) -> float:
-    """What a list of numbers takes, each new one as such and then by how often it comes."""
+    """Estimated bits of a list of numbers: each new one in full, others by their frequency."""
     known, counts = np.unique(values, return_counts=True)
     fresh = np.log2(np.minimum(np.abs(known.astype(np.float64)), size_bytes) + 1) + 1
     return float((counts * np.log2(len(values) / counts)).sum() + fresh.sum())

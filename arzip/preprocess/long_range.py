@@ -1,7 +1,7 @@
 """Long-distance matches of a block, extracted before its lanes are cut and restored after decoding.
 
-Lanes move side by side, so most of what a lane repeats of another one may not be coded yet when it comes up: the
-match models can't see it. As the long-range pass of lrzip (Kolivas) and zstd --long. Must not import models or coders.
+Lanes are coded in parallel, so text that a lane repeats from another one may not be coded yet, and the match models
+can't find it. As the long-range pass of lrzip (Kolivas) and zstd --long. Must not import models or coders.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from arzip.format.varint import pack_varint, parse_varint
 from arzip.jit.compile import njit
 
-MIN_MATCH_BYTES = 512  # shorter ones cost the model little more than the match would
-WINDOW_BYTES = 64  # what stands at every multiple of it is remembered
-MIN_SHARE = 1 / 64  # of the block: for less it stays as it is
+MIN_MATCH_BYTES = 512  # shorter repeats cost the model little more than the match itself
+WINDOW_BYTES = 64  # of the rolling hash; the table holds windows at multiples of it
+MIN_SHARE = 1 / 64  # of the block; below that no matches are extracted
 BASE = 0xD6E8FEB86659FD93  # of the rolling hash, modulo 2**64 (Karp and Rabin 1987)
 
 
@@ -107,7 +107,7 @@ def restore(rest: bytes, matches: Sequence[LongMatch]) -> bytes:
 
 
 def segments(matches: Sequence[LongMatch], rest_bytes: int) -> list[tuple[int, int, int]]:
-    """The parts of the rest between matches: begin and end of each in the rest, and its position in the block."""
+    """The parts of the rest between matches: start and end of each in the rest, and its position in the block."""
     found, at, position = [], 0, 0
     for gap, size, _ in matches:
         found.append((at, at + gap, position))

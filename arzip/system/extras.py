@@ -8,7 +8,7 @@ from arzip.errors import ArzipError
 
 
 def require(library: str, extra: str, purpose: str) -> None:
-    """Raises ArzipError, which says what to install, unless `library` can be imported. purpose: what needs it."""
+    """Raises ArzipError, which says what to install, unless `library` can be imported. purpose: its first words."""
     try:
         importlib.import_module(library)
     except ImportError as error:

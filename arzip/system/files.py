@@ -1,7 +1,7 @@
 """The file system: sources are opened here, and outputs appear only when they are complete.
 
-Invariant: the name of an output holds either what it held before or all of the new data, whatever happens in between
-(an error, a signal, a full disk). Knows nothing of archives, and never speaks: it raises.
+Invariant: the path of an output holds either its old content or all of the new data, whatever happens in between (an
+error, a signal, a full disk). Must not import archive code or print; raises errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _unfinished: set[str] = set()
 
 
 class SkippedError(ArzipError):
-    """A file that is left alone on purpose: a warning, not a failure."""
+    """A file is skipped on purpose: a warning, not a failure."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class InputFile:
 class OutputFile(io.FileIO):
     """An unbuffered output. `write` takes all bytes or raises OutputError; a closed pipe raises BrokenPipeError.
 
-    Unbuffered, so that nothing is left behind to fail again when Python exits.
+    Unbuffered, so that no buffer is flushed, and fails again, when Python exits.
     """
 
     def __init__(self, descriptor: int, label: str, *, closefd: bool = True) -> None:
@@ -70,7 +70,7 @@ class OutputFile(io.FileIO):
 
 
 def reason(error: OSError) -> str:
-    """What went wrong, in the system's words, without path and number: "no space left on device"."""
+    """The system's message of an error, without path and number: "no space left on device"."""
     text = error.strerror or str(error)
     return text[:1].lower() + text[1:]
 
@@ -79,7 +79,7 @@ def reason(error: OSError) -> str:
 def open_source(name: str, *, special: bool = False) -> Iterator[InputFile]:
     """Open `name` for reading; "-" is the standard input. `special`: take symbolic links and devices too.
 
-    Raises ArzipError when it can't be read, SkippedError when it is left alone.
+    Raises ArzipError if it can't be read, SkippedError if it is a link or device and `special` is not set.
     """
     try:
         stream = _open_stdin() if name == "-" else _open_named(name, special)
@@ -94,7 +94,7 @@ def _open_stdin() -> BinaryIO:
 
 
 def _open_named(name: str, special: bool) -> BinaryIO:
-    mode = os.stat(name).st_mode  # before opening: to open a pipe is to wait for its writer
+    mode = os.stat(name).st_mode  # before opening, since opening a named pipe blocks until it has a writer
     if stat.S_ISDIR(mode):
         raise ArzipError("is a directory")
     if os.path.islink(name) and not special:
@@ -105,7 +105,7 @@ def _open_named(name: str, special: bool) -> BinaryIO:
 
 
 def remove_source(source: InputFile) -> None:
-    """Remove what has been read, unless another file has taken its name or it has been written to since."""
+    """Remove the input's file, unless it was replaced or modified since it was opened."""
     then, now = source.status, os.lstat(source.name)
     if not os.path.samestat(then, now) or (then.st_size, then.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
         raise SkippedError("is a link or has changed while it was read; --rm keeps it")
@@ -113,7 +113,7 @@ def remove_source(source: InputFile) -> None:
 
 
 def is_present(path: str) -> bool:
-    """Is there something at `path` that an output would replace? Devices and pipes are written to, not replaced."""
+    """Whether an output would replace a file at `path`. Devices and pipes are written to, not replaced."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
@@ -146,7 +146,7 @@ def open_output(path: str, source: InputFile, *, overwrite: bool) -> Iterator[Ou
     _unfinished.add(temporary)
     try:
         with _explained(path):
-            # closed to others until the data is whole; without a source to take the mode from, the umask rules
+            # not readable by others until complete; without a source to copy the mode from, the umask decides
             flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if source.is_regular else 0o666
             sink = OutputFile(os.open(temporary, flags, mode), path)
         with sink:
@@ -164,7 +164,7 @@ def open_output(path: str, source: InputFile, *, overwrite: bool) -> Iterator[Ou
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file that isn't made from another one. It appears when it is complete. Raises OutputError."""
+    """Write a file, which appears when it is complete. Raises OutputError."""
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".arzip-{secrets.token_hex(8)}.tmp")
     _unfinished.add(temporary)
@@ -183,7 +183,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def open_stdout(source: InputFile, *, allow_terminal: bool) -> Iterator[OutputFile]:
-    """A sink for the standard output. Raises OutputError where it is a terminal or the source itself."""
+    """A sink for the standard output. Raises OutputError if that is a terminal or the source itself."""
     try:
         status = os.fstat(1)
     except OSError as error:
@@ -210,7 +210,7 @@ def _carry(status: os.stat_result, path: str) -> None:
     try:
         os.chown(path, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
     except OSError:
-        mode &= ~0o070 | (mode & 0o007) << 3  # the group is another one: it gets no more than everybody has
+        mode &= ~0o070 | (mode & 0o007) << 3  # another group than the source's: it gets only the permissions of others
     with suppress(OSError):  # some file systems have no modes
         os.chmod(path, mode)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Where a user's own data lies: models and corpora. Standard library only."""
+"""The folder of a user's data: models and corpora. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def user_data() -> Path:
-    """The folder for arzip's data of this user: XDG_DATA_HOME where it is set, else what the system is used to."""
+    """The folder for arzip's data of this user: in XDG_DATA_HOME if that is set, else in the system's usual place."""
     if named := os.environ.get("XDG_DATA_HOME"):
         return Path(named) / "arzip"
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Ordered work on several threads, with bounded look-ahead. Knows nothing of what the work is."""
+"""Ordered `map` over several threads, with bounded look-ahead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def usable_cores() -> int:
 
 
 class Workers:
-    """A pool for `map`. Leaving the context cancels what is still running: work calls `check` now and then."""
+    """A thread pool. Leaving the context cancels running work, which must call `check` now and then."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads or usable_cores()
@@ -44,7 +44,7 @@ class Workers:
 
     @contextmanager
     def hold(self, threads: int) -> Iterator[None]:
-        """Work on so many threads (at most all): waits until as many are free."""
+        """Context that occupies `threads` threads of the pool (at most all): waits until so many are free."""
         threads = min(threads, self.threads)
         with self._freed:
             self._freed.wait_for(lambda: self._free >= threads)
@@ -74,7 +74,7 @@ class Workers:
         return self._pool.submit(run)
 
     def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-        """work(item) for each item, in order. Whatever is raised comes after all results before it."""
+        """Yield work(item) for each item, in order. An exception is raised after all earlier results."""
         waiting: deque[Future[Out]] = deque()
         fault: Exception | None = None
         source = iter(items)
@@ -84,7 +84,7 @@ class Workers:
                     waiting.append(self._submit(work, next(source)))
                 except StopIteration:
                     break
-                except Exception as error:  # kept back until the results before it are out
+                except Exception as error:  # raised after the results before it
                     fault = error
             if not waiting:
                 break

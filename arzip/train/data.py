@@ -1,7 +1,7 @@
 """Training text: files or folders of bytes -> endless windows drawn from a mixture.
 
 A source is a file of documents laid end to end (NAME.bin beside NAME.idx, the documents' starts as
-little-endian uint64) or any other file (one document). Must not know the model.
+little-endian uint64) or any other file (one document). Must not import model code.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# Share of each kind (first folder below the mix), then of single sources within their kind. A first
-# guess that was judged, not tuned: what people compress most comes first.
+# Share of each kind (first folder below the mix), then of single sources within their kind. A guess at what people
+# compress most; it was evaluated, but not tuned.
 KIND_SHARE = {
     "en_text": 38.0,
     "multiling": 19.0,
@@ -26,11 +26,11 @@ KIND_SHARE = {
     "dna": 1.0,
 }
 SOURCE_SHARE = {"gutenberg": 22.0}
-SHARES = "shares.json"  # in a folder: {"KIND/NAME": share}, of sources whose sizes say nothing about it
+SHARES = "shares.json"  # in a folder: {"KIND/NAME": share}, for sources that are not drawn by size
 SIZE_POWER = 0.7  # within a kind, sources are drawn by size ** SIZE_POWER
 VALIDATION_STRIDE = 100  # every hundredth document is held out
-SEGMENT_BYTES = 4096  # a row follows one document for so long, then jumps elsewhere
-DOCUMENT_START_SHARE = 0.25  # so many segments start where a document starts
+SEGMENT_BYTES = 4096  # a batch row follows one document for so long, then starts another segment
+DOCUMENT_START_SHARE = 0.25  # of the segments: those that start at the first byte of a document
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,21 @@ def load_source(path: Path, kind: str, share: float) -> Source:
         cut = max(1, data.size - max(data.size // VALIDATION_STRIDE, 1))
         return Source(path.stem, kind, data, np.array([[0, cut]]), np.array([[cut, data.size]]), share)
     stride = min(VALIDATION_STRIDE, len(spans))
-    held = np.arange(len(spans)) % stride == stride - 1
-    return Source(path.stem, kind, data, spans[~held], spans[held], share)
+    is_held = np.arange(len(spans)) % stride == stride - 1
+    return Source(path.stem, kind, data, spans[~is_held], spans[is_held], share)
 
 
 def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
     """Sources under `paths` with shares that sum to 1. Raises ValueError where there is no data.
 
-    more: "NAME=FACTOR", sources of which so many times as much is drawn as otherwise. A folder with SHARES holds parts
-    of a mix, drawn by the shares of the whole.
+    more: "NAME=FACTOR" multiplies the share of a source. The file SHARES of a folder, if there is one, overrides the
+    shares that follow from kinds and sizes.
     """
     files: list[tuple[Path, str]] = []
-    given: dict[Path, float] = {}
+    fixed_shares: dict[Path, float] = {}
     for path in paths:
         if path.is_dir():
-            given |= given_shares(path)
+            fixed_shares |= read_shares(path)
             found = sorted(p for p in path.rglob("*") if p.is_file() and p.stat().st_size > 0)
             bins = [p for p in found if p.suffix == ".bin"] or found
             files += [(p, p.relative_to(path).parts[0] if p.parent != path else "") for p in bins]
@@ -86,30 +86,30 @@ def load_mix(paths: list[Path], more: tuple[str, ...] = ()) -> list[Source]:
         rest = KIND_SHARE.get(kind, 1.0) - sum(fixed.values())
         free = sum(weight[p] for p in members if p not in fixed) or 1.0
         share |= {p: fixed.get(p, rest * weight[p] / free) for p in members}
-    if given and given.keys() != share.keys():
-        raise ValueError(f"{min(given.keys() ^ share.keys())}: not both in {SHARES} and among the files")
-    share |= given
+    if fixed_shares and fixed_shares.keys() != share.keys():
+        raise ValueError(f"{min(fixed_shares.keys() ^ share.keys())}: not both in {SHARES} and among the files")
+    share |= fixed_shares
     for word in more:
         name, _, factor = word.partition("=")
-        wanted = [p for p in share if p.stem == name]
-        if not wanted or not 0 < float(factor or "nan") < 100:
+        matching = [p for p in share if p.stem == name]
+        if not matching or not 0 < float(factor or "nan") < 100:
             raise ValueError(f"--more {word}: write NAME=FACTOR, the name of a source and a number above 0")
-        share |= {p: share[p] * float(factor) for p in wanted}
+        share |= {p: share[p] * float(factor) for p in matching}
     total = sum(share.values())
     return [load_source(p, k, share[p] / total) for p, k in files]
 
 
-def given_shares(folder: Path) -> dict[Path, float]:
-    """The shares that a folder's SHARES gives its sources, by their files; nothing if it has none."""
+def read_shares(folder: Path) -> dict[Path, float]:
+    """File -> share, from a folder's SHARES; empty if there is no such file."""
     path = folder / SHARES
     shares: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return {folder / f"{name}.bin": share for name, share in shares.items()}
 
 
 class Windows:
-    """Endless batches of text: row b of one batch goes on in row b of the next until its segment ends.
+    """Endless batches of text: row b of a batch continues row b of the batch before, until its segment ends.
 
-    `next()` gives text (B, T) uint8 and fresh (B,) bool: rows that start a new segment, with no past.
+    `next()` returns text (B, T) uint8 and fresh (B,) bool: rows that start a new segment, with an empty state.
     stagger: the rows' first segments have different lengths, so that later ones don't all start in the same batch.
     """
 
@@ -129,15 +129,15 @@ class Windows:
         self.skipped = segment_bytes * np.arange(batch) // batch if stagger else np.zeros(batch, np.int64)
 
     def segment(self) -> tuple[Source, int, int]:
-        """A new segment: its source, start and end, at least one window long."""
+        """Draw a segment, at least one window long: its source, start and end."""
         while True:
             source = self.sources[self.rng.choice(len(self.sources), p=self.shares)]
             start = 0
             if self.rng.random() < DOCUMENT_START_SHARE:
                 start = int(source.train[self.rng.integers(len(source.train)), 0])
             else:
-                place = int(self.rng.integers(source.data.size))
-                span = int(np.searchsorted(source.train[:, 0], place, "right")) - 1
+                position = int(self.rng.integers(source.data.size))
+                span = int(np.searchsorted(source.train[:, 0], position, "right")) - 1
                 lo, hi = (int(n) for n in source.train[max(span, 0)])
                 start = int(self.rng.integers(lo, max(hi - self.length, lo) + 1))
             end = min(start + self.segment_bytes, source.data.size)
@@ -150,8 +150,8 @@ class Windows:
         k = int(np.searchsorted(source.held_out[:, 1], start, "right"))
         return k < len(source.held_out) and source.held_out[k, 0] < end
 
-    def places(self) -> tuple[list[tuple[Source, int]], NDArray[np.bool_]]:
-        """Where the next batch's windows start, and which rows are fresh."""
+    def next_starts(self) -> tuple[list[tuple[Source, int]], NDArray[np.bool_]]:
+        """Advance by a batch; returns (source, start) of each row's window, and which rows are fresh (B,) bool."""
         found: list[tuple[Source, int]] = []
         fresh = np.zeros(self.batch, np.bool_)
         for b in range(self.batch):
@@ -165,8 +165,8 @@ class Windows:
         return found, fresh
 
     def next(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The next batch; see the class."""
-        found, fresh = self.places()
+        """Advance by a batch and read it; see the class."""
+        found, fresh = self.next_starts()
         text = np.empty((self.batch, self.length), np.uint8)
         for row, (source, start) in zip(text, found, strict=True):
             row[:] = source.data[start : start + self.length]
@@ -174,7 +174,7 @@ class Windows:
 
 
 def held_out_rows(sources: list[Source], length: int, per_source: int, seed: int = 1) -> dict[str, NDArray[np.uint8]]:
-    """Kind -> rows (n, length) uint8 of held-out text, the same at every call; short documents left out."""
+    """Kind -> rows (n, length) uint8 of held-out text, the same for the same seed; shorter documents are left out."""
     rng = np.random.default_rng(seed)
     rows: dict[str, list[NDArray[np.uint8]]] = {}
     for source in sources:

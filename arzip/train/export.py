@@ -1,4 +1,4 @@
-"""Float network -> integer weights file, and back (a run can go on from an exported model)."""
+"""Float network -> integer weights file, and back (training can continue from an exported model)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from arzip.network import config as spec
 from arzip.network.config import Weights
-from arzip.train.model import FloatNetwork
+from arzip.train.qat_network import QatNetwork
 from arzip.weights.file import MEMORY_PREFIX, dump_weights
 
 
@@ -37,7 +37,7 @@ def quantise(value: torch.Tensor, bits: int) -> NDArray[np.int8]:
     return torch.round(value.detach().cpu() * 2**bits).clamp(-127, 127).to(torch.int8).numpy()
 
 
-def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
+def export_tensors(net: QatNetwork) -> dict[str, NDArray[Any]]:
     """The tensors of the weights file."""
     tensors: dict[str, NDArray[Any]] = {
         "sigmoid": sigmoid_table(),
@@ -55,24 +55,24 @@ def export_tensors(net: FloatNetwork) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def export_bytes(net: FloatNetwork, metadata: dict[str, str]) -> bytes:
-    """The integer network's weights file; its memory is not primed."""
+def export_bytes(net: QatNetwork, metadata: dict[str, str]) -> bytes:
+    """The integer network's weights file, without initial states of context mixing."""
     return dump_weights(net.config, export_tensors(net), metadata)
 
 
-def without_memory(weights: Weights) -> bytes:
-    """A model's weights file without its memory's tensors: what training starts from where there is no numba."""
+def network_only(weights: Weights) -> bytes:
+    """A model's weights file without the tensors of context mixing, which only numba can check."""
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(MEMORY_PREFIX)}
     return dump_weights(weights.config, tensors, weights.metadata)
 
 
 @torch.no_grad()
-def import_weights(weights: Weights, blocks: int = 0, seed: int = 0) -> FloatNetwork:
-    """A float network that starts where an exported model stopped.
+def import_weights(weights: Weights, blocks: int = 0, seed: int = 0) -> QatNetwork:
+    """A float network with the weights of an exported model.
 
-    blocks: with more than the model has, the new ones come on top and add nothing until they have learnt something.
+    blocks: if more than the model has, the new ones come on top; their output matrices start at zero.
     """
-    net = FloatNetwork(replace(weights.config, blocks=max(blocks, weights.config.blocks)), seed)
+    net = QatNetwork(replace(weights.config, blocks=max(blocks, weights.config.blocks)), seed)
     for k in range(weights.config.blocks, net.config.blocks):
         net.p[f"block{k}_state_out"].zero_()  # its MLP's output starts at zero in any case
     net.ngram = torch.from_numpy(weights.tensors["ngram"].astype(np.float32)) / 2**spec.EMBEDDING_BITS

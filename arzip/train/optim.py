@@ -1,6 +1,6 @@
 """Optimisers that a CUDA graph can hold: Muon over stacked matrices, Adagrad for the rows of the n-gram tables.
 
-Learning rates may be tensors on the device. Must not know the network.
+Learning rates may be tensors on the device. Must not import network code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Rate = float | Tensor
 
 
 def orthogonalise(g: Tensor, dtype: torch.dtype) -> Tensor:
-    """Matrices (n, rows <= columns) -> nearly the nearest orthogonal ones, computed in `dtype`."""
+    """Matrices (n, rows <= columns) -> approximately the nearest orthogonal ones, computed in `dtype`."""
     a, b, c = NEWTON_SCHULZ
     x = g.to(dtype)
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=EPS)
@@ -29,7 +29,7 @@ def orthogonalise(g: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """torch.optim.Muon's rule, for all matrices of one shape (or its transpose) at once; no scalar on the host."""
+    """torch.optim.Muon's update, for all matrices of one shape (or its transpose) at once; no scalar on the host."""
 
     def __init__(
         self,
@@ -46,37 +46,38 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Nesterov momentum, orthogonalised; every matrix must have a gradient."""
         for group in self.param_groups:
-            alike: dict[tuple[int, int], list[Tensor]] = {}
+            by_shape: dict[tuple[int, int], list[Tensor]] = {}
             for p in group["params"]:
-                alike.setdefault((min(p.shape), max(p.shape)), []).append(p)
-            for params in alike.values():
+                by_shape.setdefault((min(p.shape), max(p.shape)), []).append(p)
+            for params in by_shape.values():
                 self.update(params, group["lr"], group["weight_decay"], group["momentum"])
 
     def update(self, params: list[Tensor], lr: Rate, weight_decay: float, momentum: float) -> None:
-        """One step for matrices of one shape."""
+        """Update matrices of one shape, or its transpose."""
         for p in params:
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         buffers: list[Any] = [self.state[p]["momentum_buffer"] for p in params]
         grads: list[Any] = [p.grad for p in params]
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
-        update = torch.stack([wide(g.lerp(b, momentum)) for g, b in zip(grads, buffers, strict=True)])
+        update = torch.stack([as_wide(g.lerp(b, momentum)) for g, b in zip(grads, buffers, strict=True)])
         for p, u in zip(params, orthogonalise(update, self.dtype).unbind(), strict=True):
             p.mul_(1 - lr * weight_decay)
-            tall = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
-            p.sub_((u.mT if p.shape[0] > p.shape[1] else u).float() * (lr * tall))
+            scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+            p.sub_((u.mT if p.shape[0] > p.shape[1] else u).float() * (lr * scale))
 
 
-def wide(m: Tensor) -> Tensor:
+def as_wide(m: Tensor) -> Tensor:
     """A matrix with at least as many columns as rows: itself or its transpose."""
     return m.mT if m.shape[0] > m.shape[1] else m
 
 
 @torch.no_grad()
 def sparse_adagrad(table: Tensor, total: Tensor, rows: Tensor, grad: Tensor, lr: Rate, limit: float) -> None:
-    """Adagrad (Duchi et al. 2011) in place on the rows that a batch touched: fast where few are, as on a CPU.
+    """Adagrad (Duchi et al. 2011) in place, on the rows that a batch touched only: fast on a CPU.
 
     table, total (tables, N, w): values, sums of squared gradients. rows (n, tables), grad (n, tables, w).
+    limit: values are clipped to +-limit.
     """
     for k in range(len(table)):
         touched, where = torch.unique(rows[:, k], return_inverse=True)
@@ -87,13 +88,13 @@ def sparse_adagrad(table: Tensor, total: Tensor, rows: Tensor, grad: Tensor, lr:
 
 
 def apply_adagrad(table: Tensor, total: Tensor, g: Tensor, lr: Rate, limit: float) -> None:
-    """Adagrad in place with a dense gradient; where that is 0 nothing changes. One pass where it is compiled."""
+    """Adagrad in place with a dense gradient g; a gradient of 0 changes nothing. Compiled, it is one pass."""
     total.add_(g * g)
     table.sub_(lr * g / total.sqrt()).clamp_(-limit, limit)
 
 
 class DenseAdagrad:
-    """`sparse_adagrad` without data-dependent shapes: gradients are added up in a table that stays."""
+    """`sparse_adagrad` without data-dependent shapes: gradients are summed in a table of fixed address."""
 
     def __init__(self, table: Tensor) -> None:
         self.grad = torch.zeros_like(table)
@@ -106,7 +107,7 @@ class DenseAdagrad:
 
     @torch.no_grad()
     def step(self, table: Tensor, total: Tensor, rows: Tensor, grad: Tensor, lr: Rate, limit: float) -> None:
-        """See sparse_adagrad."""
+        """As `sparse_adagrad`."""
         width = table.shape[2]
         self.grad.zero_()
         self.grad.view(-1, width).index_add_(0, (rows + self.base).flatten(), grad.reshape(-1, width))

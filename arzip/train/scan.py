@@ -3,7 +3,7 @@
 `recurrence`: tensor operations around a loop over time; the reference, and what a CPU runs.
 `fused_recurrence`: the custom operator "arzip::recurrence", opaque to torch.compile; on CUDA it is one Triton kernel
 each way, which computes the gates as it goes and keeps only h. On other devices it calls the reference.
-Must not know what stands around a recurrence.
+Must not import network code.
 """
 
 from __future__ import annotations

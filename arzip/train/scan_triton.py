@@ -1,7 +1,8 @@
 """The gated recurrence as one Triton kernel each way: a thread a channel of a row, a loop over time.
 
-What a step needs is loaded four to eight steps before: the loop is sequential, memory slow. Pointers move instead of
-offsets, which could pass 2**31. Imported only where there is triton; see scan for the formulas.
+A step's operands are loaded four to eight steps ahead, to hide the latency of memory in the sequential loop. Pointers
+are advanced instead of offsets, which could exceed 2**31. Imported only if triton is installed; scan has the formulas.
+Kernels have many parameters because Triton takes pointers and sizes one by one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def load_gates(at, d, mask):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def load_steps(at, stride, d, mask, left):  # type: ignore[no-untyped-def]
-    """`load_gates` of the next four steps, of which `left` are there."""
+    """`load_gates` of the next four steps; those beyond the last `left` steps give zeros."""
     return (
         load_gates(at, d, mask & (left > 0)),
         load_gates(at + stride, d, mask & (left > 1)),
@@ -72,7 +73,7 @@ def forward_kernel(z, bias, h0, u, h, width, d, STEPS: tl.constexpr, BLOCK: tl.c
 
 @triton.jit
 def load_back(z_at, h_at, du_at, width, d, mask, left):  # type: ignore[no-untyped-def]
-    """What the backward pass needs of a step, if it is there: gates, the state before it, gradient of the read-out."""
+    """Operands of a backward step: three gates, the state before it, gradient of the read-out. Zeros if left <= 0."""
     there = mask & (left > 0)
     f, c, o = load_gates(z_at, d, there)
     before = tl.load(h_at, mask=mask & (left > 1), other=0.0)
@@ -98,9 +99,9 @@ def backward_kernel(z, bias, h0, h, du, dz, db, width, d, STEPS: tl.constexpr, B
     m = n < width
     bf, bc, bo = load_gates(bias + n % d, d, m)
     first = tl.load(h0 + n, mask=m, other=0.0)
-    place = (n // d) * (3 * d) + n % d
+    offset = (n // d) * (3 * d) + n % d
     end = tl.cast(width, tl.int64) * (STEPS - 1)
-    z_at, dz_at = z + 3 * end + place, dz + 3 * end + place
+    z_at, dz_at = z + 3 * end + offset, dz + 3 * end + offset
     h_at, du_at = h + end - width + n, du + end + n
     state = tl.load(h + end + n, mask=m, other=0.0)
     carry = tl.zeros((BLOCK,), tl.float32)
@@ -133,9 +134,9 @@ def backward_kernel(z, bias, h0, h, du, dz, db, width, d, STEPS: tl.constexpr, B
             dz_at -= 3 * width
             carry = total * (1 - f)
             state = before
-    tl.store(db + place, sum_f, mask=m)
-    tl.store(db + place + d, sum_c, mask=m)
-    tl.store(db + place + 2 * d, sum_o, mask=m)
+    tl.store(db + offset, sum_f, mask=m)
+    tl.store(db + offset + d, sum_c, mask=m)
+    tl.store(db + offset + 2 * d, sum_o, mask=m)
 
 
 def forward(z: Tensor, bias: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ WIDTH_STEP = 64  # d and hidden are multiples of it: see packing.py
 WIDTH_LIMIT = 1024
 BIAS_LIMIT = 1 << 24
 UNPACKED_LIMIT_BYTES = 1 << 30
-MEMORY_PREFIX = "memory."  # of the tensors that prime the memory
+MEMORY_PREFIX = "memory."  # of the tensors of context mixing
 
 
 def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:

@@ -109,7 +109,7 @@ def _sha256(file: object) -> bytes:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read a weights file's header. Raises ModelError when it is no safetensors file."""
+    """Read a weights file's header. Raises ModelError if it is not a safetensors file."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2).startswith(GZIP) else plain as file:

@@ -1,7 +1,7 @@
 """`python -m scripts.slot.land RESULTS --mix MIX --eval CORPORA`: what a slot brought -> models, and how they compare.
 
-A network that was trained elsewhere takes over the shipped model's counted n-grams; its memory is primed on the mix;
-its integers are held against its floats; old and new compress the evaluation files. It says what is worse, no more.
+A network trained elsewhere gets the n-grams of the shipped model and initial states trained on the mix. Its integer
+and float versions are compared, and old and new model compress the evaluation files. Files that grow are listed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -24,15 +25,15 @@ from arzip.errors import ArzipError
 from arzip.network.config import Weights
 from arzip.system.files import write_whole
 from arzip.train.data import Source, held_out_rows, load_mix
+from arzip.train.evaluation import evaluate, exact_bits
 from arzip.train.export import import_weights
-from arzip.train.loop import evaluate, exact_bits
-from arzip.train.prime import prime
+from arzip.train.prime import pretrain_cm
 from arzip.weights import registry as models
 from arzip.weights.file import dump_weights, load_weights, pack, parse_weights
 from scripts.slot import compare, exports
 from scripts.slot.plan import PLAN, ROOT, TOY, Core, Plan
 
-PRIMED_BYTES, PRIMING_SEED = 6_000_000, 5  # as arzip.train.prime does
+PRETRAINING_BYTES, PRETRAINING_SEED = 6_000_000, 5  # as arzip.train.prime does
 GAP_PER_CENT = 1.0  # between integers and floats: more than that is no rounding
 Bits = dict[str, float]
 
@@ -49,7 +50,7 @@ class Landed:
 
 
 def take_over(export: Weights, old: Weights) -> Weights:
-    """The network of an export with the n-grams that were counted for an old model: they depend on no network."""
+    """The network of an export with the n-grams of an old model, which don't depend on a network."""
     tensors = {name: tensor for name, tensor in export.tensors.items() if not name.startswith(pretrained.PREFIX)}
     if pretrained.NGRAMS in old.tensors:
         tensors[pretrained.NGRAMS] = old.tensors[pretrained.NGRAMS]
@@ -58,7 +59,7 @@ def take_over(export: Weights, old: Weights) -> Weights:
 
 
 def bits_of(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> tuple[Bits, Bits]:
-    """Held-out bits per byte by kind, and their mean: by the float network, by the integers that run."""
+    """Held-out bits per byte by kind, and their mean: by the float network, by the integer network."""
     both = evaluate(import_weights(weights), rows, "cpu"), exact_bits(weights, rows)
     for bits in both:
         bits["mean"] = float(np.mean(list(bits.values())))
@@ -66,20 +67,23 @@ def bits_of(weights: Weights, rows: dict[str, NDArray[np.uint8]]) -> tuple[Bits,
 
 
 def land_one(
-    core: Core, results: Path, folder: Path, output: Path, sources: list[Source], plan: Plan, primed_bytes: int
+    core: Core, results: Path, folder: Path, output: Path, sources: list[Source], plan: Plan, size_bytes: int
 ) -> Landed:
-    """Make the model of one network in `output`, under the name and in the packing of the one it would replace."""
+    """Make the model of one network in `output`, with the file name of the model it would replace.
+
+    size_bytes: of text that the initial states are trained on.
+    """
     name = f"{core.name}{models.SUFFIX}"
     [old_path] = [path for path in (folder / name, folder / f"{core.name}{models.PACKED}") if path.exists()]
     old = load_weights(old_path)
     weights = take_over(parse_weights(exports.read(results, name), name), old)
-    rows = held_out_rows(sources, plan.held_bytes, plan.held_rows)
+    rows = held_out_rows(sources, plan.held_out_bytes, plan.held_out_rows)
     held_out = bits_of(old, rows), bits_of(weights, rows)
     began = time.monotonic()
-    tensors = weights.tensors | prime(weights, sources, primed_bytes, PRIMING_SEED)
-    click.echo(f"{core.name}: primed in {time.monotonic() - began:.0f} s", err=True)
+    tensors = weights.tensors | pretrain_cm(weights, sources, size_bytes, PRETRAINING_SEED)
+    click.echo(f"{core.name}: initial states trained in {time.monotonic() - began:.0f} s", err=True)
     means = ", ".join(f"{kind} {bits:.3f}" for kind, bits in held_out[1][0].items())
-    about = {"name": core.name, "primed_on_bytes": str(primed_bytes), "bits_per_byte": means}
+    about = {"name": core.name, "primed_on_bytes": str(size_bytes), "bits_per_byte": means}
     whole = dump_weights(weights.config, tensors, weights.metadata | about)
     new = output / old_path.name
     write_whole(new, pack(whole) if new.suffix == ".gz" else whole)
@@ -101,7 +105,7 @@ def held_out_table(landed: Landed) -> list[str]:
 
 
 def doubts(landed: Landed) -> list[str]:
-    """What speaks against shipping a network, by its held-out text: a line each."""
+    """Reasons not to ship a network, a line each: larger on held-out text, or exact too far from float."""
     (_, old_exact), (new, new_exact) = landed.held_out
     name, found = landed.core.name, []
     for kind in new:
@@ -113,7 +117,7 @@ def doubts(landed: Landed) -> list[str]:
 
 
 def log_entry(landed: list[Landed], found: list[compare.Pair]) -> str:
-    """What docs/LOG.md should say."""
+    """An entry for docs/LOG.md."""
     names = " and ".join(model.core.name for model in landed)
     seen = ", ".join(f"{model.core.name} {model.seen_bytes / 1e6:,.0f} MB" for model in landed)
     lines = [f"## {datetime.date.today()} {names} trained on a GPU", ""]
@@ -160,29 +164,26 @@ def install(landed: list[Landed]) -> None:
 @click.option("--models", "folder", default=Path("models"), type=click.Path(exists=True, path_type=Path))
 @click.option("--core", "names", multiple=True, help="Only this network; else all that came back.")
 @click.option("--corpus", "corpora", multiple=True, default=compare.CORPORA, help="Folders of --eval to measure.")
-@click.option("--primed-mb", default=PRIMED_BYTES / 1e6, help="Text to prime the memory on, in 10**6 bytes.")
+@click.option("--primed-mb", default=PRETRAINING_BYTES / 1e6, help="Text to prime the memory on, in 10**6 bytes.")
 @click.option("--more", multiple=True, metavar="NAME=FACTOR", help="Draw so much more of a source when priming.")
 @click.option("--toy", is_flag=True, help="The plan of a rehearsal.")
 @click.option("--golden", is_flag=True, help="Put the models into --models and make the golden archives anew.")
-def main(
-    results: Path, mix: Path, evaluation: Path, output: Path, folder: Path, names: tuple[str, ...],
-    corpora: tuple[str, ...], primed_mb: float, more: tuple[str, ...], toy: bool, golden: bool,
-) -> None:  # fmt: skip
+def main(results: Path, evaluation: Path, output: Path, folder: Path, **options: Any) -> None:
     """Make models of the networks in RESULTS, compare them with those that ship, and write entry.md for the log."""
-    plan = TOY if toy else PLAN
+    plan = TOY if options["toy"] else PLAN
     try:
-        wanted = names or [Path(name).stem for name in exports.read_index(results)]
-        sources = load_mix([mix], more)
+        wanted = options["names"] or [Path(name).stem for name in exports.read_index(results)]
+        sources = load_mix([options["mix"]], options["more"])
         output.mkdir(parents=True, exist_ok=True)
-        size = int(primed_mb * 1e6)
+        size = int(options["primed_mb"] * 1e6)
         landed = [land_one(plan.core(name), results, folder, output, sources, plan, size) for name in wanted]
-        found = compare_all(landed, evaluation, list(corpora), output / compare.SIZES)
+        found = compare_all(landed, evaluation, list(options["corpora"]), output / compare.SIZES)
     except (ArzipError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     entry = log_entry(landed, found)
     (output / "entry.md").write_text(entry, "utf-8")
     click.echo(entry)
-    if golden:
+    if options["golden"]:
         install(landed)
 
 

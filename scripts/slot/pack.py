@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.train.data import SHARES, Source, load_mix
-from arzip.train.export import without_memory
+from arzip.train.export import network_only
 from arzip.weights import registry as models
 from arzip.weights.file import load_weights
 from scripts.slot import cases, subset
@@ -137,7 +137,7 @@ def kinds_text(sources: list[tuple[Path, Source]]) -> bytes:
 def start_file(path: Path) -> bytes:
     """A model's network as a weights file, without the memory's tensors; its metadata has the model's digest."""
     weights = load_weights(path, with_initial_states=False)
-    return without_memory(replace(weights, metadata=weights.metadata | {"digest": weights.digest.hex()}))
+    return network_only(replace(weights, metadata=weights.metadata | {"digest": weights.digest.hex()}))
 
 
 def extras(plan: Plan, found: Iterable[Path], text: bytes) -> dict[str, bytes]:

@@ -36,24 +36,25 @@ class Core:
 class Plan:
     """A slot. pack_bytes: of all that travels beside the checkout; more: see arzip.train.data.load_mix.
 
-    held_rows, held_bytes: rows of a source that are evaluated, and their size. case_lanes, case_steps: of the exactness
-    cases. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the whole time.
-    least_seconds, most_seconds: a network isn't trained for less, nor for more once its process is ready.
+    held_out_rows, held_out_bytes: rows of a source that are evaluated, and their size. case_lanes, case_steps: of the
+    exactness cases. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the
+    whole time.
+    min_seconds, max_seconds: a network isn't trained for less, nor for more once its process is ready.
     """
 
     cores: tuple[Core, ...]
     pack_bytes: int
     more: tuple[str, ...] = ()
-    held_rows: int = 8
-    held_bytes: int = 1024
+    held_out_rows: int = 8
+    held_out_bytes: int = 1024
     case_lanes: int = 200
     case_steps: int = 24
     batches: tuple[int, ...] = (512, 1024, 2048)
     timing_steps: int = 20
     report_seconds: float = 60.0
     timing_share: float = 0.08
-    least_seconds: float = 20.0
-    most_seconds: float = math.inf
+    min_seconds: float = 20.0
+    max_seconds: float = math.inf
 
     def core(self, name: str) -> Core:
         """The network of this name."""
@@ -77,14 +78,14 @@ TOY = Plan(
         Core("small", NetworkConfig(d=64, blocks=1, hidden=64, orders=(2, 3), ngram_d=8), 0.4, 6, "small", 8, 64),
     ),
     pack_bytes=370_000,
-    held_rows=2,
-    held_bytes=256,
+    held_out_rows=2,
+    held_out_bytes=256,
     case_lanes=20,
     case_steps=6,
     batches=(8, 16),
     timing_steps=2,
     report_seconds=2.0,
     timing_share=0.25,
-    least_seconds=2.0,
-    most_seconds=6.0,
+    min_seconds=2.0,
+    max_seconds=6.0,
 )

@@ -22,8 +22,8 @@ from scripts.slot.plan import ROOT, TOY
 
 SOURCES = {
     "en_text/docs": ("*.md", "docs/*.md", "corpora/*.md"),
-    "code/python": ("arzip/*.py", "arzip/memory/*.py"),
-    "code/tests": ("tests/*.py",),
+    "code/python": ("arzip/*.py", "arzip/context_mixing/*.py"),
+    "code/tests": ("tests/**/*.py",),
     "markup/json": ("benchmarks/*.json",),
 }
 DOCUMENT_BYTES = 2000  # files are cut into documents of so many bytes
@@ -42,12 +42,12 @@ def make_mix(folder: Path) -> None:
 def make_models(folder: Path) -> None:
     """A random model for every network of the toy plan; its counted n-grams say nothing."""
     from arzip.train.export import export_tensors
-    from arzip.train.model import FloatNetwork
+    from arzip.train.qat_network import QatNetwork
     from arzip.weights.file import dump_weights
 
     folder.mkdir(parents=True)
     for seed, core in enumerate(TOY.cores):
-        tensors = export_tensors(FloatNetwork(core.config, seed)) | {"memory.ngrams": np.zeros((256, 4), np.uint8)}
+        tensors = export_tensors(QatNetwork(core.config, seed)) | {"memory.ngrams": np.zeros((256, 4), np.uint8)}
         rng = np.random.default_rng(seed)
         tensors["ngram"][:, ::16] = rng.integers(-20, 21, tensors["ngram"][:, ::16].shape, np.int8)  # packs well
         for name in [name for name in tensors if name.endswith("mlp_out")]:

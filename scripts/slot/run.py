@@ -122,7 +122,7 @@ def train_all(slot: Slot, plan: Plan, until: float) -> None:
     for k, core in enumerate(plan.cores):
         end = time.time() + slot.left(until) * core.share / sum(c.share for c in plan.cores[k:])
         while True:
-            if slot.left(end) < plan.least_seconds:
+            if slot.left(end) < plan.min_seconds:
                 slot.say(f"{core.name}: {max(slot.left(end), 0):.0f} s are too few to train it")
                 break
             words = ["train", core.name, "--output", str(slot.output), "--way", str(way)]
@@ -145,7 +145,7 @@ def run(slot: Slot, plan: Plan, pack: Path, scratch: Path) -> None:
     if slot.left() > 0:
         slot.stage("exact", ["exact"], time.time() + min(EXACT_SECONDS, slot.left()))
     train_all(slot, plan, slot.end - plan.timing_share * (slot.end - slot.began))
-    if slot.left() > plan.least_seconds / 2:
+    if slot.left() > plan.min_seconds / 2:
         slot.stage("timings", ["timings"], slot.end)
     slot.say("the end")
 

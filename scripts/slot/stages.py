@@ -138,12 +138,12 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
     plan = settle(toy, device)
     core, every = plan.core(name), plan.report_seconds
     from arzip.train.data import held_out_rows, load_mix
-    from arzip.train.run import Periods
+    from arzip.train.long_run import Periods
 
     sources = load_mix([scratch / "mix"])
-    held = held_out_rows(sources, plan.held_bytes, plan.held_rows)
+    held_out = held_out_rows(sources, plan.held_out_bytes, plan.held_out_rows)
     net, started_from = network(core, scratch, output)
-    deadline = min(deadline, time.monotonic() + plan.most_seconds)
+    deadline = min(deadline, time.monotonic() + plan.max_seconds)
     recipe = recipe_of(core, core.batch, deadline - time.monotonic())
     trainer = WAYS[way].trainer(net, sources, recipe, device)
     about = {"name": name, "started_from": started_from, "recipe": json.dumps(asdict(recipe), sort_keys=True)}
@@ -156,7 +156,7 @@ def train(name: str, output: Path, way: int, toy: bool, device: str, scratch: Pa
         exports.write(output, f"{name}{SUFFIX}", data, speed(trainer))
 
     periods = Periods(report=every, evaluate=every, export=every)
-    bits = trainer.run(None, click.echo, periods, deadline=deadline, on_export=export, held=held)
+    bits = trainer.run(None, click.echo, periods, deadline=deadline, on_export=export, held_out=held_out)
     finish(
         speed(trainer) | {"way": WAYS[way].words(device), "bits_per_byte": {k: round(v, 4) for k, v in bits.items()}}
     )

@@ -19,8 +19,9 @@ from scripts.slot.plan import Core, Plan
 
 if TYPE_CHECKING:
     from arzip.train.data import Source
-    from arzip.train.loop import Recipe, Trainer
-    from arzip.train.model import FloatNetwork
+    from arzip.train.qat_network import QatNetwork
+    from arzip.train.recipes import Recipe
+    from arzip.train.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Way:
         """For the log."""
         return self.name if device == "cuda" else "on the CPU"
 
-    def trainer(self, net: FloatNetwork, sources: list[Source], recipe: Recipe, device: str) -> Trainer:
+    def trainer(self, net: QatNetwork, sources: list[Source], recipe: Recipe, device: str) -> Trainer:
         """A run that steps in this way."""
         from arzip.train import scan
-        from arzip.train.loop import Trainer
+        from arzip.train.trainer import Trainer
 
         trainer = Trainer(net, sources, recipe, device, graph=self.graph, report=click.echo)
         if device == "cuda" and not self.triton:
@@ -59,10 +60,10 @@ WAYS = (
 )
 
 
-def network(core: Core, scratch: Path, output: Path) -> tuple[FloatNetwork, str]:
+def network(core: Core, scratch: Path, output: Path) -> tuple[QatNetwork, str]:
     """What a network starts from, and what that is: its own export, if a run was broken off; a start; or chance."""
     from arzip.train.export import import_weights
-    from arzip.train.model import FloatNetwork
+    from arzip.train.qat_network import QatNetwork
     from arzip.weights.file import parse_weights
 
     name, start = f"{core.name}{SUFFIX}", scratch / "start" / f"{core.start}{SUFFIX}"
@@ -72,7 +73,7 @@ def network(core: Core, scratch: Path, output: Path) -> tuple[FloatNetwork, str]
         weights = parse_weights(start.read_bytes(), str(start))
         net, origin = import_weights(weights, core.config.blocks), weights.metadata.get("digest", core.start)
     else:
-        net, origin = FloatNetwork(core.config), "random"
+        net, origin = QatNetwork(core.config), "random"
     if net.config != core.config:
         raise click.ClickException(f"{core.name} can't go on from {origin}: {net.config} is not {core.config}")
     return net, origin
@@ -121,11 +122,11 @@ def timed(plan: Plan, batch: int, device: str) -> list[tuple[int, int]]:
 def step_seconds(plan: Plan, batch: int, way: Way, scratch: Path, device: str) -> float:
     """Seconds of one training step of the plan's first network."""
     from arzip.train.data import load_mix
-    from arzip.train.model import FloatNetwork
+    from arzip.train.qat_network import QatNetwork
 
     core = plan.cores[0]
     sources, recipe = load_mix([scratch / "mix"]), recipe_of(core, batch, 60.0)
-    trainer = way.trainer(FloatNetwork(core.config), sources, recipe, device)
+    trainer = way.trainer(QatNetwork(core.config), sources, recipe, device)
     return seconds_of(trainer.step, plan.timing_steps, device, warmup=6)
 
 
@@ -134,13 +135,13 @@ def warm_seconds(core: Core, scratch: Path, device: str) -> float:
     import numpy as np
 
     from arzip.train.data import load_source
-    from arzip.train.model import FloatNetwork
+    from arzip.train.qat_network import QatNetwork
 
     path = scratch / f"{core.name}.bin"
     path.write_bytes(np.random.default_rng(0).bytes(1 << 18))
     began = time.perf_counter()
     sources, recipe = [load_source(path, "", 1.0)], recipe_of(core, core.batch, 60.0)
-    trainer = WAYS[0].trainer(FloatNetwork(core.config), sources, recipe, device)
+    trainer = WAYS[0].trainer(QatNetwork(core.config), sources, recipe, device)
     for _ in range(2):
         float(trainer.step())
     return time.perf_counter() - began

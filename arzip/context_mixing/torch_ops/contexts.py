@@ -37,8 +37,8 @@ class Context:
     def __init__(self, group: LaneGroup) -> None:
         self.group, self.position = group, group.starts + group.clock[STEP]
         self.record_length, self.record_length2 = group.record_lengths[0], group.record_lengths[1]
-        self.match_table = group.lane[:, RECENT]
-        self.c1, self.c2, self.c3, self.c4 = (self.match_table >> 8 * i & 255 for i in range(4))
+        self.recent = group.lane[:, RECENT]
+        self.c1, self.c2, self.c3, self.c4 = (self.recent >> 8 * i & 255 for i in range(4))
 
     def field(self, number: int) -> Tensor:
         """A field of `lane`."""
@@ -110,9 +110,9 @@ class Context:
 
 
 VALUES: dict[int, Callable[[Context], Tensor]] = {
-    0: lambda s: torch.zeros_like(s.match_table),
-    8: lambda s: s.match_table,
-    9: lambda s: hash_pair(s.match_table, s.field(OLDER) & 0xFFFFFFFF),
+    0: lambda s: torch.zeros_like(s.recent),
+    8: lambda s: s.recent,
+    9: lambda s: hash_pair(s.recent, s.field(OLDER) & 0xFFFFFFFF),
     10: lambda s: s.word,
     11: lambda s: hash_pair(s.word, s.field(WORD1)),
     12: lambda s: hash_pair(s.field(WORD), s.field(WORD2)),
@@ -125,9 +125,9 @@ VALUES: dict[int, Callable[[Context], Tensor]] = {
     24: lambda s: s.c4,
     25: lambda s: s.c3 << 8 | s.c4,
     26: lambda s: s.c1 << 8 | s.c4,
-    27: lambda s: s.match_table & 0xF0F0F0F0,
-    28: lambda s: s.match_table & 0xF0F0F0F0F0F0,
-    29: lambda s: s.match_table >> 8 & 0xFFFFFF,
+    27: lambda s: s.recent & 0xF0F0F0F0,
+    28: lambda s: s.recent & 0xF0F0F0F0F0F0,
+    29: lambda s: s.recent >> 8 & 0xFFFFFF,
     30: lambda s: (s.record_length << 8 | s.above) << 16 | s.column,
     31: lambda s: s.above << 8 | s.c1,
     32: lambda s: s.above << 8 | s.above2,
@@ -157,13 +157,13 @@ VALUES: dict[int, Callable[[Context], Tensor]] = {
     56: lambda s: hash_pair(hash_pair(s.field(FIRST_FIELD), s.field(FIELD)), s.field_byte_above),
     57: lambda s: hash_pair(s.field(FIELD_HASH), s.field_byte_above),
     58: lambda s: (((2 * s.c2 - s.c4) & 255) << 4 | s.c1 >> 4) << 1 | s.position & 1,
-    59: lambda s: (((2 * s.c4 - (s.match_table >> 56)) & 255) << 8 | s.c1) << 2 | s.position & 3,
+    59: lambda s: (((2 * s.c4 - (s.recent >> 56)) & 255) << 8 | s.c1) << 2 | s.position & 3,
     60: lambda s: hash_pair(s.c1 << 8 | s.c2, s.byte_above << 9 | s.field_byte_above),
     61: lambda s: ((s.indirect2 & 255) << 8 | s.indirect1 & 255) << 8 | s.c1,
     62: lambda s: hash_pair(s.group.match[:, -1, EXPECTED] << 8 | s.group.match[:, -1, LENGTH].clamp(max=15), s.c1),
 }
 for _bytes in range(1, 8):
-    VALUES[_bytes] = lambda s, mask=(1 << 8 * _bytes) - 1: s.match_table & mask  # type: ignore[misc]
+    VALUES[_bytes] = lambda s, mask=(1 << 8 * _bytes) - 1: s.recent & mask  # type: ignore[misc]
 
 
 def hash_contexts(group: LaneGroup) -> None:
