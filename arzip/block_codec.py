@@ -79,11 +79,8 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
     engine = open_(digest)
-    threads = engine.threads_for(plan, decoding=True)
-    if plan.lanes == 1 and workers.pending > 1:
-        threads = 1  # the second thread saves a third of the time: other blocks make more of it
-    with workers.hold(threads):
-        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes, threads)
+    with workers.hold(engine.threads_for(plan, decoding=True)):
+        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
     on_bytes(frame.raw_bytes - rest_bytes)
     rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
     return long_range.restore(rest, matches)

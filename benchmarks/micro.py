@@ -50,7 +50,7 @@ def test_gemm(benchmark: Benchmark) -> None:
     a = source.integers(0, 256, (LANES, K), dtype=np.uint8)
     w = source.integers(-127, 128, (N, K), dtype=np.int8)
     packed, start, c = packing.pack_weights(w), packing.start_values(w), np.zeros((LANES, N), np.int32)
-    benchmark.pedantic(gemm.gemm, (a, packed, start, c, 0, len(packed)), rounds=200, iterations=20, warmup_rounds=2)
+    benchmark.pedantic(gemm.gemm, (a, packed, start, c), rounds=200, iterations=20, warmup_rounds=2)
 
 
 def test_network_steps(benchmark: Benchmark, engine: Engine, prose: bytes) -> None:

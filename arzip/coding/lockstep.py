@@ -19,7 +19,7 @@ from arzip.context_mixing.state import CMState
 from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, increment, spin_until, store_release, take_ticket
 from arzip.jit.compile import inline_njit, njit
-from arzip.network import forward_cpu, forward_shared
+from arzip.network import forward_cpu
 
 CODED, CLAIMED, PREDICTED = 0, 2, 4  # counters of two threads, one for each group: steps; tiles of steps
 # None is a type of its own: functions called with it are compiled separately, for one lane only.
@@ -149,36 +149,25 @@ def run_coder(network, state, cm, block, chunk, single_lane, counts):
             prefill.wait_prefilled(network, state, block, chunk, t)
         for group in range(2):
             if block.flags[0] and not is_prefilled:
-                if single_lane is None and chunk.helped:
-                    if group == 0:
-                        forward_shared.shared_step(network, state, block.last, chunk.help)
-                else:
-                    while predict_tile(network, state, block, chunk, t, group):
-                        pass
-                    spin_until(chunk.counters, PREDICTED + group, (t + 1) * chunk.tiles)
+                while predict_tile(network, state, block, chunk, t, group):
+                    pass
+                spin_until(chunk.counters, PREDICTED + group, (t + 1) * chunk.tiles)
             at = code_group(state.freqs, prefilled, row, cm, block, t, group, at, single_lane, counts)
             if not is_prefilled:
                 store_release(chunk.counters, CODED + group, t + 1)
-    forward_shared.finish(chunk.help)
     return at
 
 
-@njit(nogil=True)
-def help_decoder(network, state, block, chunk):
-    """The helper thread of `run_steps` where a single lane is decoded: its half of the network's products."""
-    forward_shared.help_products(network, state, chunk.help)
-
-
-def new_chunk(block: LaneState, state: forward_cpu.State, first: int, end: int, two_threads: bool) -> Chunk:
+def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk:
     """The steps [first, end) before any thread has started: prefilled if the network takes part in encoding."""
-    lanes, help_ = block.last.size, forward_shared.new_help(state)
+    lanes = block.last.size
     if block.flags[0] and not block.is_decoding:
         prefilled = np.empty((end - first, lanes, 8), np.int32)
-        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads, help_)
+        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads)
     tiles, counters = TILES if two_threads else 1, np.zeros(6 * STRIDE, np.int64)
     counters[: CLAIMED * STRIDE] = first
     counters[CLAIMED * STRIDE :] = first * tiles
-    return Chunk(first, end, prefill.NO_PREFILL, counters, tiles, two_threads, help_)
+    return Chunk(first, end, prefill.NO_PREFILL, counters, tiles, two_threads)
 
 
 def run_steps(
@@ -194,16 +183,15 @@ def run_steps(
 
     An encoder's network runs ahead on one thread too, so that its weights stay in the caches for a while.
     """
-    chunk = new_chunk(block, state, first, end, two_threads)
-    in_lockstep = help_decoder if block.last.size == 1 else run_network
-    helper = prefill.run_network if chunk.prefilled.size else in_lockstep
+    chunk = new_chunk(block, first, end, two_threads)
+    helper = prefill.run_network if chunk.prefilled.size else run_network
     single_lane, counts = SINGLE_LANE if block.last.size == 1 else MULTI_LANE, static_shapes.counts_of(cm)
     if not two_threads:
         return int(run_coder(network, state, cm, block, chunk, single_lane, counts))
     if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
-        nothing = chunk._replace(end=0, help=forward_shared.new_help(state))
-        run_coder(network, state, cm, block, nothing, single_lane, counts)
+        nothing = chunk._replace(end=0)
         helper(network, state, block, nothing)
+        run_coder(network, state, cm, block, nothing, single_lane, counts)
     thread = Thread(target=helper, args=(network, state, block, chunk))
     thread.start()
     bits = run_coder(network, state, cm, block, chunk, single_lane, counts)

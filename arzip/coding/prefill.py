@@ -17,7 +17,6 @@ from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release, take_ticket
 from arzip.jit.compile import njit
 from arzip.network import forward_cpu
-from arzip.network.forward_shared import Help
 
 TILE_STEPS = 64
 TILE_LANES = 12 if cpu_features.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
@@ -30,7 +29,7 @@ class Chunk(NamedTuple):
 
     prefilled (end - first, L, 8) int32: the network's P(bit = 1) of each bit, computed ahead; empty: it predicts in
     lockstep. counters: those of this module, or of lockstep.py. tiles: number of tiles of a lane group in lockstep.
-    helped: whether the helper thread runs. help: see forward_shared.py, where a single lane is decoded.
+    helped: whether the helper thread runs.
     """
 
     first: int
@@ -39,7 +38,6 @@ class Chunk(NamedTuple):
     counters: NDArray[np.int64]
     tiles: int
     helped: bool
-    help: Help
 
 
 def counters_for(lanes: int) -> NDArray[np.int64]:

@@ -20,8 +20,8 @@ Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a bloc
 class Backend(Protocol):
     """Runs network, mixer and coder over the steps of a block, on its device."""
 
-    def start(self, plan: Plan, cm: CMState, threads: int = 2) -> Run:
-        """The function that runs the steps of one block, on so many threads at most."""
+    def start(self, plan: Plan, cm: CMState) -> Run:
+        """The function that runs the steps of one block."""
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """Number of threads that coding by this plan can use."""
+        """Number of threads that coding by this plan keeps busy."""

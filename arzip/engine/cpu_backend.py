@@ -19,19 +19,17 @@ class CpuBackend:
         self.network = forward_cpu.load_network(weights) if weights else forward_cpu.empty_network()
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """See Backend. A decoder's threads share the network's products for a single lane, hand over groups of more."""
-        if plan.use_network and plan.lanes == 1 and decoding:
-            return 2 if self.two_threads else 1
+        """See Backend. A decoder's only lane leaves nothing to hand over."""
         both = plan.use_network and plan.cm_profile is not None
-        return 2 if self.two_threads and both else 1
+        return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 
-    def start(self, plan: Plan, cm: CMState, threads: int = 2) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See Backend."""
         network = self.network if plan.use_network else forward_cpu.empty_network()
         state = forward_cpu.init_state(network, plan.lanes)
 
         def run(block: LaneState, first: int, end: int) -> int:
-            two_threads = min(threads, self.threads_for(plan, block.is_decoding)) > 1
+            two_threads = self.threads_for(plan, block.is_decoding) > 1
             return lockstep.run_steps(network, state, cm, block, first, end, two_threads)
 
         return run

@@ -62,13 +62,13 @@ class Engine:
         self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
         return np.concatenate(parts)
 
-    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes, threads: int = 2) -> bytes:
-        """The block of a stream, by so many threads at most; other bytes if the stream is damaged."""
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+        """The block of a stream; other bytes if the stream is damaged."""
         block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
-        return decode_block(self._run(block, plan, threads), block, on_bytes)
+        return decode_block(self._run(block, plan), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """Number of threads that coding by this plan can use."""
+        """Number of threads that coding by this plan keeps busy."""
         return self._backend.threads_for(plan, decoding)
 
     def _cm_state(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
@@ -81,9 +81,9 @@ class Engine:
         begin(cm, plan.use_network)
         return cm
 
-    def _run(self, block: LaneState, plan: Plan, threads: int = 2) -> Run:
+    def _run(self, block: LaneState, plan: Plan) -> Run:
         cm = self._cm_state(plan, block.starts[:-1], block.text.size)
-        return self._backend.start(plan, cm, threads)
+        return self._backend.start(plan, cm)
 
 
 def begin(cm: CMState, with_network: bool) -> None:

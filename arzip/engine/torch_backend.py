@@ -101,7 +101,7 @@ class TorchBackend:
         """See `backend.Backend`."""
         return 1
 
-    def start(self, plan: Plan, cm: CMState, threads: int = 2) -> Run:
+    def start(self, plan: Plan, cm: CMState) -> Run:
         """See `backend.Backend`."""
         on_device = plan.cm_profile is not None and plan.lanes >= self.device_cm_lanes
         if not plan.use_network and not on_device:

@@ -229,12 +229,6 @@ def softmax(exponential, logits, freqs):
 
 
 @njit()
-def product(a, packed, start, c):
-    """`gemm` of all outputs."""
-    gemm(a, packed, start, c, 0, packed.shape[0])
-
-
-@njit()
 def step(network, state, text, first, end):
     """Bytes text (L,) uint8 just seen -> state.freqs (L, 256) int32 > 0 of the next byte of each lane.
 
@@ -254,21 +248,21 @@ def step(network, state, text, first, end):
             for i in range(d):
                 pair[lane, d + i] = pair[lane, i]
             norm(x[lane], pair[lane, :d])
-        product(pair[first:end], network.gates[k], network.gates_start[k], state.z[first:end])
+        gemm(pair[first:end], network.gates[k], network.gates_start[k], state.z[first:end])
         for lane in range(first, end):
             recur(network.sigmoid, state.z[lane], state.h[k, lane], state.y[lane])
-        product(state.y[first:end], network.state_out[k], network.state_start[k], state.z[first:end])
+        gemm(state.y[first:end], network.state_out[k], network.state_start[k], state.z[first:end])
         for lane in range(first, end):
             add_to(x[lane], state.z[lane], np.int32(1))
             norm(x[lane], state.y[lane])
-        product(state.y[first:end], network.mlp_in[k], network.mlp_in_start[k], state.hidden[first:end])
+        gemm(state.y[first:end], network.mlp_in[k], network.mlp_in_start[k], state.hidden[first:end])
         for lane in range(first, end):
             squared_relu(state.hidden[lane], state.u[lane])
-        product(state.u[first:end], network.mlp_out[k], network.mlp_out_start[k], state.z[first:end])
+        gemm(state.u[first:end], network.mlp_out[k], network.mlp_out_start[k], state.z[first:end])
         for lane in range(first, end):
             add_to(x[lane], state.z[lane], np.int32(2))
     for lane in range(first, end):
         norm(x[lane], state.y[lane])
-    product(state.y[first:end], network.out, network.out_start, state.logits[first:end])
+    gemm(state.y[first:end], network.out, network.out_start, state.logits[first:end])
     for lane in range(first, end):
         softmax(network.exponential, state.logits[lane], state.freqs[lane])

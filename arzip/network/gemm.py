@@ -18,14 +18,11 @@ AMX_ROWS = 2  # a single one is faster in vectors
 
 
 @njit()
-def gemm_plain(a, packed, start, c, first_line, end_line):
-    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (2, N) int32 -> c (L, N) int32.
-
-    Of c only the outputs of the packed lines [first_line, end_line), multiples of LINES, are computed.
-    """
+def gemm_plain(a, packed, start, c):
+    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (2, N) int32 -> c (L, N) int32."""
     sums = np.empty(LANES, np.int32)
     for m in range(a.shape[0]):
-        for n in range(first_line, end_line):
+        for n in range(packed.shape[0]):
             for j in range(LANES):
                 sums[j] = start[WITH_OFFSET, n * LANES + j]
             for g in range(packed.shape[1]):
@@ -37,12 +34,12 @@ def gemm_plain(a, packed, start, c, first_line, end_line):
 
 
 @njit()
-def gemm_tiles(a, packed, start, c, first_line, end_line):
+def gemm_tiles(a, packed, start, c):
     """As `gemm_plain`, in AMX tiles for AMX_ROWS rows or more."""
     if a.shape[0] >= AMX_ROWS:
-        gemm_amx(a, packed, start, c, first_line, end_line)
+        gemm_amx(a, packed, start, c)
     else:
-        gemm_vnni(a, packed, start, c, first_line, end_line)
+        gemm_vnni(a, packed, start, c)
 
 
 if cpu_features.HAS_AMX:

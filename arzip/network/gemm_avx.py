@@ -140,6 +140,37 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     return intrinsic(tile)
 
 
+@intrinsic
+def _split_row(typingctx, a, out, k):
+    """Activations (k,) uint8 with offset at the address a -> `_split_sign`'s row at out; k must be a multiple of 32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, out, k = args
+        kind, sad = _Avx2.BYTES, ir.VectorType(I64, 4)
+        zero, high = ir.Constant(kind, [0] * 32), ir.Constant(kind, [OFFSET] * 32)
+        total = cgutils.alloca_once_value(builder, ir.Constant(sad, [0] * 4))
+        add_bytes = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(sad, [kind, kind]), "llvm.x86.avx2.psad.bw"
+        )
+        with cgutils.for_range(builder, builder.udiv(k, ir.Constant(I64, 32))) as loop:
+            at = builder.mul(loop.index, ir.Constant(I64, 32))
+            signed = builder.xor(_load(builder, builder.add(a, at), kind), high)
+            mask = builder.sext(builder.icmp_signed("<", signed, zero), kind)
+            absolute = builder.sub(builder.xor(signed, mask), mask)
+            place = builder.add(out, at)
+            builder.store(absolute, builder.inttoptr(place, kind.as_pointer()), align=1)
+            builder.store(mask, builder.inttoptr(builder.add(place, k), kind.as_pointer()), align=1)
+            sums = builder.call(add_bytes, [builder.and_(absolute, mask), zero])
+            builder.store(builder.add(builder.load(total), sums), total)
+        parts = [builder.extract_element(builder.load(total), ir.Constant(I32, n)) for n in range(4)]
+        missing = builder.trunc(builder.add(builder.add(*parts[:2]), builder.add(*parts[2:])), I32)
+        end = builder.add(out, builder.mul(k, ir.Constant(I64, 2)))
+        builder.store(missing, builder.inttoptr(end, I32.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
+
+
 @njit()
 def _split_sign(a):
     """Activations (L, K) uint8 with offset -> (L, 2 K + 4) uint8.
@@ -149,15 +180,7 @@ def _split_sign(a):
     k = a.shape[1]
     split = np.empty((a.shape[0], 2 * k + 4), np.uint8)
     for m in range(a.shape[0]):
-        negative = np.int32(0)
-        absolute, mask = split[m, :k], split[m, k : 2 * k]
-        for i in range(k):
-            value = np.int32(a[m, i]) - np.int32(OFFSET)
-            absolute[i] = np.uint8(abs(value))
-            mask[i] = np.uint8(value >> np.int32(8))
-        for i in range(k):
-            negative += np.int32(absolute[i] & mask[i])
-        split[m, 2 * k :].view(np.int32)[0] = negative
+        _split_row(np.int64(a[m].ctypes.data), np.int64(split[m].ctypes.data), k)
     return split
 
 
@@ -177,13 +200,13 @@ def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     assert single == 1
     start_row = unit.start
 
-    def gemm(a, packed, start, c, first_line, end_line):
+    def gemm(a, packed, start, c):
         groups = np.int64(packed.shape[1])
         w_step = groups * LINE
         wide = ready(a)
         a_step, c_step = np.int64(wide.strides[0]), np.int64(c.strides[0])
         rest = a.shape[0] % large
-        for n in range(first_line, end_line, LINES):
+        for n in range(0, packed.shape[0], LINES):
             a_at, c_at = np.int64(wide.ctypes.data), np.int64(c.ctypes.data) + n * LINE
             w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start[start_row].ctypes.data) + n * LINE
             for _ in range(a.shape[0] // large):

@@ -33,7 +33,6 @@ class Workers:
         self._cancelled = threading.Event()
         self._free = self.threads
         self._freed = threading.Condition()
-        self.pending = 0  # pieces of work that `map` has handed out and that aren't done
 
     def __enter__(self) -> Workers:
         return self
@@ -61,18 +60,6 @@ class Workers:
         if self._cancelled.is_set():
             raise CancelledError
 
-    def _submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
-        def run() -> Out:
-            try:
-                return work(item)
-            finally:
-                with self._freed:
-                    self.pending -= 1
-
-        with self._freed:
-            self.pending += 1
-        return self._pool.submit(run)
-
     def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
         """Yield work(item) for each item, in order. An exception is raised after all earlier results."""
         waiting: deque[Future[Out]] = deque()
@@ -81,7 +68,7 @@ class Workers:
         while True:
             while fault is None and len(waiting) <= self.threads:
                 try:
-                    waiting.append(self._submit(work, next(source)))
+                    waiting.append(self._pool.submit(work, next(source)))
                 except StopIteration:
                     break
                 except Exception as error:  # raised after the results before it

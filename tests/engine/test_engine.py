@@ -19,14 +19,7 @@ torch = pytest.importorskip("torch")
 from arzip.engine.torch_backend import TorchBackend  # noqa: E402
 from arzip.network.forward_torch import float_matmul, int_matmul  # noqa: E402
 
-PLANS = [
-    Plan(1, True, 0),
-    Plan(1, True, None),
-    Plan(2, True, 2),
-    Plan(7, True, 0),
-    Plan(24, True, None),
-    Plan(5, False, 1),
-]
+PLANS = [Plan(1, True, 0), Plan(2, True, 2), Plan(7, True, 0), Plan(24, True, None), Plan(5, False, 1)]
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
 
 
@@ -50,8 +43,7 @@ def same_both_ways(weights: Weights, backend: Backend, plan: Plan, size: int) ->
 def test_two_threads_make_the_stream_of_one(weights: Weights, plan: Plan, size: int) -> None:
     backend = CpuBackend(weights, two_threads=True)
     both = plan.use_network and plan.cm_profile is not None
-    shared = plan.use_network and plan.lanes == 1
-    assert backend.threads_for(plan, decoding=True) == (2 if both or shared else 1)
+    assert backend.threads_for(plan, decoding=True) == (2 if both and plan.lanes > 1 else 1)
     assert backend.threads_for(plan, decoding=False) == (2 if both else 1)
     same_both_ways(weights, backend, Plan(min(plan.lanes, size), plan.use_network, plan.cm_profile), size)
 

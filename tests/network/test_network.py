@@ -203,20 +203,8 @@ def test_product_is_that_of_whole_numbers(name: str, rows: int, how: str) -> Non
         bias = source.integers(-(1 << 24), 1 << 24, n, dtype=np.int32)
         c = np.full((rows, n), 7, np.int32)
         run = getattr(gemm, name)
-        run(a, packing.pack_weights(w), packing.start_values(w, bias), c, 0, n // packing.LANES)
+        run(a, packing.pack_weights(w), packing.start_values(w, bias), c)
         assert np.array_equal(c, product(a, w, bias))
-
-
-@pytest.mark.parametrize("name", PRODUCTS)
-@pytest.mark.parametrize("rows", [1, 3])
-def test_product_of_some_lines_leaves_the_others(name: str, rows: int) -> None:
-    source = np.random.default_rng(rows)
-    a, w = source.integers(1, 256, (rows, 64), dtype=np.uint8), source.integers(-127, 128, (192, 64), dtype=np.int8)
-    c, lines = np.full((rows, 192), 7, np.int32), packing.LINES
-    getattr(gemm, name)(a, packing.pack_weights(w), packing.start_values(w), c, lines, 2 * lines)
-    assert np.array_equal(c[:, 64:128], product(a, w, 0)[:, 64:128])
-    assert (c[:, :64] == 7).all()
-    assert (c[:, 128:] == 7).all()
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
@@ -224,7 +212,7 @@ def test_product_reads_and_writes_only_its_own_part_of_wider_arrays(name: str) -
     source = np.random.default_rng(0)
     wide_a, w = source.integers(1, 256, (9, 100), dtype=np.uint8), source.integers(-127, 128, (64, 64), dtype=np.int8)
     wide_c = np.full((9, 200), 7, np.int32)
-    getattr(gemm, name)(wide_a[:7, :64], packing.pack_weights(w), packing.start_values(w), wide_c[:7, 64:128], 0, 4)
+    getattr(gemm, name)(wide_a[:7, :64], packing.pack_weights(w), packing.start_values(w), wide_c[:7, 64:128])
     assert np.array_equal(wide_c[:7, 64:128], product(wide_a[:7, :64], w, 0))
     wide_c[:7, 64:128] = 7
     assert (wide_c == 7).all()
@@ -238,7 +226,7 @@ def test_product_does_not_need_its_arrays_at_cache_lines(name: str, offset: int)
     moved = packing.aligned((64 * 64 + 64,), np.int8)[offset:][: 64 * 64].reshape(4, 16, 64)
     moved[...] = packing.pack_weights(w)
     c = np.zeros((7, 64), np.int32)
-    getattr(gemm, name)(a, moved, packing.start_values(w), c, 0, 4)
+    getattr(gemm, name)(a, moved, packing.start_values(w), c)
     assert np.array_equal(c, product(a, w, 0))
 
 
