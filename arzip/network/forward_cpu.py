@@ -40,7 +40,7 @@ class Network(NamedTuple):
     byte: NDArray[np.int8]  # (256, byte_d)
     ngram: NDArray[np.int8]  # (tables, rows, ngram_d)
     gates: NDArray[np.int8]
-    gates_start: NDArray[np.int32]  # (blocks, 3 d)
+    gates_start: NDArray[np.int32]  # (blocks, 2, 3 d)
     state_out: NDArray[np.int8]
     state_start: NDArray[np.int32]
     mlp_in: NDArray[np.int8]
@@ -48,7 +48,7 @@ class Network(NamedTuple):
     mlp_out: NDArray[np.int8]
     mlp_out_start: NDArray[np.int32]
     out: NDArray[np.int8]
-    out_start: NDArray[np.int32]  # (256,)
+    out_start: NDArray[np.int32]  # (2, 256)
     sigmoid: NDArray[np.int32]  # (GATE_ENTRIES,) in Q16
     exponential: NDArray[np.int32]  # (SOFTMAX_ENTRIES,)
 
@@ -96,17 +96,18 @@ def load_network(weights: Weights) -> Network:
 
 def empty_network() -> Network:
     """A network without blocks, for plans that do not use one."""
-    packed, start = np.zeros((0, 0, 0, LINE), np.int8), np.zeros((0, 0), np.int32)
+    packed, start = np.zeros((0, 0, 0, LINE), np.int8), np.zeros((0, 2, 0), np.int32)
     byte, ngram, out = np.zeros((256, 0), np.int8), np.zeros((0, 0, 0), np.int8), np.zeros((0, 0, LINE), np.int8)
     orders, table = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    out_start = np.zeros((2, 0), np.int32)
     matrices = (packed, start, packed, start, packed, start, packed, start)
-    return Network(orders, 16, byte, ngram, *matrices, out, table, table, table)
+    return Network(orders, 16, byte, ngram, *matrices, out, out_start, table, table)
 
 
 def init_state(network: Network, lanes: int) -> State:
     """The state of `lanes` lanes before their first byte: zeros (activations carry their offset)."""
-    blocks, d = network.gates_start.shape[0], network.state_start.shape[1]
-    hidden = network.mlp_in_start.shape[1]
+    blocks, d = network.gates_start.shape[0], network.state_start.shape[2]
+    hidden = network.mlp_in_start.shape[2]
     return State(
         np.zeros((lanes, ngram_rows.CONTEXT_FIELDS), np.uint64),
         aligned((blocks, lanes, 2 * d), np.uint8, OFFSET),

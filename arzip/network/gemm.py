@@ -12,19 +12,19 @@ from arzip.jit import cpu_features
 from arzip.jit.compile import njit
 from arzip.network.gemm_amx import gemm_amx
 from arzip.network.gemm_avx import gemm_avx2, gemm_vnni
-from arzip.network.packing import GROUP, LANES
+from arzip.network.packing import GROUP, LANES, WITH_OFFSET
 
 AMX_ROWS = 2  # a single one is faster in vectors
 
 
 @njit()
 def gemm_plain(a, packed, start, c):
-    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (N,) int32 -> c (L, N) int32."""
+    """a (L, K) uint8, packed (N / 16, K / 4, 64) int8, start (2, N) int32 -> c (L, N) int32."""
     sums = np.empty(LANES, np.int32)
     for m in range(a.shape[0]):
         for n in range(packed.shape[0]):
             for j in range(LANES):
-                sums[j] = start[n * LANES + j]
+                sums[j] = start[WITH_OFFSET, n * LANES + j]
             for g in range(packed.shape[1]):
                 for j in range(LANES):
                     for i in range(GROUP):

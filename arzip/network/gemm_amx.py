@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from arzip.jit.compile import njit
-from arzip.network.packing import LANES, LINE, LINES
+from arzip.network.packing import LANES, LINE, LINES, WITH_OFFSET
 
 ROWS = 16  # of a tile, at most: lanes of activations, lines of weights
 SUMS, WEIGHTS, ACTIVATIONS = range(LINES), (LINES, LINES + 1), LINES + 2  # the tiles by number: 7 of 8
@@ -95,12 +95,12 @@ tile: Any = intrinsic(_tile)
 @njit(cache=False)
 def gemm_amx(a, packed, start, c):
     """As `gemm.gemm_plain`; K must be a multiple of 64."""
-    w_step = np.int64(packed.shape[1]) * LINE
+    s_base, w_step = np.int64(start[WITH_OFFSET].ctypes.data), np.int64(packed.shape[1]) * LINE
     a_step, c_step = np.int64(a.strides[0]), np.int64(c.strides[0])
     for first in range(0, a.shape[0], ROWS):
         a_at, c_at = np.int64(a.ctypes.data) + first * a_step, np.int64(c.ctypes.data) + first * c_step
         configure(min(ROWS, a.shape[0] - first))
         for n in range(0, packed.shape[0], LINES):
-            w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LINE
+            w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, s_base + n * LINE
             tile(a_at, a_step, w_at, w_step, s_at, c_at + n * LINE, c_step, np.int64(packed.shape[1]) // LANES)
     release()

@@ -11,11 +11,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from arzip.jit.compile import njit
-from arzip.network.packing import LANES, LINE, LINES
+from arzip.network.packing import GROUP, LANES, LINE, LINES, OFFSET, SIGNED, WITH_OFFSET
 
-# Tiles of rows x lines: sums in 24 of 32 vector registers, and in 8 of 16 (with 12, the compiler spills some of them).
+# Tiles of rows x lines: sums in 24 of 32 vector registers, and in 8 of 16.
 VNNI_TILES = ((6, LINES), (3, LINES), (1, LINES))  # the smaller tiles are for the remaining lanes
-AVX2_TILES = ((2, 1), (1, 2))
+AVX2_TILES = ((2, 2), (1, 4))
 
 I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 SUMS = ir.VectorType(I32, LANES)
@@ -26,17 +26,22 @@ def _load(builder: Any, address: Any, kind: Any) -> Any:
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
 
 
+def _spread(builder: Any, value: Any, times: int) -> Any:
+    """A vector of one value."""
+    undefined = ir.Constant(ir.VectorType(value.type, times), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, times), [0] * times))
+
+
 class _Vnni:
     """Sixteen sums in one register; one instruction adds 64 products (unsigned by signed) to them."""
 
     sums = (SUMS,)
-    quartet = I32  # the four activations of a group
+    start = WITH_OFFSET
 
     @staticmethod
-    def activations(builder: Any, four: Any) -> Any:
-        undefined = ir.Constant(SUMS, ir.Undefined)
-        first = builder.insert_element(undefined, four, ir.Constant(I32, 0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(SUMS, [0] * LANES))
+    def activations(builder: Any, address: Any, row_bytes: Any) -> Any:
+        return _spread(builder, _load(builder, address, I32), LANES)
 
     @staticmethod
     def weights(builder: Any, address: Any) -> list[Any]:
@@ -49,52 +54,47 @@ class _Vnni:
         return builder.call(code, [total, activations, weights])
 
     @staticmethod
-    def finish(builder: Any, totals: list[Any]) -> Any:
+    def finish(builder: Any, totals: list[Any], row_end: Any) -> Any:
         return totals[0]
 
 
 class _Avx2:
-    """Sixteen sums in four registers, each four outputs' sums of even and of odd input pairs, by int16 products.
+    """Sixteen sums in two registers, by products of bytes.
 
-    Activations come as int16 (see `_widen`): converted once a product, not once a line.
+    The instruction multiplies unsigned by signed bytes and adds two neighbours in 16 bits. Activations a come as |a|
+    and as a mask m, all bits set where a < 0 (see `_split_sign`): |a| (w ^ m) is a w where a >= 0, else a w - |a|, and
+    what is missing in a row's sums is the same for all outputs. Nothing overflows, as |a| <= 128 and |w| <= 127.
     """
 
-    WIDE = ir.VectorType(I16, 16)
-    HALF = ir.VectorType(I32, 8)
-    sums = (HALF,) * 4
-    quartet = I64  # the four activations of a group
+    BYTES, WORDS, SUMS = ir.VectorType(ir.IntType(8), 32), ir.VectorType(I16, 16), ir.VectorType(I32, 8)
+    sums = (SUMS, SUMS)
+    start = SIGNED
 
     @staticmethod
-    def activations(builder: Any, four: Any) -> Any:
-        quads = ir.VectorType(I64, 4)
-        undefined = ir.Constant(quads, ir.Undefined)
-        first = builder.insert_element(undefined, four, ir.Constant(I32, 0))
-        spread = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, 4), [0] * 4))
-        return builder.bitcast(spread, _Avx2.WIDE)
+    def activations(builder: Any, address: Any, row_bytes: Any) -> list[Any]:
+        spread = []
+        for at in (address, builder.add(address, row_bytes)):
+            spread.append(builder.bitcast(_spread(builder, _load(builder, at, I32), 8), _Avx2.BYTES))
+        return spread
 
     @staticmethod
     def weights(builder: Any, address: Any) -> list[Any]:
-        narrow = ir.VectorType(ir.IntType(8), 16)
-        parts = [_load(builder, builder.add(address, ir.Constant(I64, 16 * quarter)), narrow) for quarter in range(4)]
-        return [builder.sext(part, _Avx2.WIDE) for part in parts]
+        return [_load(builder, builder.add(address, ir.Constant(I64, 32 * half)), _Avx2.BYTES) for half in range(2)]
 
     @staticmethod
-    def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
-        kind = ir.FunctionType(_Avx2.HALF, [_Avx2.WIDE] * 2)
-        multiply = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx2.pmadd.wd")
-        return builder.add(total, builder.call(multiply, [activations, weights]))
+    def dot(builder: Any, total: Any, activations: list[Any], weights: Any) -> Any:
+        def call(name: str, result: Any, *args: Any) -> Any:
+            kind = ir.FunctionType(result, [arg.type for arg in args])
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx2.{name}"), args)
+
+        absolute, mask = activations
+        pairs = call("pmadd.ub.sw", _Avx2.WORDS, absolute, builder.xor(weights, mask))
+        return builder.add(total, call("pmadd.wd", _Avx2.SUMS, pairs, ir.Constant(_Avx2.WORDS, [1] * 16)))
 
     @staticmethod
-    def finish(builder: Any, totals: list[Any]) -> Any:
-        def pick(a: Any, b: Any, order: list[int]) -> Any:
-            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), order))
-
-        halves = []
-        for k in (0, 2):
-            even = pick(totals[k], totals[k + 1], [0, 2, 4, 6, 8, 10, 12, 14])
-            odd = pick(totals[k], totals[k + 1], [1, 3, 5, 7, 9, 11, 13, 15])
-            halves.append(builder.add(even, odd))
-        return pick(halves[0], halves[1], list(range(LANES)))
+    def finish(builder: Any, totals: list[Any], row_end: Any) -> Any:
+        missing = _spread(builder, _load(builder, row_end, I32), LANES)
+        return builder.add(builder.shuffle_vector(*totals, ir.Constant(SUMS, list(range(LANES)))), missing)
 
 
 def _tile(unit: Any, rows: int, lines: int) -> Any:
@@ -117,12 +117,10 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
             for cell in cells:
                 for slot in sums[cell]:
                     builder.store(ir.Constant(slot.type.pointee, None), slot)
+            row = builder.mul(k, ir.Constant(I64, GROUP))
             with cgutils.for_range(builder, k) as loop:
-                here = builder.mul(loop.index, ir.Constant(I64, unit.quartet.width // 8))
-                spread = [
-                    unit.activations(builder, _load(builder, builder.add(at(a, a_step, r), here), unit.quartet))
-                    for r in range(rows)
-                ]
+                here = builder.mul(loop.index, ir.Constant(I64, GROUP))
+                spread = [unit.activations(builder, builder.add(at(a, a_step, r), here), row) for r in range(rows)]
                 here = builder.mul(loop.index, line)
                 for v in range(lines):
                     for part, weights in enumerate(unit.weights(builder, builder.add(at(w, w_step, v), here))):
@@ -130,7 +128,8 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
                             slot = sums[r, v][part]
                             builder.store(unit.dot(builder, builder.load(slot), spread[r], weights), slot)
             for r, v in cells:
-                value = unit.finish(builder, [builder.load(slot) for slot in sums[r, v]])
+                row_end = builder.add(at(a, a_step, r), builder.mul(row, ir.Constant(I64, 2)))
+                value = unit.finish(builder, [builder.load(slot) for slot in sums[r, v]], row_end)
                 value = builder.add(value, _load(builder, at(s, line, v), SUMS))
                 out = builder.inttoptr(builder.add(at(c, c_step, r), at(zero, line, v)), SUMS.as_pointer())
                 builder.store(value, out, align=4)
@@ -141,14 +140,48 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     return intrinsic(tile)
 
 
+@intrinsic
+def _split_row(typingctx, a, out, k):
+    """Activations (k,) uint8 with offset at the address a -> `_split_sign`'s row at out; k must be a multiple of 32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, out, k = args
+        kind, sad = _Avx2.BYTES, ir.VectorType(I64, 4)
+        zero, high = ir.Constant(kind, [0] * 32), ir.Constant(kind, [OFFSET] * 32)
+        total = cgutils.alloca_once_value(builder, ir.Constant(sad, [0] * 4))
+        add_bytes = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(sad, [kind, kind]), "llvm.x86.avx2.psad.bw"
+        )
+        with cgutils.for_range(builder, builder.udiv(k, ir.Constant(I64, 32))) as loop:
+            at = builder.mul(loop.index, ir.Constant(I64, 32))
+            signed = builder.xor(_load(builder, builder.add(a, at), kind), high)
+            mask = builder.sext(builder.icmp_signed("<", signed, zero), kind)
+            absolute = builder.sub(builder.xor(signed, mask), mask)
+            place = builder.add(out, at)
+            builder.store(absolute, builder.inttoptr(place, kind.as_pointer()), align=1)
+            builder.store(mask, builder.inttoptr(builder.add(place, k), kind.as_pointer()), align=1)
+            sums = builder.call(add_bytes, [builder.and_(absolute, mask), zero])
+            builder.store(builder.add(builder.load(total), sums), total)
+        parts = [builder.extract_element(builder.load(total), ir.Constant(I32, n)) for n in range(4)]
+        missing = builder.trunc(builder.add(builder.add(*parts[:2]), builder.add(*parts[2:])), I32)
+        end = builder.add(out, builder.mul(k, ir.Constant(I64, 2)))
+        builder.store(missing, builder.inttoptr(end, I32.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
+
+
 @njit()
-def _widen(a):
-    """Activations (L, K) uint8 -> int16."""
-    wide = np.empty(a.shape, np.int16)
+def _split_sign(a):
+    """Activations (L, K) uint8 with offset -> (L, 2 K + 4) uint8.
+
+    Of each lane: absolute values; masks, 255 where negative; the sum of the negative ones' absolute values, int32.
+    """
+    k = a.shape[1]
+    split = np.empty((a.shape[0], 2 * k + 4), np.uint8)
     for m in range(a.shape[0]):
-        for i in range(a.shape[1]):
-            wide[m, i] = a[m, i]
-    return wide
+        _split_row(np.int64(a[m].ctypes.data), np.int64(split[m].ctypes.data), k)
+    return split
 
 
 @njit()
@@ -165,6 +198,7 @@ def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     (large, _), (middle, _), (single, _) = tiles[0], tiles[1], tiles[-1]
     large_lines, middle_lines, single_lines = (_lines_of(unit, tile) for tile in (tiles[0], tiles[1], tiles[-1]))
     assert single == 1
+    start_row = unit.start
 
     def gemm(a, packed, start, c):
         groups = np.int64(packed.shape[1])
@@ -174,7 +208,7 @@ def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
         rest = a.shape[0] % large
         for n in range(0, packed.shape[0], LINES):
             a_at, c_at = np.int64(wide.ctypes.data), np.int64(c.ctypes.data) + n * LINE
-            w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start.ctypes.data) + n * LINE
+            w_at, s_at = np.int64(packed.ctypes.data) + n * w_step, np.int64(start[start_row].ctypes.data) + n * LINE
             for _ in range(a.shape[0] // large):
                 large_lines(a_at, a_step, w_at, w_step, s_at, c_at, c_step, groups)
                 a_at += large * a_step
@@ -206,4 +240,4 @@ def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
 
 
 gemm_vnni = njit(cache=False)(_tiled(_Vnni, _unchanged, VNNI_TILES))
-gemm_avx2 = njit(cache=False)(_tiled(_Avx2, _widen, AVX2_TILES))
+gemm_avx2 = njit(cache=False)(_tiled(_Avx2, _split_sign, AVX2_TILES))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 OFFSET = 128
+WITH_OFFSET, SIGNED = 0, 1  # rows of start values: for products of activations as stored, and without offset
 LANES = 16  # outputs that a packed line holds
 GROUP = 4  # inputs that a packed line holds
 LINE = LANES * GROUP
@@ -49,9 +50,9 @@ def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def start_values(weight: NDArray[np.int8], bias: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-    """Initial value of each sum (N,) int32: the bias minus the activations' offset times the row sum."""
-    start = aligned((len(weight),), np.int32)
+    """Initial values of the sums (2, N) int32: SIGNED, the biases; WITH_OFFSET, less the offset times the row sums."""
+    start = aligned((2, len(weight)), np.int32)
     if bias is not None:
         start[...] = bias
-    start -= np.int32(OFFSET) * weight.sum(axis=1, dtype=np.int32)
+    start[WITH_OFFSET] -= np.int32(OFFSET) * weight.sum(axis=1, dtype=np.int32)
     return start

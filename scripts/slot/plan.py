@@ -62,10 +62,11 @@ class Plan:
         return found
 
 
-# What gains most comes first: a slot may end early.
+# What gains most comes first: a slot may end early. base: the largest core that decodes at 12 KB/s without VNNI
+# (docs/experiments/2026-11-28-core-sizes.md), with twice the rows of the shipped one.
 PLAN = Plan(
     cores=(
-        Core("base", NetworkConfig(d=256, blocks=3, hidden=768, rows=1 << 17, ngram_d=16), 0.55, 9),
+        Core("base", NetworkConfig(blocks=3, rows=1 << 17), 0.55, 9),
         Core("small", NetworkConfig(), 0.35, 6, start="small"),
         Core("nano", NetworkConfig(d=128, blocks=1, hidden=384, ngram_d=12), 0.10, 5, start="nano"),
     ),

@@ -202,7 +202,8 @@ def test_product_is_that_of_whole_numbers(name: str, rows: int, how: str) -> Non
             w = sign if how == "extreme" else np.full_like(w, 127 if how == "all 127" else -127)
         bias = source.integers(-(1 << 24), 1 << 24, n, dtype=np.int32)
         c = np.full((rows, n), 7, np.int32)
-        getattr(gemm, name)(a, packing.pack_weights(w), packing.start_values(w, bias), c)
+        run = getattr(gemm, name)
+        run(a, packing.pack_weights(w), packing.start_values(w, bias), c)
         assert np.array_equal(c, product(a, w, bias))
 
 
