@@ -7,6 +7,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from arzip import levels, planner
@@ -15,6 +16,7 @@ from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
+from arzip.format import lane_streams
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
@@ -51,12 +53,17 @@ def encode(
         if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
             text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
-        payload = engine.encode(text, plan, on_bytes, on_costs)
+        streams = engine.encode_wide(text, plan, on_bytes, on_costs) if plan.wide else None
+        if streams is None:  # not asked for, or a lane costs more than the format allows
+            plan = replace(plan, wide=False)
+            payload = engine.encode(text, plan, on_bytes, on_costs)
+        else:
+            payload = lane_streams.pack(streams)
     on_bytes(len(raw) - len(text))
     method = _METHODS[plan.components]
     if matches:
         method, payload = Method.REPEATS, long_range.pack(matches) + payload
-    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds, plan.wide))
 
 
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
@@ -77,13 +84,26 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     rest_bytes = frame.raw_bytes - sum(match.size for match in matches)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
+    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
     engine = open_(digest)
     with workers.hold(engine.threads_for(plan, decoding=True)):
-        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
+        text = _decode_text(engine, block, block.payload[start:], rest_bytes, plan, on_bytes)
     on_bytes(frame.raw_bytes - rest_bytes)
     rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
     return long_range.restore(rest, matches)
+
+
+def _decode_text(
+    engine: Engine, block: Block, payload: bytes, size_bytes: int, plan: Plan, on_bytes: OnBytes
+) -> bytes:
+    """What a block's lanes hold, from what of its payload is range coded. Raises DamagedError."""
+    if not plan.wide:
+        return engine.decode(payload, size_bytes, plan, on_bytes)
+    try:
+        return engine.decode_wide(lane_streams.parse(payload, plan.lanes), size_bytes, plan, on_bytes)
+    except ValueError as error:
+        message = f"block {block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, block.number) from error
 
 
 def _matches(block: Block) -> tuple[list[LongMatch], int]:

@@ -10,6 +10,7 @@ from arzip.context_mixing.profile import PROFILES
 DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
+WIDE_LANE_BYTES = 8192  # nor is one of a wide block
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
@@ -24,6 +25,7 @@ class Level:
     context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
+    wide: blocks of more than one lane are wide, without the network too.
     """
 
     block_bytes: int
@@ -34,6 +36,7 @@ class Level:
     sample_bytes: int = 2048
     model: str = "small"
     large: int = 0
+    wide: bool = False
 
 
 LEVELS = (
@@ -49,14 +52,34 @@ LEVELS = (
 )
 
 
-def level(number: int) -> Level:
-    """The choices of level 1 .. 9."""
+WIDE_LANES = 256
+WIDE_BLOCK_BYTES = 4 << 20
+# The same levels in wide blocks: lanes enough for the threads of a GPU's multiprocessor, blocks enough for all of those.
+WIDE_LEVELS = tuple(
+    Level(WIDE_BLOCK_BYTES, min_gain, WIDE_LANES, cm_profile, cm_profile, sample_bytes, model, wide=True)
+    for min_gain, cm_profile, sample_bytes, model in (
+        (NEVER, FAST, 2048, "small"),
+        (NEVER, MIDDLE, 2048, "small"),
+        (NEVER, FULL, 2048, "small"),
+        (NEVER, LARGE, 2048, "small"),
+        (0.04, MIDDLE, 2048, "nano"),
+        (0.06, FULL, 2048, "small"),
+        (0.05, FULL, 2048, "small"),
+        (USELESS, LARGE, 8192, "small"),
+        (USELESS, LARGE, 8192, "base"),
+    )
+)
+
+
+def level(number: int, wide: bool = False) -> Level:
+    """The choices of level 1 .. 9, in wide blocks or not."""
     assert 1 <= number <= len(LEVELS), number
-    return LEVELS[number - 1]
+    return (WIDE_LEVELS if wide else LEVELS)[number - 1]
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:
-    """Lanes and profile of a block beside the network: as many lanes as the level allows, none below LANE_BYTES."""
+    """Lanes and profile of a block beside the network: as many lanes as the level allows, none too short."""
     if choices.large and size_bytes > LARGE_BYTES:
         choices = level(choices.large)
-    return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.cm_profile
+    lane_bytes = WIDE_LANE_BYTES if choices.wide else LANE_BYTES
+    return max(1, min(choices.lanes, size_bytes // lane_bytes)), choices.cm_profile

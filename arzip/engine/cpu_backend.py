@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arzip.coding import lockstep
+from arzip.coding import lockstep, wide_lockstep
 from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import CMState
 from arzip.engine.backend import Run
@@ -27,9 +27,10 @@ class CpuBackend:
         """See Backend."""
         network = self.network if plan.use_network else forward_cpu.empty_network()
         state = forward_cpu.init_state(network, plan.lanes)
+        run_steps = wide_lockstep.run_steps if plan.wide else lockstep.run_steps
 
         def run(block: LaneState, first: int, end: int) -> int:
             two_threads = self.threads_for(plan, block.is_decoding) > 1
-            return lockstep.run_steps(network, state, cm, block, first, end, two_threads)
+            return run_steps(network, state, cm, block, first, end, two_threads)
 
         return run

@@ -5,13 +5,24 @@ Any two engines of one model make the same streams (tests hold them to it). Must
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder
-from arzip.coding.lane_state import LaneState, chunk_steps, new_lane_state, reserve, steps_of
+from arzip.coding.lane_state import (
+    LaneState,
+    chunk_steps,
+    finish_streams,
+    new_lane_state,
+    new_wide_state,
+    reserve,
+    steps_of,
+)
 from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import USE_NETWORK, CMState, create
@@ -42,6 +53,33 @@ class Engine:
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
         block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
         return encode_block(self._run(block, plan), block, on_bytes, on_costs)
+
+    def encode_wide(
+        self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None
+    ) -> list[bytes] | None:
+        """The streams of a wide block, one a lane; None if one would be too long (docs/FORMAT.md). Else as `encode`."""
+        text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
+        block = new_wide_state(text, plan.lanes, plan.components, None, recorded)
+        code_chunks(self._run(block, plan), block, on_bytes, on_costs)
+        return finish_streams(block)
+
+    def decode_wide(self, streams: Sequence[bytes], raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+        """The wide block of so many streams; other bytes if one is damaged. Raises ValueError if one is too long."""
+        block = new_wide_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, streams)
+        code_chunks(self._run(block, plan), block, on_bytes, None)
+        return block.text.tobytes()
+
+    def encode_blocks(
+        self, raws: Sequence[bytes], plan: Plan, threads: int, on_bytes: OnBytes
+    ) -> list[list[bytes] | None]:
+        """`encode_wide` of several blocks of one plan at once, on so many threads."""
+        return _side_by_side(lambda raw: self.encode_wide(raw, plan, on_bytes), raws, threads)
+
+    def decode_blocks(
+        self, blocks: Sequence[tuple[Sequence[bytes], int]], plan: Plan, threads: int, on_bytes: OnBytes
+    ) -> list[bytes]:
+        """`decode_wide` of several blocks, each its streams and its size, of one plan at once."""
+        return _side_by_side(lambda block: self.decode_wide(*block, plan, on_bytes), blocks, threads)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """What the plan's model spends on `raw`: the sum of -log2 p."""
@@ -91,8 +129,8 @@ def begin(cm: CMState, with_network: bool) -> None:
     predictor.begin(cm, 0, cm.starts.size)
 
 
-def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
-    """Run all steps over the block's text -> one range-coded stream.
+def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:
+    """Run all steps of a block, in chunks; returns the block, whose stream may have moved.
 
     `run` does steps [a, b) and returns how many bits it coded. After each chunk on_bytes gets its raw bytes, and
     on_costs the -log2 p of its bits (n,) in the order they are coded in, if the block records them.
@@ -101,23 +139,34 @@ def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCost
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):
         end = min(t + chunk, steps)
-        block = reserve(block, end - t)
+        if block.stream.ndim == 1 and not block.is_decoding:
+            block = reserve(block, end - t)
         n = run(block, t, end)
         if on_costs is not None:
             on_costs(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
-        on_bytes(n // 8)
+        on_bytes(min(end * lanes, block.text.size) - t * lanes)
+    return block
+
+
+def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
+    """Run all steps over the block's text -> one range-coded stream. Arguments as of `code_chunks`."""
+    block = code_chunks(run, block, on_bytes, on_costs)
     return range_coder.finish(block.registers, block.stream)
 
 
 def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        run(block, t, end)
-        on_bytes(min(end * lanes, block.text.size) - t * lanes)
-    return block.text.tobytes()
+    return code_chunks(run, block, on_bytes, None).text.tobytes()
+
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def _side_by_side(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list[Out]:
+    """work(item) for each item, in order, on so many threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:

@@ -103,6 +103,8 @@ class TorchBackend:
 
     def start(self, plan: Plan, cm: CMState) -> Run:
         """See `backend.Backend`."""
+        if plan.wide:
+            return CpuBackend(self.weights, False).start(plan, cm)
         on_device = plan.cm_profile is not None and plan.lanes >= self.memory_lanes
         if not plan.use_network and not on_device:
             return CpuBackend(None, False).start(plan, cm)
