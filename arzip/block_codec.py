@@ -93,9 +93,7 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     return long_range.restore(rest, matches)
 
 
-def _decode_text(
-    engine: Engine, block: Block, payload: bytes, size_bytes: int, plan: Plan, on_bytes: OnBytes
-) -> bytes:
+def _decode_text(engine: Engine, block: Block, payload: bytes, size_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
     """What a block's lanes hold, from what of its payload is range coded. Raises DamagedError."""
     if not plan.wide:
         return engine.decode(payload, size_bytes, plan, on_bytes)

@@ -54,7 +54,7 @@ LEVELS = (
 
 WIDE_LANES = 256
 WIDE_BLOCK_BYTES = 4 << 20
-# The same levels in wide blocks: lanes enough for the threads of a GPU's multiprocessor, blocks enough for all of those.
+# The same levels in wide blocks: lanes for the threads of a GPU's multiprocessor, blocks for all of those.
 WIDE_LEVELS = tuple(
     Level(WIDE_BLOCK_BYTES, min_gain, WIDE_LANES, cm_profile, cm_profile, sample_bytes, model, wide=True)
     for min_gain, cm_profile, sample_bytes, model in (

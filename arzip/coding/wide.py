@@ -104,10 +104,9 @@ def code_byte(cm, block, freqs, prefilled, row, t, end, at, counters, counts):
             for lane in range(spmd.team_index(), uint64(end), spmd.team_count()):
                 network_probability(freqs, block, lane, bit)
             spmd.team_barrier()
-        if prefilled is not None:
-            if is_prefilled:
-                for lane in range(end):
-                    block.network_p[lane] = prefilled[row, lane, bit]
+        if prefilled is not None and is_prefilled:
+            for lane in range(end):
+                block.network_p[lane] = prefilled[row, lane, bit]
         if with_memory:
             predictor.predict(cm, 0, end, block.network_p, block.probability, False)
         p = block.probability if with_memory else block.network_p

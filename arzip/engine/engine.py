@@ -5,10 +5,8 @@ Any two engines of one model make the same streams (tests hold them to it). Must
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from arzip.coding.lane_state import (
     LaneState,
     chunk_steps,
     finish_streams,
+    lane_starts,
     new_lane_state,
     new_wide_state,
     reserve,
@@ -26,8 +25,10 @@ from arzip.coding.lane_state import (
 from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import USE_NETWORK, CMState, create
+from arzip.engine import batches
 from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
 from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.cuda_blocks import CudaBlocks
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.atomics import CAN_YIELD
@@ -70,16 +71,42 @@ class Engine:
         return block.text.tobytes()
 
     def encode_blocks(
-        self, raws: Sequence[bytes], plan: Plan, threads: int, on_bytes: OnBytes
+        self, raws: Sequence[bytes], plan: Plan, threads: int, on_bytes: OnBytes, coder: CudaBlocks | None = None
     ) -> list[list[bytes] | None]:
-        """`encode_wide` of several blocks of one plan at once, on so many threads."""
-        return _side_by_side(lambda raw: self.encode_wide(raw, plan, on_bytes), raws, threads)
+        """`encode_wide` of several blocks of one plan at once: by a device's coder, or on so many threads.
+
+        Blocks that the device fails on are coded by the CPU, with a warning.
+        """
+
+        def on_device(these: list[bytes], size: int, cuda: CudaBlocks) -> list[list[bytes] | None]:
+            return cuda.encode(these, plan, self._initial(plan, size), on_bytes)
+
+        def on_cpu(raw: bytes) -> list[bytes] | None:
+            return self.encode_wide(raw, plan, on_bytes)
+
+        return batches.run(raws, [len(raw) for raw in raws], plan, coder, on_device, on_cpu, threads)
 
     def decode_blocks(
-        self, blocks: Sequence[tuple[Sequence[bytes], int]], plan: Plan, threads: int, on_bytes: OnBytes
+        self,
+        blocks: Sequence[tuple[Sequence[bytes], int]],
+        plan: Plan,
+        threads: int,
+        on_bytes: OnBytes,
+        coder: CudaBlocks | None = None,
     ) -> list[bytes]:
-        """`decode_wide` of several blocks, each its streams and its size, of one plan at once."""
-        return _side_by_side(lambda block: self.decode_wide(*block, plan, on_bytes), blocks, threads)
+        """`decode_wide` of several blocks, each its streams and its size, of one plan at once; as `encode_blocks`."""
+
+        def on_device(these: list[tuple[Sequence[bytes], int]], size: int, cuda: CudaBlocks) -> list[bytes]:
+            streams = [streams for streams, _ in these]
+            return cuda.decode(streams, size, plan, self._initial(plan, size), on_bytes)
+
+        def on_cpu(block: tuple[Sequence[bytes], int]) -> bytes:
+            return self.decode_wide(*block, plan, on_bytes)
+
+        return batches.run(blocks, [size for _, size in blocks], plan, coder, on_device, on_cpu, threads)
+
+    def _initial(self, plan: Plan, size_bytes: int) -> CMState:
+        return self.initial_memory(plan, lane_starts(size_bytes, plan.lanes)[:-1], size_bytes)
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """What the plan's model spends on `raw`: the sum of -log2 p."""
@@ -108,25 +135,21 @@ class Engine:
         """How many threads coding by this plan keeps busy."""
         return self._backend.threads_for(plan, decoding)
 
-    def _memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
-        """The memory of a block of so many bytes before its first one; starts (L,): where its lanes begin."""
+    def initial_memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
+        """The memory of a block of so many bytes before `predictor.begin`; starts (L,): where its lanes begin."""
         if plan.cm_profile is None:
             return create(NO_MEMORY, np.zeros(1, np.int64), 1)
         cm = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
         if (plan.cm_profile, plan.use_network) in self._initial_states:
             pretrained.load_into(cm, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
-        begin(cm, plan.use_network)
+        cm.clock[USE_NETWORK] = plan.use_network
         return cm
 
     def _run(self, block: LaneState, plan: Plan) -> Run:
-        cm = self._memory(plan, block.starts[:-1], block.text.size)
+        cm = self.initial_memory(plan, block.starts[:-1], block.text.size)
+        if plan.cm_profile is not None:
+            predictor.begin(cm, 0, cm.starts.size)
         return self._backend.start(plan, cm)
-
-
-def begin(cm: CMState, with_network: bool) -> None:
-    """Make a memory ready for its block's first byte."""
-    cm.clock[USE_NETWORK] = with_network
-    predictor.begin(cm, 0, cm.starts.size)
 
 
 def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:
@@ -157,16 +180,6 @@ def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCost
 def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives other bytes, not an error: the frame's check tells."""
     return code_chunks(run, block, on_bytes, None).text.tobytes()
-
-
-In = TypeVar("In")
-Out = TypeVar("Out")
-
-
-def _side_by_side(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list[Out]:
-    """work(item) for each item, in order, on so many threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:
