@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.engine.cuda_batch import SHAPES, Batch, Device, Field, Kernels, load_kernels
+from arzip.engine.cuda_batch import NO_FREQS, SHAPES, Batch, Device, Field, Kernels, load_kernels
 from arzip.engine.cuda_driver import DriverError
 
 Arrays = dict[str, Any]  # of arrays
 PART = 0, 1  # encoding, decoding
+COMPONENTS = False, True  # context mixing alone
+NGRAM_ROWS = 1 << 12  # of the model's table: the whole of it doesn't pack
 
 
 def digest(array: NDArray[Any]) -> str:
@@ -31,31 +33,39 @@ def digest(array: NDArray[Any]) -> str:
 def make(path: Any, profile: int, texts: Sequence[bytes], lanes: int) -> Arrays:
     """A case of blocks of one size with a model's initial state for a profile, without its network."""
     from arzip.coding import wide
-    from arzip.coding.lane_state import finish_streams, new_wide_state, steps_of
-    from arzip.engine.cpu_backend import CpuBackend
-    from arzip.engine.engine import Engine
-    from arzip.engine.plan import Plan
+    from arzip.coding.lane_state import finish_streams, lane_starts, new_wide_state
+    from arzip.context_mixing import pretrained
+    from arzip.context_mixing.profile import PROFILES
+    from arzip.context_mixing.state import create
     from arzip.weights.file import load_weights
 
-    engine, plan = Engine(load_weights(path), CpuBackend(None, False)), Plan(lanes, False, profile, True)
-    size = len(texts[0])
+    tensors, size = load_weights(path).tensors, len(texts[0])
+    starts, ngrams = lane_starts(size, lanes)[:-1], pretrained.ngrams_of(tensors)[:NGRAM_ROWS]
+    initial_states = pretrained.initial_states(tensors)
+
+    def new_memory() -> Any:
+        cm = create(PROFILES[profile], starts, size, ngrams)
+        if (profile, False) in initial_states:
+            pretrained.load_into(cm, PROFILES[profile], initial_states[profile, False])
+        return cm
+
     texts_array = np.frombuffer(b"".join(texts), np.uint8).reshape(len(texts), size)
-    encoding = [new_wide_state(text.copy(), lanes, plan.components, None) for text in texts_array]
-    initial = engine.initial_memory(plan, encoding[0].starts[:-1], size)
-    case: Arrays = {f"cm:{name}": array.copy() for name, array in initial._asdict().items()}
+    encoding = [new_wide_state(text.copy(), lanes, COMPONENTS, None) for text in texts_array]
+    initial = new_memory()
+    case: Arrays = {f"cm:{name}": array for name, array in initial._asdict().items()}
     found: list[dict[str, list[str]]] = []
     streams: list[list[bytes]] = []
     for part in PART:
         blocks = encoding
         if part:
-            blocks = [new_wide_state(np.zeros(size, np.uint8), lanes, plan.components, own) for own in streams]
+            blocks = [new_wide_state(np.zeros(size, np.uint8), lanes, COMPONENTS, own) for own in streams]
         for name in blocks[0]._fields:
             case[f"{part}:{name}"] = np.stack([getattr(block, name) for block in blocks])
         digests: dict[str, list[str]] = {}
         for block in blocks:
-            cm = engine.initial_memory(plan, block.starts[:-1], size)
+            cm = new_memory()
             wide.begin(cm)
-            wide.code_steps(cm, block, np.zeros((0, 256), np.int32), 0, steps_of(size, lanes))
+            wide.code_steps(cm, block, NO_FREQS, 0, -(-size // lanes))
             for kind, state in (("cm", cm), ("lanes", block)):
                 for name, array in state._asdict().items():
                     digests.setdefault(f"{kind}:{name}", []).append(digest(array))
