@@ -10,9 +10,9 @@ import gzip
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import llvmlite
-import numba
 import numpy as np
+from llvmlite import __version__ as llvmlite_version
+from numba import __version__ as numba_version
 from numba import typeof, types
 
 from arzip.coding import lane_state, range_coder, wide
@@ -28,7 +28,7 @@ LAUNCHES = tuple(Launch(*shape) for shape in SHAPES)
 
 def versions() -> str:
     """What makes the PTX: another version may make another text of the same meaning."""
-    return f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
+    return f"numba {numba_version}, llvmlite {llvmlite_version}"
 
 
 def entry_points() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:

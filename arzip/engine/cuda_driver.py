@@ -120,7 +120,7 @@ class Device:
     # memory
 
     def free_bytes(self) -> int:
-        """How much memory of the device nobody uses."""
+        """Free memory of the device, in bytes."""
         free, total = c_size_t(), c_size_t()
         self._call("cuMemGetInfo_v2", byref(free), byref(total))
         return free.value
