@@ -86,7 +86,7 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
     plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
     engine = open_(digest)
-    with workers.hold(engine.threads_for(plan, decoding=True)):
+    with workers.hold(engine.threads_for(plan, True, frame.single_block)):
         text = _decode_text(engine, block, block.payload[start:], rest_bytes, plan, on_bytes)
     on_bytes(frame.raw_bytes - rest_bytes)
     rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
@@ -98,7 +98,8 @@ def _decode_text(engine: Engine, block: Block, payload: bytes, size_bytes: int, 
     if not plan.wide:
         return engine.decode(payload, size_bytes, plan, on_bytes)
     try:
-        return engine.decode_wide(lane_streams.parse(payload, plan.lanes), size_bytes, plan, on_bytes)
+        streams = lane_streams.parse(payload, plan.lanes)
+        return engine.decode_wide(streams, size_bytes, plan, on_bytes, block.frame.single_block)
     except ValueError as error:
         message = f"block {block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error

@@ -64,10 +64,15 @@ class Engine:
         code_chunks(self._run(block, plan), block, on_bytes, on_costs)
         return finish_streams(block)
 
-    def decode_wide(self, streams: Sequence[bytes], raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
-        """The wide block of so many streams; other bytes if one is damaged. Raises ValueError if one is too long."""
+    def decode_wide(
+        self, streams: Sequence[bytes], raw_bytes: int, plan: Plan, on_bytes: OnBytes, only_block: bool = True
+    ) -> bytes:
+        """The wide block of so many streams; other bytes if one is damaged. Raises ValueError if one is too long.
+
+        only_block: no other one is decoded beside it.
+        """
         block = new_wide_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, streams)
-        code_chunks(self._run(block, plan), block, on_bytes, None)
+        code_chunks(self._run(block, plan, only_block), block, on_bytes, None)
         return block.text.tobytes()
 
     def encode_blocks(
@@ -101,7 +106,7 @@ class Engine:
             return cuda.decode(streams, size, plan, self._initial(plan, size), on_bytes)
 
         def on_cpu(block: tuple[Sequence[bytes], int]) -> bytes:
-            return self.decode_wide(*block, plan, on_bytes)
+            return self.decode_wide(*block, plan, on_bytes, len(blocks) == 1)
 
         return batches.run(blocks, [size for _, size in blocks], plan, coder, on_device, on_cpu, threads)
 
@@ -131,9 +136,9 @@ class Engine:
         block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
         return decode_block(self._run(block, plan), block, on_bytes)
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """How many threads coding by this plan keeps busy."""
-        return self._backend.threads_for(plan, decoding)
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
+        """How many threads coding by this plan keeps busy. only_block: no other block is coded at the same time."""
+        return self._backend.threads_for(plan, decoding, only_block)
 
     def initial_memory(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
         """The memory of a block of so many bytes before `predictor.begin`; starts (L,): where its lanes begin."""
@@ -145,11 +150,11 @@ class Engine:
         cm.clock[USE_NETWORK] = plan.use_network
         return cm
 
-    def _run(self, block: LaneState, plan: Plan) -> Run:
+    def _run(self, block: LaneState, plan: Plan, only_block: bool = True) -> Run:
         cm = self.initial_memory(plan, block.starts[:-1], block.text.size)
         if plan.cm_profile is not None:
             predictor.begin(cm, 0, cm.starts.size)
-        return self._backend.start(plan, cm)
+        return self._backend.start(plan, cm, only_block)
 
 
 def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:

@@ -97,11 +97,11 @@ class TorchBackend:
     def __init__(self, weights: Weights, device: str, memory_lanes: int = DEVICE_MEMORY_LANES) -> None:
         self.weights, self.device, self.memory_lanes = weights, device, memory_lanes
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
         """See `backend.Backend`."""
         return 1
 
-    def start(self, plan: Plan, cm: CMState) -> Run:
+    def start(self, plan: Plan, cm: CMState, only_block: bool = True) -> Run:
         """See `backend.Backend`."""
         if plan.wide:
             return CpuBackend(self.weights, False).start(plan, cm)
