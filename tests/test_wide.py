@@ -317,8 +317,8 @@ def test_changed_byte_never_gives_wrong_bytes(small: tuple[bytes, bytes, Options
     ("change", "error", "message"),
     [
         ({"lanes": 60_000}, DamagedError, "doesn't fit"),
-        ({"lanes": 8}, DamagedError, ""),
-        ({"lanes": 100}, DamagedError, ""),
+        ({"lanes": 8}, DamagedError, "block 1 is damaged"),
+        ({"lanes": 100}, DamagedError, "block 1 is damaged"),
         ({"profile_byte": 0}, DamagedError, "don't match"),  # not wide
         ({"profile_byte": 8 + 7}, UnsupportedError, "profile 7"),
         ({"profile_byte": 8 + 9 * 16}, UnsupportedError, "filter 9"),

@@ -45,7 +45,7 @@ def entry_points() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
 
 def parameter_count(name: str) -> int:
     """How many parameters an entry point has."""
-    return sum(len(nvptx.parameters(kind, False, wide.SHARED)) for kind in entry_points()[name][1])
+    return sum(len(nvptx.parameter_types(kind, False, wide.SHARED)) for kind in entry_points()[name][1])
 
 
 def lower(name: str, launch: Launch) -> str:
