@@ -10,7 +10,7 @@ from arzip.context_mixing.profile import PROFILES
 DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
-WIDE_LANE_BYTES = 8192  # nor is one of a wide block
+WIDE_LANE_BYTES = 16384  # nor is one of a wide block
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
@@ -53,7 +53,7 @@ LEVELS = (
 
 
 WIDE_LANES = 256
-WIDE_BLOCK_BYTES = 4 << 20
+WIDE_BLOCK_BYTES = 8 << 20
 # The same levels in wide blocks: lanes for the threads of a GPU's multiprocessor, blocks for all of those.
 WIDE_LEVELS = tuple(
     Level(WIDE_BLOCK_BYTES, min_gain, WIDE_LANES, cm_profile, cm_profile, sample_bytes, model, wide=True)
