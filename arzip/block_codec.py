@@ -50,19 +50,24 @@ def encode(
         kinds = bcj.choose(rest, segments)
         text = bcj.apply(rest, kinds, segments)
         plan = planner.choose(engine, text, level, workers.threads)
-        if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
+        has_room = plan.wide or (plan.lanes > 1 and plan.components == _COMPONENTS[Method.REPEATS])
+        if matches and not has_room:
             text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
-        streams = engine.encode_wide(text, plan, on_bytes, on_costs) if plan.wide else None
-        if streams is None:  # not asked for, or a lane costs more than the format allows
-            plan = replace(plan, wide=False)
-            payload = engine.encode(text, plan, on_bytes, on_costs)
+        if plan.wide:
+            streams = engine.encode_wide(text, plan, on_bytes, on_costs)
+            payload = lane_streams.pack(streams) if streams else b""
         else:
-            payload = lane_streams.pack(streams)
+            payload = engine.encode(text, plan, on_bytes, on_costs)
+    if plan.wide and not streams:  # a lane costs more than the format allows
+        on_bytes(-len(text))
+        return encode(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
     on_bytes(len(raw) - len(text))
     method = _METHODS[plan.components]
-    if matches:
-        method, payload = Method.REPEATS, long_range.pack(matches) + payload
+    if matches and plan.components == _COMPONENTS[Method.REPEATS]:
+        method = Method.REPEATS
+    if matches or plan.wide:
+        payload = long_range.pack(matches) + payload
     return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds, plan.wide))
 
 
@@ -107,7 +112,7 @@ def _decode_text(engine: Engine, block: Block, payload: bytes, size_bytes: int, 
 
 def _matches(block: Block) -> tuple[list[LongMatch], int]:
     """What was taken out of the block, and where the rest's stream begins."""
-    if block.frame.method is not Method.REPEATS:
+    if block.frame.method is not Method.REPEATS and not block.frame.wide:
         return [], 0
     try:
         return long_range.parse(block.payload, block.frame.raw_bytes)

@@ -251,10 +251,13 @@ def test_short_input_is_no_wide_block(options: Options) -> None:
 
 def test_repeats_between_lanes_are_taken_out(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = levels.Level(1 << 20, levels.ALWAYS, 7, levels.FAST, levels.FAST, wide=True)
-    monkeypatch.setattr(levels, "WIDE_LEVELS", (wide,) * 9)
-    archive = check_roundtrip(2 * words(30_000), replace(options, wide=True))
-    [block] = blocks_of(archive)
-    assert (block.frame.method, block.frame.wide) == (Method.REPEATS, True)
+    for gain, method in ((levels.ALWAYS, Method.REPEATS), (levels.NEVER, Method.MEMORY)):
+        monkeypatch.setattr(levels, "WIDE_LEVELS", (replace(wide, min_gain=gain),) * 9)
+        once = compress(words(60_000), replace(options, wide=True))
+        twice = check_roundtrip(2 * words(60_000), replace(options, wide=True))
+        assert len(twice) < len(once) + 50
+        [block] = blocks_of(twice)
+        assert (block.frame.method, block.frame.wide) == (method, True)
 
 
 def test_evaluation_of_wide_blocks_is_that_of_the_archive(options: Options) -> None:
@@ -306,8 +309,9 @@ def test_changed_byte_never_gives_wrong_bytes(small: tuple[bytes, bytes, Options
                 assert sink.getvalue() == raw
                 harmless.add(at)
     [block] = blocks_of(archive)
-    at, ends = len(archive) - len(block.payload) + block.frame.lanes - 1, set()
-    for stream in lane_streams.parse(block.payload, block.frame.lanes):
+    assert block.payload[0] == 0  # no repeats
+    at, ends = len(archive) - len(block.payload) + block.frame.lanes, set()
+    for stream in lane_streams.parse(block.payload[1:], block.frame.lanes):
         at += len(stream)
         ends.add(at - 1)
     assert harmless <= ends  # only the last bits of a stream may be changed without harm
