@@ -146,4 +146,4 @@ class Batch:
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
     """The bytes of a contiguous array."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
