@@ -147,4 +147,4 @@ def speed(case: Arrays, part: int, device: Device, shape: tuple[int, int], block
         device.wait()
         began = time.perf_counter()
         batch.code_steps(0, steps_of(case))
-        return times * case["0:text"].size / (time.perf_counter() - began) / 1e6
+        return float(times * case["0:text"].size / (time.perf_counter() - began) / 1e6)
