@@ -5,10 +5,10 @@ VENV ?= .venv
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json')
+SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json' -o -name '*.ptx.gz')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro slot-pack slot-rehearsal slot-land
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx slot-pack slot-rehearsal slot-land
 
 # What the README's table is measured on: prose and a log, 1.1 MB; every level of arzip takes some minutes.
 BENCH_FILES := canterbury/alice29.txt calgary/book1 loghub/HPC_2k.log
@@ -45,6 +45,9 @@ bench-readme: $(INSTALLED) ## Write README.md's benchmark from the newest result
 
 bench-micro: $(INSTALLED) ## Time the parts; kept in .benchmarks/, compared by: .venv/bin/pytest-benchmark compare
 	$(BIN)/python -m pytest -q benchmarks/micro.py --benchmark-autosave --benchmark-columns=min,median,stddev,rounds
+
+ptx: $(INSTALLED) ## Make the kernels for CUDA anew (arzip/engine/ptx), after a change of a kernel
+	$(BIN)/python -m arzip.engine.build_ptx
 
 slot-pack: $(INSTALLED) ## Pack what a GPU slot needs (docs/SLOT.md): MIX=folder of the training mix -> slot/
 	$(BIN)/python -m scripts.slot.pack $(MIX) -o slot

@@ -7,6 +7,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from arzip import levels, planner
@@ -15,6 +16,7 @@ from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
+from arzip.format import lane_streams
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
@@ -48,15 +50,25 @@ def encode(
         kinds = bcj.choose(rest, segments)
         text = bcj.apply(rest, kinds, segments)
         plan = planner.choose(engine, text, level, workers.threads)
-        if matches and (plan.lanes == 1 or plan.components != _COMPONENTS[Method.REPEATS]):
+        has_room = plan.wide or (plan.lanes > 1 and plan.components == _COMPONENTS[Method.REPEATS])
+        if matches and not has_room:
             text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
     with workers.hold(engine.threads_for(plan, decoding=False)):
-        payload = engine.encode(text, plan, on_bytes, on_costs)
+        if plan.wide:
+            streams = engine.encode_wide(text, plan, on_bytes, on_costs)
+            payload = lane_streams.pack(streams) if streams else b""
+        else:
+            payload = engine.encode(text, plan, on_bytes, on_costs)
+    if plan.wide and not streams:  # a lane costs more than the format allows
+        on_bytes(-len(text))
+        return encode(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
     on_bytes(len(raw) - len(text))
     method = _METHODS[plan.components]
-    if matches:
-        method, payload = Method.REPEATS, long_range.pack(matches) + payload
-    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
+    if matches and plan.components == _COMPONENTS[Method.REPEATS]:
+        method = Method.REPEATS
+    if matches or plan.wide:
+        payload = long_range.pack(matches) + payload
+    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds, plan.wide))
 
 
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
@@ -77,18 +89,30 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     rest_bytes = frame.raw_bytes - sum(match.size for match in matches)
     if not digest or frame.lanes > rest_bytes:
         raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None)
+    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
     engine = open_(digest)
-    with workers.hold(engine.threads_for(plan, decoding=True)):
-        text = engine.decode(block.payload[start:], rest_bytes, plan, on_bytes)
+    with workers.hold(engine.threads_for(plan, True, frame.single_block)):
+        text = _decode_text(engine, block, block.payload[start:], rest_bytes, plan, on_bytes)
     on_bytes(frame.raw_bytes - rest_bytes)
     rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
     return long_range.restore(rest, matches)
 
 
+def _decode_text(engine: Engine, block: Block, payload: bytes, size_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+    """What a block's lanes hold, from what of its payload is range coded. Raises DamagedError."""
+    if not plan.wide:
+        return engine.decode(payload, size_bytes, plan, on_bytes)
+    try:
+        streams = lane_streams.parse(payload, plan.lanes)
+        return engine.decode_wide(streams, size_bytes, plan, on_bytes, block.frame.single_block)
+    except ValueError as error:
+        message = f"block {block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, block.number) from error
+
+
 def _matches(block: Block) -> tuple[list[LongMatch], int]:
     """What was taken out of the block, and where the rest's stream begins."""
-    if block.frame.method is not Method.REPEATS:
+    if block.frame.method is not Method.REPEATS and not block.frame.wide:
         return [], 0
     try:
         return long_range.parse(block.payload, block.frame.raw_bytes)

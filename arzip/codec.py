@@ -28,8 +28,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. Only `level` and `model` change the archive; decoding needs neither.
+    """How to work. Only `level`, `model` and `wide` change the archive; decoding needs none of them.
 
+    wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike.
     threads: 0 for as many as there are cores. device: "auto" (the CPU: measured faster at our lane counts),
     "cpu" or "cuda".
     """
@@ -38,6 +39,7 @@ class Options:
     model: str | None = None
     device: str = "auto"
     threads: int = 0
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def evaluate(source: BinaryIO, options: Options, progress: Progress | None = Non
 def _compress(
     source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
 ) -> Summary:
-    level = levels.level(options.level)
+    level = levels.level(options.level, options.wide)
     raw_bytes = blocks = 0
     with Workers(options.threads) as workers:
         engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)

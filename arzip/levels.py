@@ -10,6 +10,7 @@ from arzip.context_mixing.profile import PROFILES
 DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # minimum length of a lane, as each lane starts with an empty state
+WIDE_LANE_BYTES = 16384  # minimum length of a lane of a wide block
 LARGE_BYTES = 1 << 20  # blocks above this size take the settings of `Level.large`
 NEVER, ALWAYS = 2.0, -2.0  # values of min_gain outside the range of gains
 USELESS = 0.003  # a smaller gain on samples is none on the block: with little past the network does better
@@ -24,6 +25,7 @@ class Level:
     context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
+    wide: blocks of more than one lane are wide, without the network too.
     """
 
     block_bytes: int
@@ -34,6 +36,7 @@ class Level:
     sample_bytes: int = 2048
     model: str = "small"
     large: int = 0
+    wide: bool = False
 
 
 LEVELS = (
@@ -49,14 +52,34 @@ LEVELS = (
 )
 
 
-def level(number: int) -> Level:
-    """The choices of level 1 .. 9."""
+WIDE_LANES = 256
+WIDE_BLOCK_BYTES = 8 << 20
+# The same levels in wide blocks: lanes for the threads of a GPU's multiprocessor, blocks for all of those.
+WIDE_LEVELS = tuple(
+    Level(WIDE_BLOCK_BYTES, min_gain, WIDE_LANES, cm_profile, cm_profile, sample_bytes, model, wide=True)
+    for min_gain, cm_profile, sample_bytes, model in (
+        (NEVER, FAST, 2048, "small"),
+        (NEVER, MIDDLE, 2048, "small"),
+        (NEVER, FULL, 2048, "small"),
+        (NEVER, LARGE, 2048, "small"),
+        (0.04, MIDDLE, 2048, "nano"),
+        (0.06, FULL, 2048, "small"),
+        (0.05, FULL, 2048, "small"),
+        (USELESS, LARGE, 8192, "small"),
+        (USELESS, LARGE, 8192, "base"),
+    )
+)
+
+
+def level(number: int, wide: bool = False) -> Level:
+    """The choices of level 1 .. 9, in wide blocks or not."""
     assert 1 <= number <= len(LEVELS), number
-    return LEVELS[number - 1]
+    return (WIDE_LEVELS if wide else LEVELS)[number - 1]
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:
-    """Lanes and profile of a block with the network: as many lanes as the level allows, of LANE_BYTES or more."""
+    """Lanes and profile of a block with the network: as many lanes as the level allows, none below the minimum."""
     if choices.large and size_bytes > LARGE_BYTES:
         choices = level(choices.large)
-    return max(1, min(choices.lanes, size_bytes // LANE_BYTES)), choices.cm_profile
+    lane_bytes = WIDE_LANE_BYTES if choices.wide else LANE_BYTES
+    return max(1, min(choices.lanes, size_bytes // lane_bytes)), choices.cm_profile

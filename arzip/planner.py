@@ -18,9 +18,10 @@ SHORT_LANE_BYTES = 512
 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     """The plan for a block of `raw` bytes, at least one; threads: maximum for the probe."""
-    cm_only = Plan(1, False, level.cm_only_profile)
     lanes, cm_profile = levels.lanes_and_profile(len(raw), level)
-    mixed = Plan(lanes, True, cm_profile)
+    wide = level.wide and lanes > 1
+    cm_only = Plan(lanes if wide else 1, False, level.cm_only_profile, wide)
+    mixed = Plan(lanes, True, cm_profile, wide)
     min_gain = level.min_gain
     if min_gain >= levels.NEVER:
         return cm_only
@@ -38,7 +39,7 @@ def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, thre
         positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
         sample = b"".join(raw[at : at + sample_bytes] for at in positions)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
-    plans = [Plan(lanes, network, plan.cm_profile) for network in (True, False)]
+    plans = [Plan(lanes, network, plan.cm_profile) for network in (True, False)]  # a wide one costs the same bits
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
     return 1 - with_network / without

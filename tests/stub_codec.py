@@ -24,6 +24,7 @@ class Options:
     model: str | None = None
     device: str = "auto"
     threads: int = 0
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from arzip.errors import (
     UnsupportedError,
 )
 from arzip.format.records import MAGIC, Frame, Header
+from arzip.format.stream import list_members
 from arzip.weights import registry
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -104,11 +105,18 @@ GOOD = {
     "code-9": (code(20000), 9),
     "arm64-3": (arm64(20000), 3),
 }
+WIDE = {  # as GOOD, in wide blocks
+    **{f"wide-text-{n}": (text(70000), n) for n in (1, 2, 5, 6, 8)},
+    "wide-records-3": (records(50000), 3),
+    "wide-log-9": (log(20000), 9),
+    "wide-code-6": (code(40000), 6),
+    "wide-repeats-6": (2 * text(70000), 6),
+}
 
 
-def compress(raw: bytes, level: int) -> bytes:
+def compress(raw: bytes, level: int, wide: bool = False) -> bytes:
     sink = io.BytesIO()
-    codec.compress(io.BytesIO(raw), sink, Options(level=level))
+    codec.compress(io.BytesIO(raw), sink, Options(level=level, wide=wide))
     return sink.getvalue()
 
 
@@ -158,18 +166,24 @@ except ArzipError:
     pytestmark = pytest.mark.skip(reason="the shipped model is not at hand")
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, *WIDE])
 def test_golden_archive_opens(name: str) -> None:
-    assert decompress((GOLDEN / "good" / f"{name}.arz").read_bytes()) == GOOD[name][0]
+    assert decompress((GOLDEN / "good" / f"{name}.arz").read_bytes()) == (GOOD | WIDE)[name][0]
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, *WIDE])
 def test_golden_archive_is_made_again_byte_for_byte(name: str) -> None:
-    assert compress(*GOOD[name]) == (GOLDEN / "good" / f"{name}.arz").read_bytes()
+    assert compress(*(GOOD | WIDE)[name], name in WIDE) == (GOLDEN / "good" / f"{name}.arz").read_bytes()
+
+
+def test_golden_wide_archives_are_wide() -> None:
+    for name in WIDE:
+        (member,) = list_members(io.BytesIO((GOLDEN / "good" / f"{name}.arz").read_bytes()))
+        assert all(frame.wide for frame in member.frames), name
 
 
 def test_golden_archives_are_all_there() -> None:
-    assert {path.stem for path in GOLDEN.glob("good/*.arz")} == set(GOOD)
+    assert {path.stem for path in GOLDEN.glob("good/*.arz")} == {*GOOD, *WIDE}
     assert {path.stem for path in REFUSED} == {*bad_archives(), *unsupported_archives()}
 
 
@@ -183,7 +197,7 @@ def test_golden_bad_archive_is_refused(path: Path) -> None:
 def write() -> None:
     """Make all of them anew."""
     made = {
-        "good": {name: compress(*what) for name, what in GOOD.items()},
+        "good": {name: compress(*what, name in WIDE) for name, what in (GOOD | WIDE).items()},
         "bad": bad_archives(),
         "unsupported": unsupported_archives(),
     }

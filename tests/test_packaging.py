@@ -21,6 +21,11 @@ def test_every_module_is_installed() -> None:
     assert (INSTALLED / "py.typed").exists()
 
 
+def test_every_kernel_for_cuda_is_installed() -> None:
+    kernels = {path.name for path in (CHECKOUT / "arzip" / "engine" / "ptx").glob("*")}
+    assert kernels and kernels == {path.name for path in (INSTALLED / "engine" / "ptx").glob("*")}
+
+
 def test_a_plain_install_has_no_torch() -> None:
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -24,6 +24,7 @@ class Settings:
     """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal."""
 
     level: int = levels.DEFAULT
+    wide: bool = False
     model: str | None = None
     device: str = "auto"
     threads: int = 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 
-    return Options(settings.level, settings.model, settings.device, settings.threads)
+    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide)
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:

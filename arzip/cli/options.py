@@ -33,12 +33,15 @@ def grouped(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 FILES = click.argument("names", nargs=-1, metavar="[FILE]...")
-LEVEL = click.option(
-    "--level",
-    cls=LevelOption,
-    type=click.IntRange(1, 9),
-    default=levels.DEFAULT,
-    help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
+LEVEL = grouped(
+    click.option(
+        "--level",
+        cls=LevelOption,
+        type=click.IntRange(1, 9),
+        default=levels.DEFAULT,
+        help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
+    ),
+    click.option("--wide", is_flag=True, help="Blocks of many lanes, for GPUs: a little larger, and open anywhere."),
 )
 OUTPUT = grouped(
     click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),

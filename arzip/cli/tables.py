@@ -39,6 +39,7 @@ def archive_rows(name: str) -> list[Row]:
                     {
                         "method": frame.method.name.lower(),
                         "lanes": frame.lanes,
+                        "wide": frame.wide,
                         "filter": filter_name(frame.filter),
                         "raw_bytes": frame.raw_bytes,
                         "coded_bytes": frame.coded_bytes,
@@ -58,7 +59,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
     lines = [["archive", "raw", "bpb", "blocks", "method", "model", "name"]]
     for row in rows:
         blocks = row["blocks"]
-        methods = "+".join(sorted({block["method"] for block in blocks})) or "-"
+        methods = "+".join(sorted({_method(block) for block in blocks})) or "-"
         sizes = [f"{row['archive_bytes']:,}", f"{row['raw_bytes']:,}", _rate(row["archive_bytes"], row["raw_bytes"])]
         lines.append([*sizes, str(len(blocks)), methods, row["model"] or "-", shown(row["name"])])
         for number, block in enumerate(blocks if settings.verbose else [], 1):
@@ -66,8 +67,13 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
             rate = _rate(block["coded_bytes"], block["raw_bytes"])
             lanes = f"{block['lanes']} lanes, crc32 {block['crc32']}"
             lanes += f", filter {block['filter']}" if block["filter"] else ""
-            lines.append([*sizes, rate, f"#{number}", block["method"], "", lanes])
+            lines.append([*sizes, rate, f"#{number}", _method(block), "", lanes])
     print_table(lines, left=3)
+
+
+def _method(block: Row) -> str:
+    """A block's method, and whether it is wide."""
+    return f"wide {block['method']}" if block["wide"] else str(block["method"])
 
 
 def model_rows() -> list[Row]:

@@ -6,6 +6,7 @@ longer than the others: the lanes that still have bytes are always the first one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ class LaneState(NamedTuple):
 
     Encoding: text is read, stream (words) is written through registers; if they have elements, bits (uint8)
     and their P(bit = 1) (uint32, in 1 / 2**22) are written too. Decoding: stream is read, text is written.
+    A wide block has registers (L, 3) and stream (L, words): a stream for each lane.
     """
 
     text: NDArray[np.uint8]  # (n,)
@@ -89,6 +91,46 @@ def new_lane_state(
         written,
         probabilities,
     )
+
+
+def max_stream_bytes(lane_bytes: int) -> int:
+    """How long the stream of a wide block's lane of so many bytes may be; a block that costs more is not made wide."""
+    return 2 * lane_bytes + 64
+
+
+def new_wide_state(
+    text: NDArray[np.uint8],
+    lanes: int,
+    components: tuple[bool, bool],
+    streams: Sequence[bytes] | None,
+    record: bool = False,
+) -> LaneState:
+    """A wide block before its first step. streams: what to decode, of each lane; None to encode.
+
+    Raises ValueError if a stream is longer than `max_stream_bytes`.
+    """
+    block = new_lane_state(text, lanes, components, None, record)
+    block.flags[2] = streams is not None
+    room = -(-max_stream_bytes(steps_of(text.size, lanes)) // 4) + 2  # two words that a decoder reads ahead
+    stream = np.zeros((lanes, room), np.uint32)
+    registers = np.tile(range_coder.init_encoder(), (lanes, 1))
+    for lane, data in enumerate(streams or ()):
+        if len(data) > max_stream_bytes(int(block.starts[lane + 1] - block.starts[lane])):
+            raise ValueError(f"the stream of lane {lane} is too long")
+        words = range_coder.words(data)
+        stream[lane, : words.size] = words
+        registers[lane] = range_coder.init_decoder(words)
+    return block._replace(registers=registers, stream=stream)
+
+
+def finish_streams(block: LaneState) -> list[bytes] | None:
+    """The stream of each lane of a wide block that was encoded; None if one is longer than `max_stream_bytes`."""
+    if (block.registers[:, range_coder.NEXT] == block.stream.shape[1]).any():
+        return None  # `wide.code_bit` stopped there
+    streams = [range_coder.finish(*lane) for lane in zip(block.registers, block.stream, strict=True)]
+    lane_bytes = np.diff(block.starts)
+    fit = all(len(data) <= max_stream_bytes(int(n)) for data, n in zip(streams, lane_bytes, strict=True))
+    return streams if fit else None
 
 
 def reserve(block: LaneState, steps: int) -> LaneState:

@@ -20,8 +20,8 @@ Run = Callable[[LaneState, int, int], int]  # codes steps [first, end) of a bloc
 class Backend(Protocol):
     """Runs network, mixer and coder over the steps of a block, on its device."""
 
-    def start(self, plan: Plan, cm: CMState) -> Run:
-        """The function that runs the steps of one block."""
+    def start(self, plan: Plan, cm: CMState, only_block: bool = True) -> Run:
+        """The function that runs the steps of one block. only_block: no other is coded beside it."""
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
         """Number of threads that coding by this plan keeps busy."""

@@ -1,25 +1,34 @@
-"""python -m arzip.engine.build_ptx FOLDER: write the PTX of the kernels, a file for each entry point and launch.
+"""python -m arzip.engine.build_ptx: write the PTX of the kernels, a gzip file for each entry point and launch.
 
+They are part of the package, so they are made anew after every change of a kernel (`make ptx`; a test compares).
 The same source gives the same bytes, on any machine, as long as numba and llvmlite are the pinned ones.
 """
 
 from __future__ import annotations
 
-import sys
+import gzip
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from llvmlite import __version__ as llvmlite_version
+from numba import __version__ as numba_version
 from numba import typeof, types
 
 from arzip.coding import lane_state, range_coder, wide
 from arzip.context_mixing.profile import FAST
 from arzip.context_mixing.state import create
+from arzip.engine.cuda_batch import PTX_FOLDER, SHAPES, ptx_name
 from arzip.jit import nvptx
 from arzip.jit.spmd import Launch
 
-LAUNCHES = (Launch(8, 512), Launch(1, 64))  # 64 lanes a block: fastest for few blocks; least work in all for many
+VERSIONS = "versions.txt"
+LAUNCHES = tuple(Launch(*shape) for shape in SHAPES)
+
+
+def versions() -> str:
+    """What makes the PTX: another version may make another text of the same meaning."""
+    return f"numba {numba_version}, llvmlite {llvmlite_version}"
 
 
 def entry_points() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
@@ -34,6 +43,11 @@ def entry_points() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
     }
 
 
+def parameter_count(name: str) -> int:
+    """How many parameters an entry point has."""
+    return sum(len(nvptx.parameter_types(kind, False, wide.SHARED)) for kind in entry_points()[name][1])
+
+
 def lower(name: str, launch: Launch) -> str:
     """LLVM IR of an entry point."""
     kernel, arguments = entry_points()[name]
@@ -44,16 +58,20 @@ def build() -> Iterator[tuple[str, str]]:
     """File name and PTX of every entry point for every launch."""
     for launch in LAUNCHES:
         for name in entry_points():
-            yield f"{name}-{launch.team_size}x{launch.block_threads}.ptx", nvptx.to_ptx(lower(name, launch), name)
+            yield ptx_name(name, (launch.team_size, launch.block_threads)), nvptx.to_ptx(lower(name, launch), name)
 
 
-def main(folder: Path) -> None:
-    """Write all files. Raises UnsupportedNumba."""
-    folder.mkdir(parents=True, exist_ok=True)
+def main() -> None:
+    """Write all files, and the versions that made them. Raises UnsupportedNumba."""
+    PTX_FOLDER.mkdir(exist_ok=True)
+    for old in PTX_FOLDER.glob("*.gz"):
+        old.unlink()
     for file, ptx in build():
-        (folder / file).write_text(ptx)
-        print(f"{file} {len(ptx)} bytes")
+        packed = gzip.compress(ptx.encode(), mtime=0)
+        (PTX_FOLDER / f"{file}.gz").write_bytes(packed)
+        print(f"{file}: {len(ptx)} bytes, {len(packed)} packed")
+    (PTX_FOLDER / VERSIONS).write_text(versions() + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

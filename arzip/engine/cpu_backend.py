@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arzip.coding import lockstep
+from arzip.coding import lockstep, wide_lockstep
 from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import CMState
 from arzip.engine.backend import Run
@@ -18,18 +18,21 @@ class CpuBackend:
         self.two_threads = two_threads
         self.network = forward_cpu.load_network(weights) if weights else forward_cpu.empty_network()
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """See Backend. A decoder's only lane leaves nothing to hand over."""
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
+        """See Backend. A decoder's only lane leaves nothing to hand over; a wide block's lanes wait for the network."""
         both = plan.use_network and plan.cm_profile is not None
+        if plan.wide and decoding and not only_block:
+            return 1  # a block a thread keeps all threads busy
         return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 
-    def start(self, plan: Plan, cm: CMState) -> Run:
+    def start(self, plan: Plan, cm: CMState, only_block: bool = True) -> Run:
         """See Backend."""
         network = self.network if plan.use_network else forward_cpu.empty_network()
         state = forward_cpu.init_state(network, plan.lanes)
+        run_steps = wide_lockstep.run_steps if plan.wide else lockstep.run_steps
 
         def run(block: LaneState, first: int, end: int) -> int:
-            two_threads = self.threads_for(plan, block.is_decoding) > 1
-            return lockstep.run_steps(network, state, cm, block, first, end, two_threads)
+            two_threads = self.threads_for(plan, block.is_decoding, only_block) > 1
+            return run_steps(network, state, cm, block, first, end, two_threads)
 
         return run

@@ -5,18 +5,30 @@ Any two engines of one model make the same streams, as tests check. Must not imp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder
-from arzip.coding.lane_state import LaneState, chunk_steps, new_lane_state, reserve, steps_of
+from arzip.coding.lane_state import (
+    LaneState,
+    chunk_steps,
+    finish_streams,
+    lane_starts,
+    new_lane_state,
+    new_wide_state,
+    reserve,
+    steps_of,
+)
 from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import USE_NETWORK, CMState, create
+from arzip.engine import batches
 from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
 from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.cuda_blocks import CudaBlocks
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 from arzip.jit.atomics import CAN_YIELD
@@ -44,6 +56,64 @@ class Engine:
         block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
         return encode_block(self._run(block, plan), block, on_bytes, on_costs)
 
+    def encode_wide(
+        self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None
+    ) -> list[bytes] | None:
+        """The streams of a wide block, one a lane; None if one would be too long (docs/FORMAT.md). Else as `encode`."""
+        text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
+        block = new_wide_state(text, plan.lanes, plan.components, None, recorded)
+        code_chunks(self._run(block, plan), block, on_bytes, on_costs)
+        return finish_streams(block)
+
+    def decode_wide(
+        self, streams: Sequence[bytes], raw_bytes: int, plan: Plan, on_bytes: OnBytes, only_block: bool = True
+    ) -> bytes:
+        """The wide block of so many streams; other bytes if one is damaged. Raises ValueError if one is too long.
+
+        only_block: no other one is decoded beside it.
+        """
+        block = new_wide_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, streams)
+        code_chunks(self._run(block, plan, only_block), block, on_bytes, None)
+        return block.text.tobytes()
+
+    def encode_blocks(
+        self, raws: Sequence[bytes], plan: Plan, threads: int, on_bytes: OnBytes, coder: CudaBlocks | None = None
+    ) -> list[list[bytes] | None]:
+        """`encode_wide` of several blocks of one plan at once: by a device's coder, or on so many threads.
+
+        Blocks that the device fails on are coded by the CPU, with a warning.
+        """
+
+        def on_device(these: list[bytes], size: int, cuda: CudaBlocks) -> list[list[bytes] | None]:
+            return cuda.encode(these, plan, self._initial(plan, size), on_bytes)
+
+        def on_cpu(raw: bytes) -> list[bytes] | None:
+            return self.encode_wide(raw, plan, on_bytes)
+
+        return batches.run(raws, [len(raw) for raw in raws], plan, coder, on_device, on_cpu, threads)
+
+    def decode_blocks(
+        self,
+        blocks: Sequence[tuple[Sequence[bytes], int]],
+        plan: Plan,
+        threads: int,
+        on_bytes: OnBytes,
+        coder: CudaBlocks | None = None,
+    ) -> list[bytes]:
+        """`decode_wide` of several blocks, each its streams and its size, of one plan at once; as `encode_blocks`."""
+
+        def on_device(these: list[tuple[Sequence[bytes], int]], size: int, cuda: CudaBlocks) -> list[bytes]:
+            streams = [streams for streams, _ in these]
+            return cuda.decode(streams, size, plan, self._initial(plan, size), on_bytes)
+
+        def on_cpu(block: tuple[Sequence[bytes], int]) -> bytes:
+            return self.decode_wide(*block, plan, on_bytes, len(blocks) == 1)
+
+        return batches.run(blocks, [size for _, size in blocks], plan, coder, on_device, on_cpu, threads)
+
+    def _initial(self, plan: Plan, size_bytes: int) -> CMState:
+        return self.initial_cm_state(plan, lane_starts(size_bytes, plan.lanes)[:-1], size_bytes)
+
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """Cost of `raw` in bits under this plan: the sum of -log2 p."""
         total = 0.0
@@ -67,33 +137,29 @@ class Engine:
         block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
         return decode_block(self._run(block, plan), block, on_bytes)
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
-        """Number of threads that coding by this plan keeps busy."""
-        return self._backend.threads_for(plan, decoding)
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
+        """Number of threads that coding by this plan keeps busy. only_block: no other block is coded beside it."""
+        return self._backend.threads_for(plan, decoding, only_block)
 
-    def _cm_state(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
-        """Context mixing's state before the first byte of a block of so many bytes; starts (L,): where lanes begin."""
+    def initial_cm_state(self, plan: Plan, starts: NDArray[np.int64], size_bytes: int) -> CMState:
+        """Context mixing's state of a block of so many bytes before `predictor.begin`; starts (L,) of its lanes."""
         if plan.cm_profile is None:
             return create(NO_CM_PROFILE, np.zeros(1, np.int64), 1)
         cm = create(PROFILES[plan.cm_profile], starts, size_bytes, self._ngrams)
         if (plan.cm_profile, plan.use_network) in self._initial_states:
             pretrained.load_into(cm, PROFILES[plan.cm_profile], self._initial_states[plan.cm_profile, plan.use_network])
-        begin(cm, plan.use_network)
+        cm.clock[USE_NETWORK] = plan.use_network
         return cm
 
-    def _run(self, block: LaneState, plan: Plan) -> Run:
-        cm = self._cm_state(plan, block.starts[:-1], block.text.size)
-        return self._backend.start(plan, cm)
+    def _run(self, block: LaneState, plan: Plan, only_block: bool = True) -> Run:
+        cm = self.initial_cm_state(plan, block.starts[:-1], block.text.size)
+        if plan.cm_profile is not None:
+            predictor.begin(cm, 0, cm.starts.size)
+        return self._backend.start(plan, cm, only_block)
 
 
-def begin(cm: CMState, with_network: bool) -> None:
-    """Prepare a state for the first byte of its block."""
-    cm.clock[USE_NETWORK] = with_network
-    predictor.begin(cm, 0, cm.starts.size)
-
-
-def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
-    """Run all steps over the block's text -> one range-coded stream.
+def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:
+    """Run all steps of a block, in chunks; returns the block, whose stream may have moved.
 
     run: codes steps [a, b) and returns the number of coded bits. After each chunk on_bytes gets its number of raw
     bytes, and on_costs the -log2 p of its bits (n,) in coding order, if the block records them.
@@ -102,23 +168,24 @@ def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCost
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
     for t in range(0, steps, chunk):
         end = min(t + chunk, steps)
-        block = reserve(block, end - t)
+        if block.stream.ndim == 1 and not block.is_decoding:
+            block = reserve(block, end - t)
         n = run(block, t, end)
         if on_costs is not None:
             on_costs(range_coder.bit_costs(block.bits[:n], block.probabilities[:n]))
-        on_bytes(n // 8)
+        on_bytes(min(end * lanes, block.text.size) - t * lanes)
+    return block
+
+
+def encode_block(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> bytes:
+    """Run all steps over the block's text -> one range-coded stream. Arguments as of `code_chunks`."""
+    block = code_chunks(run, block, on_bytes, on_costs)
     return range_coder.finish(block.registers, block.stream)
 
 
 def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
     """The inverse of `encode_block`. A damaged payload gives wrong bytes, no error: the frame's check finds them."""
-    lanes = block.last.size
-    steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
-        end = min(t + chunk, steps)
-        run(block, t, end)
-        on_bytes(min(end * lanes, block.text.size) - t * lanes)
-    return block.text.tobytes()
+    return code_chunks(run, block, on_bytes, None).text.tobytes()
 
 
 def open_engine(path: Path, device: str, threads: int = 1) -> Engine:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """lanes: 1 or more. cm_profile: index in PROFILES of the context mixing's profile, None for no context mixing."""
+    """lanes: 1 or more. cm_profile: index in PROFILES of the context mixing's profile, None for no context mixing.
+
+    wide: a stream for each lane, and one lane group.
+    """
 
     lanes: int
     use_network: bool
     cm_profile: int | None
+    wide: bool = False
 
     @property
     def components(self) -> tuple[bool, bool]:

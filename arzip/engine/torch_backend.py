@@ -97,12 +97,14 @@ class TorchBackend:
     def __init__(self, weights: Weights, device: str, device_cm_lanes: int = DEVICE_CM_LANES) -> None:
         self.weights, self.device, self.device_cm_lanes = weights, device, device_cm_lanes
 
-    def threads_for(self, plan: Plan, decoding: bool) -> int:
+    def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
         """See `backend.Backend`."""
         return 1
 
-    def start(self, plan: Plan, cm: CMState) -> Run:
+    def start(self, plan: Plan, cm: CMState, only_block: bool = True) -> Run:
         """See `backend.Backend`."""
+        if plan.wide:
+            return CpuBackend(self.weights, False).start(plan, cm)
         on_device = plan.cm_profile is not None and plan.lanes >= self.device_cm_lanes
         if not plan.use_network and not on_device:
             return CpuBackend(None, False).start(plan, cm)

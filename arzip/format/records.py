@@ -107,7 +107,8 @@ def _refuse(data: bytes) -> None:
 _FRAME_CHECKS = struct.Struct("<IH")  # crc32 of the raw bytes, crc16 of all frame bytes before it
 _METHOD_BITS = 3
 _LANES_SHIFT = 4
-_FILTER_SHIFT = 4  # of the profile byte; below it the profile of the context mixing
+# The profile byte: the profile of the context mixing, whether the block is wide, the filter.
+_PROFILE_BITS, _WIDE_SHIFT, _FILTER_SHIFT = 3, 3, 4
 FRAME_MAX_BYTES = 3 * VARINT_MAX_BYTES + 1 + _FRAME_CHECKS.size
 
 
@@ -130,9 +131,9 @@ class Filter(IntFlag):
     ARM64 = 8
 
 
-def join_profile(cm_profile: int, filter_: int) -> int:
-    """The profile byte of a frame: both 0..15."""
-    return filter_ << _FILTER_SHIFT | cm_profile
+def join_profile(cm_profile: int, filter_: int, wide: bool = False) -> int:
+    """The profile byte of a frame: cm_profile 0..7, filter_ 0..15."""
+    return filter_ << _FILTER_SHIFT | wide << _WIDE_SHIFT | cm_profile
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,13 @@ class Frame:
 
     @property
     def cm_profile(self) -> int:
-        """Index of the profile of context mixing, 0..15."""
-        return self.profile_byte & (1 << _FILTER_SHIFT) - 1
+        """Index of the profile of context mixing, 0..7."""
+        return self.profile_byte & (1 << _PROFILE_BITS) - 1
+
+    @property
+    def wide(self) -> bool:
+        """Whether each lane has a stream of its own."""
+        return bool(self.profile_byte >> _WIDE_SHIFT & 1)
 
     @property
     def filter(self) -> int:

@@ -18,8 +18,18 @@ class PerBlock(NamedTuple):
     array: NDArray[Any]
 
 
+class OnDevice(NamedTuple):
+    """An array of a device: its address, the shape of one block's part, whether all blocks share it."""
+
+    address: int
+    shape: tuple[int, ...]
+    is_shared: bool
+
+
 def flatten(value: Any) -> list[int]:
-    """The parameters of an argument: an int, a C-contiguous array, a `PerBlock`, or a tuple of such."""
+    """The parameters of an argument: an int, a C-contiguous array, a `PerBlock`, an `OnDevice`, or a tuple of such."""
+    if isinstance(value, OnDevice):
+        return [value.address, *([] if value.is_shared else [int(np.prod(value.shape))]), *value.shape]
     if isinstance(value, PerBlock):
         address, _, *shape = flatten(value.array)
         return [address, int(np.prod(shape)), *shape]

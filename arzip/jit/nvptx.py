@@ -164,11 +164,11 @@ def _bits(kind: Any) -> int:
     return int(kind.dtype.bitwidth)
 
 
-def _parameters(kind: Any, is_shared: bool, shared: Set[str]) -> list[Any]:
+def parameter_types(kind: Any, is_shared: bool, shared: Set[str]) -> list[Any]:
     """LLVM types of an argument's parameters."""
     if isinstance(kind, types.NamedTuple):
         fields = zip(kind.fields, kind.types, strict=True)
-        return [parameter for name, field in fields for parameter in _parameters(field, name in shared, shared)]
+        return [parameter for name, field in fields for parameter in parameter_types(field, name in shared, shared)]
     if isinstance(kind, types.Array):
         return [ir.IntType(_bits(kind)).as_pointer(), *[I64] * (kind.ndim + (not is_shared))]
     return [I64]
@@ -202,7 +202,7 @@ def _entry(context: Any, module: Any, function: Any, name: str, shared: Set[str]
     kinds = function.argtypes
     inner_type = context.call_conv.get_function_type(function.restype, kinds)
     inner = ir.Function(module, inner_type, function.llvm_func_name)
-    parameters = [parameter for kind in kinds for parameter in _parameters(kind, False, shared)]
+    parameters = [parameter for kind in kinds for parameter in parameter_types(kind, False, shared)]
     outer = ir.Function(module, ir.FunctionType(ir.VoidType(), parameters), name)
     outer.calling_convention = "ptx_kernel"
     builder = ir.IRBuilder(outer.append_basic_block("entry"))

@@ -140,7 +140,6 @@ def _tile(unit: Any, rows: int, lines: int) -> Any:
     return intrinsic(tile)
 
 
-@intrinsic
 def _split_row(typingctx, a, out, k):
     """Activations (k,) uint8 with offset at the address a -> `_split_sign`'s row at out; k must be a multiple of 32."""
 
@@ -171,6 +170,9 @@ def _split_row(typingctx, a, out, k):
     return types.void(*[types.int64] * 3), codegen
 
 
+split_row: Any = intrinsic(_split_row)
+
+
 @njit()
 def _split_sign(a):
     """Activations (L, K) uint8 with offset -> (L, 2 K + 4) uint8.
@@ -180,7 +182,7 @@ def _split_sign(a):
     k = a.shape[1]
     split = np.empty((a.shape[0], 2 * k + 4), np.uint8)
     for m in range(a.shape[0]):
-        _split_row(np.int64(a[m].ctypes.data), np.int64(split[m].ctypes.data), k)
+        split_row(np.int64(a[m].ctypes.data), np.int64(split[m].ctypes.data), k)
     return split
 
 

@@ -4,6 +4,7 @@ mix/KIND/NAME.bin.xz, .idx.xz   documents of a source (or .bz2, where that is sm
 mix/shares.json                 how much of each is drawn: the shares of the whole mix
 start/NAME.safetensors.xz       networks to go on from, without what primes the memory
 cases/NAME.npz.xz               what the network's exact step must give, for each shipped model
+wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, for each profile of context mixing
 pack.json                       sizes, and the SHA-256 of every file once it is unpacked
 """
 
@@ -14,7 +15,7 @@ import json
 import lzma
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -24,11 +25,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from arzip.context_mixing.profile import PROFILES
 from arzip.train.data import SHARES, Source, load_mix
 from arzip.train.export import network_only
 from arzip.weights import registry as models
 from arzip.weights.file import load_weights
-from scripts.slot import cases, subset
+from scripts.slot import cases, subset, wide_cases
 from scripts.slot.plan import PLAN, ROOT, TOY, Plan
 
 MANIFEST = "pack.json"
@@ -140,7 +142,7 @@ def start_file(path: Path) -> bytes:
     return network_only(replace(weights, metadata=weights.metadata | {"digest": weights.digest.hex()}))
 
 
-def extras(plan: Plan, found: Iterable[Path], text: bytes) -> dict[str, bytes]:
+def extras(plan: Plan, found: Sequence[Path], text: bytes) -> dict[str, bytes]:
     """Networks to start from and exactness cases, by name, unpacked."""
     wanted = {core.start for core in plan.cores}
     files: dict[str, bytes] = {}
@@ -150,6 +152,10 @@ def extras(plan: Plan, found: Iterable[Path], text: bytes) -> dict[str, bytes]:
             files[f"start/{name}.safetensors"] = start_file(path)
         case = cases.make(path, np.frombuffer(text, np.uint8), plan.case_lanes, plan.case_steps)
         files[f"cases/{name}.npz"] = cases.dump(case)
+    texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
+    for profile in range(len(PROFILES)):
+        case = wide_cases.make(found[0], profile, texts, plan.wide_lanes)
+        files[f"wide/{profile}.npz"] = wide_cases.dump(case)
     missing = wanted - {Path(name).stem for name in files} - {""}
     if missing:
         raise click.ClickException(f"no model to start from is called {', '.join(sorted(missing))}")

@@ -37,8 +37,8 @@ class Plan:
     """A slot. pack_bytes: of all that travels beside the checkout; more: see arzip.train.data.load_mix.
 
     held_out_rows, held_out_bytes: rows of a source that are evaluated, and their size. case_lanes, case_steps: of the
-    exactness cases. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the
-    whole time.
+    exactness cases. wide_lanes, wide_bytes: of the blocks of the wide cases; wide_blocks: how many of them are timed at
+    once. batches, timing_steps: of the timings. report_seconds: between evaluations. timing_share: of the whole time.
     min_seconds, max_seconds: a network isn't trained for less, nor for more once its process is ready.
     """
 
@@ -49,6 +49,9 @@ class Plan:
     held_out_bytes: int = 1024
     case_lanes: int = 200
     case_steps: int = 24
+    wide_lanes: int = 64
+    wide_bytes: int = 64 * 500 - 9
+    wide_blocks: tuple[int, ...] = (1, 132, 528)
     batches: tuple[int, ...] = (512, 1024, 2048)
     timing_steps: int = 20
     report_seconds: float = 60.0
@@ -83,6 +86,9 @@ TOY = Plan(
     held_out_bytes=256,
     case_lanes=20,
     case_steps=6,
+    wide_lanes=5,
+    wide_bytes=58,
+    wide_blocks=(2,),
     batches=(8, 16),
     timing_steps=2,
     report_seconds=2.0,

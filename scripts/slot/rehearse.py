@@ -74,7 +74,7 @@ def do(*words: str | Path) -> None:
 def failures(results: Path) -> list[str]:
     """What is missing from, or wrong in, the results of a run."""
     found = json.loads((results / "results.json").read_text("utf-8"))
-    stages = ["machine", "unpack", "exact", *(f"train {core.name}" for core in TOY.cores)]
+    stages = ["machine", "unpack", "exact", "wide", *(f"train {core.name}" for core in TOY.cores)]
     wrong = [name for name in stages if name not in found or "failed" in found[name]]
     if set(found.get("timings", {})) <= {"failed"}:  # a slow machine may not have the time for all of them
         wrong.append("timings")

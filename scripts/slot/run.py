@@ -27,7 +27,7 @@ from scripts.slot.stages import RESULT
 from scripts.slot.training import WAYS
 from scripts.slot.unpack import unpack
 
-MACHINE_SECONDS, EXACT_SECONDS, WARM_SECONDS = 60.0, 90.0, 150.0  # at most
+MACHINE_SECONDS, EXACT_SECONDS, WIDE_SECONDS, WARM_SECONDS = 60.0, 90.0, 90.0, 150.0  # at most
 GRACE_SECONDS = 8.0  # a stage is ended when it is so much late; so much is kept back at the end, too
 
 
@@ -144,6 +144,8 @@ def run(slot: Slot, plan: Plan, pack: Path, scratch: Path) -> None:
         slot.say(f"unpacking FAILED: {traceback.format_exc()}")
     if slot.left() > 0:
         slot.stage("exact", ["exact"], time.time() + min(EXACT_SECONDS, slot.left()))
+    if slot.left() > 0:
+        slot.stage("wide", ["wide"], time.time() + min(WIDE_SECONDS, slot.left()))
     train_all(slot, plan, slot.end - plan.timing_share * (slot.end - slot.began))
     if slot.left() > plan.min_seconds / 2:
         slot.stage("timings", ["timings"], slot.end)

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
 
+from arzip.engine.cuda_batch import SHAPES
+from arzip.engine.cuda_driver import DriverError
 from arzip.weights.registry import SUFFIX
-from scripts.slot import cases, exports
+from scripts.slot import cases, exports, wide_cases
 from scripts.slot.plan import PLAN, TOY, Plan
 from scripts.slot.training import (
     WAYS,
@@ -125,6 +128,41 @@ def exact(toy: bool, device: str, scratch: Path, until: float) -> None:
     if not result:
         raise click.ClickException("there are no cases to check")
     finish(result)
+
+
+@main.command()
+@shared
+def wide(toy: bool, device: str, scratch: Path, until: float) -> None:
+    """Whether the kernels of wide blocks leave on the GPU what the CPU's left; MB/s for several numbers of blocks."""
+    plan = settle(toy, device)
+    found = {path.stem: wide_cases.load(path.read_bytes()) for path in sorted((scratch / "wide").glob("*.npz"))}
+    if not found:
+        raise click.ClickException("there are no cases to check")
+    if device == "cpu":
+        click.echo(f"{len(found)} profiles: not run, the kernels are a GPU's")
+        finish({"profiles": len(found)})
+    from arzip.engine.cuda_driver import Device
+
+    card, result = Device(), {}
+    for profile, case in found.items():
+        result[f"profile {profile}"] = wide_cases.check(case, card)
+        for line in result[f"profile {profile}"]:
+            click.echo(f"profile {profile}: {line}")
+        tell(result)
+    rates: dict[str, float] = {}
+    for profile, case in found.items():
+        for shape, blocks in product(SHAPES, plan.wide_blocks):
+            for part, name in enumerate(("encoding", "decoding")):
+                if time.time() > until:
+                    break
+                what = f"profile {profile}, {blocks} blocks, {shape[0]} threads a lane, {shape[1]} a block, {name}"
+                try:
+                    rates[what] = round(wide_cases.speed(case, part, card, shape, blocks), 3)
+                    click.echo(f"{what}: {rates[what]} MB/s")
+                except DriverError as error:
+                    click.echo(f"{what}: {error}")
+            tell(result | {"MB/s": rates})
+    finish(result | {"MB/s": rates})
 
 
 @main.command()

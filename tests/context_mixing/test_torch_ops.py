@@ -19,11 +19,12 @@ from arzip.context_mixing.state import (
     RECORD_LENGTH,
     RECORD_LENGTH2,
     SLOT_BYTES,
+    USE_NETWORK,
     CMState,
     create,
 )
 from arzip.engine.cpu_backend import CpuBackend
-from arzip.engine.engine import Engine, begin
+from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.probability import P_ONE
 
@@ -74,7 +75,8 @@ def start(profile: Profile, size: int, lanes: int, network: bool, is_pretrained:
     cm = create(profile, lane_starts(size, lanes)[:-1], size, random_ngrams(7) if is_pretrained else NO_ROWS)
     if is_pretrained:
         pretrained.load_into(cm, profile, random_state(profile, 6))
-    begin(cm, network)
+    cm.clock[USE_NETWORK] = network
+    predictor.begin(cm, 0, cm.starts.size)
     return cm
 
 
