@@ -11,6 +11,7 @@ DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # a lane is no shorter: each starts without a past
 LARGE_BYTES = 1 << 20  # of a block that has much to be learnt from
+OPENED_FREE_BYTES = 1 << 20  # may be modelled for any block whose streams are opened
 NEVER, ALWAYS = 2.0, -2.0  # gains that no probe measures
 USELESS = 0.003  # samples start without a past, which flatters the network: what brings less there brings nothing
 
@@ -24,6 +25,7 @@ class Level:
     context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
+    opened_ratio: bytes of opened streams to be modelled for each byte of the block.
     """
 
     block_bytes: int
@@ -34,6 +36,7 @@ class Level:
     sample_bytes: int = 2048
     model: str = "small"
     large: int = 0
+    opened_ratio: int = 16
 
 
 LEVELS = (
@@ -53,6 +56,11 @@ def level(number: int) -> Level:
     """The choices of level 1 .. 9."""
     assert 1 <= number <= len(LEVELS), number
     return LEVELS[number - 1]
+
+
+def most_opened(size_bytes: int, choices: Level) -> int:
+    """How many bytes may be modelled in the place of a block of `size_bytes` whose streams are opened."""
+    return OPENED_FREE_BYTES + choices.opened_ratio * size_bytes
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:

@@ -24,6 +24,7 @@ class Options:
     model: str | None = None
     device: str = "auto"
     threads: int = 0
+    opens: bool = True
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Summary:
     raw_bytes: int
     archive_bytes: int
     blocks: int
+    opened_streams: int = 0
 
 
 @dataclass(frozen=True)

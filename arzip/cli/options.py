@@ -40,6 +40,9 @@ LEVEL = click.option(
     default=levels.DEFAULT,
     help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
 )
+OPEN = click.option(
+    "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, jar, gz, png, pdf .."
+)
 OUTPUT = grouped(
     click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),
     click.option("-o", "--output", metavar="PATH", help="Write to PATH ('-': the standard output)."),
