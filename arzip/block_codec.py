@@ -33,7 +33,7 @@ REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken 
 
 
 class Coded(NamedTuple):
-    """A block and what it became; the fields are those of the frame. opened: how its payload begins if it was opened."""
+    """A block and what it became; the fields are those of the frame. opened: how an opened one's payload begins."""
 
     raw: bytes
     payload: bytes
