@@ -1,8 +1,8 @@
 """What opening brings on real files: python benchmarks/packed_files.py FOLDER [--level N] [--xz] [--most-bytes N].
 
 FOLDER holds a folder for each kind of file (docx, jar ..). Each file is compressed with and without opening, and
-restored; a line a kind. Sizes are those of archives that came back byte for byte. Seconds are CPU's: opening (inflate,
-estimate, rebuild, compare) and closing, for each MB of opened contents. Python's zlib raises while an archive is decoded.
+restored; a line a kind. Sizes are those of archives that came back byte for byte. Seconds are CPU's: opening
+(inflate, estimate, rebuild, compare) and closing. Python's zlib raises while an archive is decoded.
 """
 
 from __future__ import annotations

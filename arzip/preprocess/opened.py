@@ -22,13 +22,14 @@ SURE_BYTES = 1 << 15  # of a block for which being smaller in the end is no ques
 SURE_RATIO = 1.25  # bytes to be modelled for each of the block: what deflate took out, the model takes out as well
 SURE_DEVIATIONS = 0.01  # of the streams' bytes
 RECIPE_ROOM = 1 << 10  # bytes
-TRIES = 3
+TRIES, RETRY_SHARE = 3, 0.9  # of the texts that there seems to be room for
 
 
 class OpenedBlock(NamedTuple):
     """What is modelled in the place of a block, the long matches in it, and what stands beside it.
 
-    joined: recipe and contents. stream_bytes: of the streams in the block itself.
+    joined: recipe and contents. stream_bytes: of the streams in the block itself. text_bytes: of all streams,
+    nested ones as well.
     """
 
     joined: bytes
@@ -38,6 +39,7 @@ class OpenedBlock(NamedTuple):
     streams: int
     corrected: int
     stream_bytes: int
+    text_bytes: int
 
     @property
     def rest_bytes(self) -> int:
@@ -70,7 +72,7 @@ def open_block(raw: bytes, most_bytes: int) -> OpenedBlock | None:
         block = _join(opened, raw) if opened is not None else None
         if block is None or (block.rest_bytes <= most_bytes and len(block.joined) <= max_opened_bytes(len(raw))):
             return block
-        limit = min(limit - 1, int(0.9 * len(block.joined) * most_bytes / block.rest_bytes) - len(raw))
+        limit = min(limit - 1, int(RETRY_SHARE * block.text_bytes * (most_bytes - len(raw)) / block.rest_bytes))
     return None
 
 
@@ -82,7 +84,8 @@ def _join(opened: Opened, raw: bytes) -> OpenedBlock | None:
         return None
     joined = opened.recipe + opened.contents
     corrected = sum(stream.deviation_bytes > 0 for stream in opened.streams)
-    counts = (len(opened.recipe), len(opened.streams), corrected, stream_bytes)
+    text_bytes = sum(stream.text_bytes for stream in opened.streams)
+    counts = (len(opened.recipe), len(opened.streams), corrected, stream_bytes, text_bytes)
     return OpenedBlock(joined, long_range.find(joined), opened.deviations, *counts)
 
 
