@@ -68,7 +68,7 @@ def encode(
     block = None
     if opens:
         with workers.hold(1):
-            block = opened.open_block(raw, levels.most_opened(len(raw), level))
+            block = opened.open_block(raw, levels.max_opened(len(raw), level))
     if block is None:
         return _encode_closed(engine, raw, level, workers, on_bytes, on_costs)
     costs, closed_costs = _Sum(), _Sum()

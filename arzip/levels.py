@@ -58,7 +58,7 @@ def level(number: int) -> Level:
     return LEVELS[number - 1]
 
 
-def most_opened(size_bytes: int, choices: Level) -> int:
+def max_opened(size_bytes: int, choices: Level) -> int:
     """How many bytes may be modelled in the place of a block of `size_bytes` whose streams are opened."""
     return OPENED_FREE_BYTES + choices.opened_ratio * size_bytes
 

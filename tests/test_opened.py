@@ -342,5 +342,5 @@ def test_no_open_leaves_streams_closed(packed_file: list[str], capfd: pytest.Cap
 
 def test_levels_budget_grows_with_the_block() -> None:
     level = levels.level(6)
-    assert levels.most_opened(0, level) == levels.OPENED_FREE_BYTES
-    assert levels.most_opened(1000, level) == levels.OPENED_FREE_BYTES + 1000 * level.opened_ratio
+    assert levels.max_opened(0, level) == levels.OPENED_FREE_BYTES
+    assert levels.max_opened(1000, level) == levels.OPENED_FREE_BYTES + 1000 * level.opened_ratio

@@ -231,7 +231,7 @@ def _opened_head(block: Block) -> OpenedHead | None:
     try:
         return OpenedHead.parse(block.payload[:OPENED_MAX_BYTES], block.frame.raw_bytes)[0]
     except ValueError:
-        return None  # whoever decodes the block says what is wrong
+        return None  # decoding raises the error
 
 
 def _next_header(window: _Window) -> Header:

@@ -58,8 +58,8 @@ class OpenedBlock(NamedTuple):
         return OpenedHead(network, memory, repeats, *counts)
 
 
-def open_block(raw: bytes, most_bytes: int) -> OpenedBlock | None:
-    """Open a block; None if it holds no streams to speak of. most_bytes: to be modelled, long matches apart."""
+def open_block(raw: bytes, max_bytes: int) -> OpenedBlock | None:
+    """Open a block; None if it holds no streams to speak of. max_bytes: to be modelled, long matches apart."""
     if not find_starts(pad(raw)):
         return None
     from arzip.preprocess.recompress.opening import FAILED_WORK, Budget, open_streams
@@ -70,9 +70,9 @@ def open_block(raw: bytes, most_bytes: int) -> OpenedBlock | None:
             return None
         opened = open_streams(raw, Budget(limit, limit, FAILED_WORK * len(raw) + (1 << 20)))
         block = _join(opened, raw) if opened is not None else None
-        if block is None or (block.rest_bytes <= most_bytes and len(block.joined) <= max_opened_bytes(len(raw))):
+        if block is None or (block.rest_bytes <= max_bytes and len(block.joined) <= max_opened_bytes(len(raw))):
             return block
-        limit = min(limit - 1, int(RETRY_SHARE * block.text_bytes * (most_bytes - len(raw)) / block.rest_bytes))
+        limit = min(limit - 1, int(RETRY_SHARE * block.text_bytes * (max_bytes - len(raw)) / block.rest_bytes))
     return None
 
 

@@ -132,8 +132,8 @@ class _Level:
         self.done = 0  # what lies before is in entries
         self.first_member = -1
 
-    def run(self, places: list[int]) -> list[Entry]:
-        for at in places:
+    def run(self, positions: list[int]) -> list[Entry]:
+        for at in positions:
             if self.opener.entries_left <= 0:
                 break
             if at >= self.done:
