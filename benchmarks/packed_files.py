@@ -1,4 +1,4 @@
-"""What opening brings on real files: python benchmarks/packed_files.py FOLDER [--level N] [--xz] [--most-bytes N].
+"""What opening brings on real files: python benchmarks/packed_files.py FOLDER [--level N] [--xz] [--max-bytes N].
 
 FOLDER holds a folder for each kind of file (docx, jar ..). Each file is compressed with and without opening, and
 restored; a line a kind. Sizes are those of archives that came back byte for byte. Seconds are CPU's: opening
@@ -84,12 +84,12 @@ def measure(path: Path, level: int, xz: bool) -> dict[str, float]:
     return row
 
 
-def chosen(folder: Path, most_bytes: int, most_file: int) -> list[Path]:
+def chosen(folder: Path, max_bytes: int, max_file: int) -> list[Path]:
     """Files of a kind by their names, as many as there is room for in so many bytes."""
     total, kept = 0, []
     for path in sorted(folder.iterdir()):
         size = path.stat().st_size
-        if path.is_file() and size <= most_file and total + size <= most_bytes:
+        if path.is_file() and size <= max_file and total + size <= max_bytes:
             total += size
             kept.append(path)
     return kept
@@ -100,8 +100,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--level", type=int, default=0, help="0: open and close only")
     parser.add_argument("--xz", action="store_true")
-    parser.add_argument("--most-bytes", type=int, default=1 << 40, help="of each kind")
-    parser.add_argument("--most-file", type=int, default=1 << 40)
+    parser.add_argument("--max-bytes", type=int, default=1 << 40, help="of each kind")
+    parser.add_argument("--max-file", type=int, default=1 << 40)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop taking files of a kind after so many")
     parser.add_argument("--kinds", default="")
     parser.add_argument("--out", type=Path)
@@ -110,7 +110,7 @@ def main() -> None:
     for kind in kinds:
         total: dict[str, float] = {"kind": kind}  # type: ignore[dict-item]
         start = time.process_time()
-        for path in chosen(arguments.folder / kind, arguments.most_bytes, arguments.most_file):
+        for path in chosen(arguments.folder / kind, arguments.max_bytes, arguments.max_file):
             if time.process_time() - start > arguments.seconds:
                 break
             row = measure(path, arguments.level, arguments.xz)
