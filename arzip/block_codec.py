@@ -33,7 +33,10 @@ REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken 
 
 
 class Coded(NamedTuple):
-    """A block and what it became; the fields are those of the frame. opened: how an opened one's payload begins."""
+    """A block and what it became; the fields are those of the frame. opened: how an opened one's payload begins.
+
+    refused: how many of its streams were too long for the level.
+    """
 
     raw: bytes
     payload: bytes
@@ -41,6 +44,7 @@ class Coded(NamedTuple):
     lanes: int
     profile_byte: int
     opened: OpenedHead | None = None
+    refused: int = 0
 
 
 class _Text(NamedTuple):
@@ -112,7 +116,7 @@ def _encode_opened(
     head = block.head(*chosen.plan.components, bool(chosen.matches))
     payload = _encode_text(engine, block.joined, chosen, workers, on_bytes, on_costs)
     payload = head.pack() + block.deviations + payload
-    return Coded(raw, payload, Method.OPENED, chosen.plan.lanes, _profile_byte(chosen), head)
+    return Coded(raw, payload, Method.OPENED, chosen.plan.lanes, _profile_byte(chosen), head, block.refused)
 
 
 def _prepare(

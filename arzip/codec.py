@@ -46,7 +46,7 @@ class Summary:
     """What was read and written, in bytes, and in how many blocks.
 
     Of compressing: how many deflate streams were opened, how many bytes their blocks then had, and how many of the
-    streams needed corrections.
+    streams needed corrections, and how many streams of these blocks were too long for the level.
     """
 
     raw_bytes: int
@@ -55,6 +55,7 @@ class Summary:
     opened_streams: int = 0
     opened_bytes: int = 0
     corrected_streams: int = 0
+    refused_streams: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def _compress(
     level = levels.level(options.level)
     raw_bytes = blocks = 0
     heads: list[OpenedHead] = []
+    refused = 0
     with Workers(options.threads) as workers:
         engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
         writer = stream.Writer(sink, engine.digest)
@@ -101,13 +103,14 @@ def _compress(
             if len(block.payload) < len(block.raw):
                 writer.write_coded(block.raw, block.payload, block.method, block.lanes, block.profile_byte)
                 heads += [block.opened] if block.opened else []
+                refused += block.refused
             else:
                 writer.write_stored(block.raw)
             meter.archive_bytes = writer.bytes_written
         writer.finish()
     streams, corrected = sum(head.streams for head in heads), sum(head.corrected for head in heads)
     opened_bytes = sum(head.contents_bytes for head in heads)
-    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected)
+    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused)
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:

@@ -191,6 +191,7 @@ def test_a_level_opens_only_what_it_may() -> None:
     part = opened.open_block(streams, 30_000)
     assert whole is not None and whole.streams == 8
     assert part is not None and 0 < part.streams < 8 and part.rest_bytes <= 30_000
+    assert part.refused > 0
     assert opened.open_block(streams, 100) is None
 
 
@@ -215,7 +216,7 @@ def test_changed_byte_of_an_opened_block_never_gives_wrong_bytes(options: Option
 
 
 def hostile(recipe: bytes, deviations: bytes, contents: bytes, streams: int, corrected: int) -> OpenedBlock:
-    return OpenedBlock(recipe + contents, [], deviations, len(recipe), streams, corrected, 1 << 40, 1)
+    return OpenedBlock(recipe + contents, [], deviations, len(recipe), streams, corrected, 1 << 40, 1, 0)
 
 
 def archive_of(raw: bytes, block: OpenedBlock, options: Options) -> bytes:

@@ -194,4 +194,5 @@ def describe_opened(summary: Summary) -> str:
         return ""
     exact, corrected = summary.opened_streams - summary.corrected_streams, summary.corrected_streams
     counts = f"{summary.opened_streams:,} deflate streams ({exact:,} exact, {corrected:,} corrected)"
-    return f"; opened {counts}, {summary.opened_bytes:,} bytes"
+    refused = f", {summary.refused_streams:,} left closed: too long for this level" if summary.refused_streams else ""
+    return f"; opened {counts}, {summary.opened_bytes:,} bytes{refused}"

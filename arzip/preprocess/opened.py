@@ -29,7 +29,7 @@ class OpenedBlock(NamedTuple):
     """What is modelled in the place of a block, the long matches in it, and what stands beside it.
 
     joined: recipe and contents. stream_bytes: of the streams in the block itself. text_bytes: of all streams,
-    nested ones as well.
+    nested ones as well. refused: streams that the budget did not suffice for.
     """
 
     joined: bytes
@@ -40,6 +40,7 @@ class OpenedBlock(NamedTuple):
     corrected: int
     stream_bytes: int
     text_bytes: int
+    refused: int
 
     @property
     def rest_bytes(self) -> int:
@@ -85,7 +86,7 @@ def _join(opened: Opened, raw: bytes) -> OpenedBlock | None:
     joined = opened.recipe + opened.contents
     corrected = sum(stream.deviation_bytes > 0 for stream in opened.streams)
     text_bytes = sum(stream.text_bytes for stream in opened.streams)
-    counts = (len(opened.recipe), len(opened.streams), corrected, stream_bytes, text_bytes)
+    counts = (len(opened.recipe), len(opened.streams), corrected, stream_bytes, text_bytes, opened.refused)
     return OpenedBlock(joined, long_range.find(joined), opened.deviations, *counts)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from arzip.preprocess.recompress import coding, recipe, streams, wrapping
 from arzip.preprocess.recompress.closing import close_streams
-from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TYPE, Inflated, inflate, pad
+from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TOO_LONG, TYPE, Inflated, inflate, pad
 from arzip.preprocess.recompress.packer import Packer
 from arzip.preprocess.recompress.recipe import DIRECTORY, GZIP, PNG, ZIP, ZLIB, Entry
 from arzip.preprocess.recompress.starts import find_starts
@@ -58,12 +58,16 @@ class Stream(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A file: the recipe, the deviations, what they join (skeleton, contents, pictures), and what was opened."""
+    """A file: the recipe, the deviations, what they join (skeleton, contents, pictures), and what was opened.
+
+    refused: streams that may have been sound, but for which the budget did not suffice.
+    """
 
     recipe: bytes
     deviations: bytes
     segments: list[Segment]
     streams: list[Stream]
+    refused: int
 
     @property
     def contents(self) -> bytes:
@@ -83,7 +87,7 @@ def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
     writer.numbers(len(opener.skeleton), len(opener.contents))
     writer.level(entries)
     segments = [Segment(bytes(opener.skeleton)), Segment(bytes(opener.contents)), *opener.pictures]
-    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams)
+    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams, opener.refused)
     try:
         again = close_streams(opened.recipe, opened.deviations, opened.contents, len(data), rebuild=opener.rebuild)
         same = again == data
@@ -100,6 +104,7 @@ class _Opener:
     pictures: list[Segment] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     guesses: list[Packer] = field(default_factory=list)
+    refused: int = 0
     entries_left: int = recipe.MAX_ENTRIES
     chunks_left: int = recipe.MAX_CHUNKS
     models: list[NDArray[np.uint32]] = field(
@@ -162,9 +167,11 @@ class _Level:
         budget = self.opener.budget
         limit = min(budget.stream_bytes, budget.total_bytes)
         if budget.failed_bytes <= 0 or limit <= 0:
+            self.opener.refused += 1
             return None
         inflated = inflate(padded, at, limit)
         budget.failed_bytes -= len(inflated.text)
+        self.opener.refused += inflated.status == TOO_LONG
         return inflated if inflated.status in (COMPLETE, BROKEN) else None
 
     def _kept(self, stream: bytes, inflated: Inflated, window: int) -> streams.Kept | None:
