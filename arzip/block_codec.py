@@ -1,5 +1,5 @@
-"""One block: raw bytes -> payload and what its frame says of it, and back. Takes repeats out, filters, plans, asks the
-engine.
+"""One block: raw bytes -> payload and what its frame says of it, and back. Opens streams, takes repeats out, filters,
+plans, asks the engine.
 
 Must not know streams of blocks, nor how probabilities are computed.
 """
@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from arzip import levels, planner
 from arzip.context_mixing.profile import PROFILES
 from arzip.engine.backend import OnBytes, OnCosts
@@ -17,58 +20,170 @@ from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import lane_streams
-from arzip.format.records import SALVAGE_HINT, Method, join_profile
+from arzip.format.records import SALVAGE_HINT, Method, OpenedHead, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
-from arzip.preprocess import bcj, long_range
+from arzip.preprocess import bcj, long_range, opened
 from arzip.preprocess.long_range import LongMatch
+from arzip.preprocess.opened import OpenedBlock
 from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
 _COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
 
 
 class Coded(NamedTuple):
-    """A block and what it became; the fields are those of the frame."""
+    """A block and what it became; the fields are those of the frame. opened: how an opened one's payload begins.
+
+    refused: how many of its streams were too long for the level.
+    """
 
     raw: bytes
     payload: bytes
     method: Method
     lanes: int
     profile_byte: int
+    opened: OpenedHead | None = None
+    refused: int = 0
+
+
+class _Text(NamedTuple):
+    """Bytes on their way to the engine: what is left of them, the matches taken out, the filter, the plan."""
+
+    text: bytes
+    matches: list[LongMatch]
+    kinds: int
+    plan: Plan
 
 
 def encode(
+    engine: Engine,
+    raw: bytes,
+    level: Level,
+    workers: Workers,
+    on_bytes: OnBytes,
+    on_costs: OnCosts | None,
+    opens: bool = True,
+) -> Coded:
+    """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode.
+
+    opens: whether deflate streams may be opened; on_costs then gets sums.
+    """
+    block = None
+    if opens:
+        with workers.hold(1):
+            block = opened.open_block(raw, levels.max_opened(len(raw), level))
+    if block is None:
+        return _encode_closed(engine, raw, level, workers, on_bytes, on_costs)
+    costs, closed_costs = _Sum(), _Sum()
+    scaled = _Scaled(on_bytes, len(raw), len(block.joined))
+    coded = _encode_opened(engine, raw, block, level, workers, scaled, costs if on_costs else None)
+    if block.is_doubtful(len(raw)):
+        quiet, added = (lambda _: on_bytes(0)), closed_costs if on_costs else None
+        closed = _encode_closed(engine, raw, level, workers, quiet, added)
+        if len(closed.payload) <= len(coded.payload):
+            coded, costs = closed, closed_costs
+    if on_costs:
+        on_costs(costs.total)
+    return coded
+
+
+def _encode_closed(
     engine: Engine, raw: bytes, level: Level, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None
 ) -> Coded:
-    """Code a block of at least one byte as the level says. on_bytes, on_costs: as of Engine.encode."""
+    """Code a block as it is."""
     with workers.hold(1):
         matches = long_range.find(raw) if levels.lanes_and_profile(len(raw), level)[0] > 1 else []
-        rest = long_range.extract(raw, matches)
-        segments = long_range.segments(matches, len(rest))
-        kinds = bcj.choose(rest, segments)
-        text = bcj.apply(rest, kinds, segments)
-        plan = planner.choose(engine, text, level, workers.threads)
-        has_room = plan.wide or (plan.lanes > 1 and plan.components == _COMPONENTS[Method.REPEATS])
-        if matches and not has_room:
-            text, matches = bcj.apply(raw, kinds), []  # one lane sees whatever it repeats
-    with workers.hold(engine.threads_for(plan, decoding=False)):
-        if plan.wide:
-            streams = engine.encode_wide(text, plan, on_bytes, on_costs)
-            payload = lane_streams.pack(streams) if streams else b""
-        else:
-            payload = engine.encode(text, plan, on_bytes, on_costs)
-    if plan.wide and not streams:  # a lane costs more than the format allows
-        on_bytes(-len(text))
-        return encode(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
-    on_bytes(len(raw) - len(text))
-    method = _METHODS[plan.components]
-    if matches and plan.components == _COMPONENTS[Method.REPEATS]:
+        chosen = _prepare(engine, raw, matches, level, workers)
+    payload = _encode_text(engine, raw, chosen, workers, on_bytes, on_costs)
+    if payload is None:
+        return _encode_closed(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
+    method = _METHODS[chosen.plan.components]
+    if chosen.matches and chosen.plan.components == _COMPONENTS[Method.REPEATS]:
         method = Method.REPEATS
-    if matches or plan.wide:
-        payload = long_range.pack(matches) + payload
-    return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds, plan.wide))
+    return Coded(raw, payload, method, chosen.plan.lanes, _profile_byte(chosen))
+
+
+def _encode_opened(
+    engine: Engine,
+    raw: bytes,
+    block: OpenedBlock,
+    level: Level,
+    workers: Workers,
+    on_bytes: OnBytes,
+    on_costs: OnCosts | None,
+) -> Coded:
+    """Code the recipe and the contents of a block."""
+    with workers.hold(1):
+        much = block.rest_bytes <= (1 - REPEATED_SHARE) * len(block.joined)
+        chosen = _prepare(engine, block.joined, block.matches, level, workers, much)
+    payload = _encode_text(engine, block.joined, chosen, workers, on_bytes, on_costs)
+    if payload is None:
+        return _encode_opened(engine, raw, block, replace(level, wide=False), workers, on_bytes, on_costs)
+    head = block.head(*chosen.plan.components, bool(chosen.matches))
+    payload = head.pack() + block.deviations + payload
+    return Coded(raw, payload, Method.OPENED, chosen.plan.lanes, _profile_byte(chosen), head, block.refused)
+
+
+def _prepare(
+    engine: Engine, raw: bytes, matches: list[LongMatch], level: Level, workers: Workers, any_lanes: bool = False
+) -> _Text:
+    """Take matches out, filter and plan. any_lanes: matches are taken out of a single lane as well."""
+    rest = long_range.extract(raw, matches)
+    segments = long_range.segments(matches, len(rest))
+    kinds = bcj.choose(rest, segments)
+    text = bcj.apply(rest, kinds, segments)
+    plan = planner.choose(engine, text, level, workers.threads)
+    if matches and plan.lanes == 1 and not any_lanes:
+        text, matches = bcj.apply(raw, kinds, [(0, len(raw), 0)]), []  # one lane sees whatever it repeats
+    return _Text(text, matches, kinds, plan)
+
+
+def _encode_text(
+    engine: Engine, raw: bytes, chosen: _Text, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None
+) -> bytes | None:
+    """The list of matches, if it has a place, and the stream or streams; None if a wide block has no room for one."""
+    matches = long_range.pack(chosen.matches) if chosen.matches or chosen.plan.wide else b""
+    with workers.hold(engine.threads_for(chosen.plan, decoding=False)):
+        if not chosen.plan.wide:
+            coded = engine.encode(chosen.text, chosen.plan, on_bytes, on_costs)
+        elif streams := engine.encode_wide(chosen.text, chosen.plan, on_bytes, on_costs):
+            coded = lane_streams.pack(streams)
+        else:
+            on_bytes(-len(chosen.text))
+            return None
+    on_bytes(len(raw) - len(chosen.text))
+    return matches + coded
+
+
+def _profile_byte(chosen: _Text) -> int:
+    return join_profile(chosen.plan.cm_profile or 0, chosen.kinds, chosen.plan.wide)
+
+
+class _Sum:
+    """Adds costs up."""
+
+    def __init__(self) -> None:
+        self.total: NDArray[np.float64] = np.zeros(1)
+
+    def __call__(self, costs: NDArray[np.float64]) -> None:
+        self.total += costs.sum()
+
+
+class _Scaled:
+    """Progress on the bytes of an opened block as progress on those of the block."""
+
+    def __init__(self, on_bytes: OnBytes, raw_bytes: int, all_bytes: int) -> None:
+        self._on_bytes, self._raw_bytes, self._all_bytes = on_bytes, raw_bytes, all_bytes
+        self._done = self._told = 0
+
+    def __call__(self, done: int) -> None:
+        self._done += done
+        now = self._raw_bytes * self._done // self._all_bytes
+        self._on_bytes(now - self._told)
+        self._told = now
 
 
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
@@ -80,42 +195,65 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     if frame.method is Method.STORED:
         on_bytes(frame.raw_bytes)
         return block.payload
-    network, memory = _COMPONENTS[frame.method]
-    if frame.cm_profile >= (len(PROFILES) if memory else 1):
-        raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")
-    if frame.filter not in bcj.KNOWN:
-        raise UnsupportedError(f"block {block.number} needs filter {frame.filter}: get a newer arzip")
-    matches, start = _matches(block)
-    rest_bytes = frame.raw_bytes - sum(match.size for match in matches)
-    if not digest or frame.lanes > rest_bytes:
-        raise DamagedError(f"block {block.number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", block.number)
-    plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
-    engine = open_(digest)
-    with workers.hold(engine.threads_for(plan, True, frame.single_block)):
-        text = _decode_text(engine, block, block.payload[start:], rest_bytes, plan, on_bytes)
-    on_bytes(frame.raw_bytes - rest_bytes)
-    rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
-    return long_range.restore(rest, matches)
-
-
-def _decode_text(engine: Engine, block: Block, payload: bytes, size_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
-    """What a block's lanes hold, from what of its payload is range coded. Raises DamagedError."""
-    if not plan.wide:
-        return engine.decode(payload, size_bytes, plan, on_bytes)
+    decoder = _Decoder(block, digest, open_, workers)
+    if frame.method is not Method.OPENED:
+        components, repeats = _COMPONENTS[frame.method], frame.method is Method.REPEATS
+        return decoder.decode(block.payload, *components, repeats, frame.raw_bytes, on_bytes)
     try:
-        streams = lane_streams.parse(payload, plan.lanes)
-        return engine.decode_wide(streams, size_bytes, plan, on_bytes, block.frame.single_block)
+        head, at = OpenedHead.parse(block.payload, frame.raw_bytes)
+        end, size = at + head.deviation_bytes, head.recipe_bytes + head.contents_bytes
+        scaled = _Scaled(on_bytes, frame.raw_bytes, size)
+        joined = decoder.decode(block.payload[end:], head.network, head.memory, head.repeats, size, scaled)
+        with workers.hold(1):
+            return opened.close_block(head, block.payload[at:end], joined, frame.raw_bytes)
     except ValueError as error:
-        message = f"block {block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
+        message = f"block {block.number} is damaged: what was opened doesn't fit together; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error
 
 
-def _matches(block: Block) -> tuple[list[LongMatch], int]:
-    """What was taken out of the block, and where the rest's stream begins."""
-    if block.frame.method is not Method.REPEATS and not block.frame.wide:
-        return [], 0
+class _Decoder(NamedTuple):
+    """Decodes what stands in a block's payload. digest, engine_of, workers: as of `decode`."""
+
+    block: Block
+    digest: bytes
+    engine_of: Callable[[bytes], Engine]
+    workers: Workers
+
+    def decode(self, data: bytes, network: bool, memory: bool, repeats: bool, size: int, on_bytes: OnBytes) -> bytes:
+        """The `size` bytes that `data` stands for; network, memory, repeats: what takes part."""
+        frame, number = self.block.frame, self.block.number
+        if frame.cm_profile >= (len(PROFILES) if memory else 1):
+            raise UnsupportedError(f"block {number} needs profile {frame.cm_profile}: get a newer arzip")
+        if frame.filter not in bcj.KNOWN:
+            raise UnsupportedError(f"block {number} needs filter {frame.filter}: get a newer arzip")
+        matches, start = _matches(number, data, size) if repeats or frame.wide else ([], 0)
+        rest_bytes = size - sum(match.size for match in matches)
+        if not self.digest or frame.lanes > rest_bytes:
+            raise DamagedError(f"block {number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", number)
+        plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
+        engine = self.engine_of(self.digest)
+        with self.workers.hold(engine.threads_for(plan, True, frame.single_block)):
+            text = self._decode_text(engine, data[start:], rest_bytes, plan, on_bytes)
+        on_bytes(size - rest_bytes)
+        rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
+        return long_range.restore(rest, matches)
+
+    def _decode_text(self, engine: Engine, data: bytes, size: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+        """What the lanes hold, from the stream or the streams."""
+        if not plan.wide:
+            return engine.decode(data, size, plan, on_bytes)
+        try:
+            streams = lane_streams.parse(data, plan.lanes)
+            return engine.decode_wide(streams, size, plan, on_bytes, self.block.frame.single_block)
+        except ValueError as error:
+            message = f"block {self.block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
+            raise DamagedError(message, self.block.number) from error
+
+
+def _matches(number: int, data: bytes, size: int) -> tuple[list[LongMatch], int]:
+    """What was taken out of `size` bytes of a block, and where the rest's stream begins in data."""
     try:
-        return long_range.parse(block.payload, block.frame.raw_bytes)
+        return long_range.parse(data, size)
     except ValueError as error:
-        message = f"block {block.number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
-        raise DamagedError(message, block.number) from error
+        message = f"block {number} is damaged: its repeats don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, number) from error

@@ -16,7 +16,7 @@ from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream
-from arzip.format.records import Header
+from arzip.format.records import Header, OpenedHead
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
@@ -28,11 +28,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. Only `level`, `model` and `wide` change the archive; decoding needs none of them.
+    """How to work. Only `level`, `model`, `wide` and `opens` change the archive; decoding needs none of them.
 
-    wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike.
-    threads: 0 for as many as there are cores. device: "auto" (the CPU: measured faster at our lane counts),
-    "cpu" or "cuda".
+    wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
+    streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: "auto" (the
+    CPU: measured faster at our lane counts), "cpu" or "cuda".
     """
 
     level: int = levels.DEFAULT
@@ -40,15 +40,24 @@ class Options:
     device: str = "auto"
     threads: int = 0
     wide: bool = False
+    opens: bool = True
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was read and written, in bytes, and in how many blocks."""
+    """What was read and written, in bytes, and in how many blocks.
+
+    Of compressing: how many deflate streams were opened, how many bytes their blocks then had, and how many of the
+    streams needed corrections, and how many streams of these blocks were too long for the level.
+    """
 
     raw_bytes: int
     archive_bytes: int
     blocks: int
+    opened_streams: int = 0
+    opened_bytes: int = 0
+    corrected_streams: int = 0
+    refused_streams: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,24 +89,30 @@ def _compress(
 ) -> Summary:
     level = levels.level(options.level, options.wide)
     raw_bytes = blocks = 0
+    heads: list[OpenedHead] = []
+    refused = 0
     with Workers(options.threads) as workers:
         engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
         writer = stream.Writer(sink, engine.digest)
         meter = _ProgressMeter(workers, progress)
 
         def encode(raw: bytes) -> Coded:
-            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
+            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
 
         for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
             raw_bytes += len(block.raw)
             blocks += 1
             if len(block.payload) < len(block.raw):
-                writer.write_coded(*block)
+                writer.write_coded(block.raw, block.payload, block.method, block.lanes, block.profile_byte)
+                heads += [block.opened] if block.opened else []
+                refused += block.refused
             else:
                 writer.write_stored(block.raw)
             meter.archive_bytes = writer.bytes_written
         writer.finish()
-    return Summary(raw_bytes, writer.bytes_written, blocks)
+    streams, corrected = sum(head.streams for head in heads), sum(head.corrected for head in heads)
+    opened_bytes = sum(head.contents_bytes for head in heads)
+    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused)
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:

@@ -12,6 +12,7 @@ FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, pro
 LANE_BYTES = 32000  # minimum length of a lane, as each lane starts with an empty state
 WIDE_LANE_BYTES = 16384  # minimum length of a lane of a wide block
 LARGE_BYTES = 1 << 20  # blocks above this size take the settings of `Level.large`
+OPENED_FREE_BYTES = 1 << 20  # may be modelled for any block whose streams are opened
 NEVER, ALWAYS = 2.0, -2.0  # values of min_gain outside the range of gains
 USELESS = 0.003  # a smaller gain on samples is none on the block: with little past the network does better
 
@@ -26,6 +27,7 @@ class Level:
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
     wide: blocks of more than one lane are wide, without the network too.
+    opened_ratio: bytes of opened streams to be modelled for each byte of the block.
     """
 
     block_bytes: int
@@ -37,6 +39,7 @@ class Level:
     model: str = "small"
     large: int = 0
     wide: bool = False
+    opened_ratio: int = 16
 
 
 LEVELS = (
@@ -75,6 +78,11 @@ def level(number: int, wide: bool = False) -> Level:
     """The choices of level 1 .. 9, in wide blocks or not."""
     assert 1 <= number <= len(LEVELS), number
     return (WIDE_LEVELS if wide else LEVELS)[number - 1]
+
+
+def max_opened(size_bytes: int, choices: Level) -> int:
+    """How many bytes may be modelled in the place of a block of `size_bytes` whose streams are opened."""
+    return OPENED_FREE_BYTES + choices.opened_ratio * size_bytes
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:

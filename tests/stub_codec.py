@@ -25,6 +25,7 @@ class Options:
     device: str = "auto"
     threads: int = 0
     wide: bool = False
+    opens: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Summary:
     raw_bytes: int
     archive_bytes: int
     blocks: int
+    opened_streams: int = 0
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,10 @@ def arm64(size: int) -> bytes:
     return bytes(out)
 
 
+PACKED = (
+    GOLDEN / "packed.bin"
+).read_bytes()  # zip with a gzip inside, a flushed zlib stream, a PNG: see golden/README.md
+
 GOOD = {
     "empty": (b"", 6),
     "one-byte": (b"a", 6),
@@ -104,6 +108,7 @@ GOOD = {
     "code-6": (code(20000), 6),
     "code-9": (code(20000), 9),
     "arm64-3": (arm64(20000), 3),
+    **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
 }
 WIDE = {  # as GOOD, in wide blocks
     **{f"wide-text-{n}": (text(70000), n) for n in (1, 2, 5, 6, 8)},

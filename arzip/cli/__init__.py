@@ -18,7 +18,7 @@ from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
 from arzip.cli.evaluate import evaluate
 from arzip.cli.messages import ERROR, Reporter
-from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OUTPUT, PROGRESS, SALVAGE, grouped
+from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OPEN, OUTPUT, PROGRESS, SALVAGE, grouped
 from arzip.cli.sample import sample
 from arzip.cli.train import train
 from arzip.system import files
@@ -44,7 +44,7 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(LEVEL, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
+@grouped(LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -68,7 +68,7 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, LEVEL, OUTPUT, MODEL, MESSAGES, PROGRESS)
+@grouped(FILES, LEVEL, OPEN, OUTPUT, MODEL, MESSAGES, PROGRESS)
 def compress(names: tuple[str, ...], **options: Any) -> int:
     """Compress each FILE to FILE.arz; the same as no command."""
     return run_compress(names, Settings(**options))

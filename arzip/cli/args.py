@@ -28,6 +28,7 @@ class Settings:
     model: str | None = None
     device: str = "auto"
     threads: int = 0
+    no_open: bool = False
     stdout: bool = False
     output: str | None = None
     rm: bool = False

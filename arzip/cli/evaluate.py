@@ -9,7 +9,7 @@ import click
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter
-from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, PROGRESS, grouped
+from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OPEN, PROGRESS, grouped
 
 
 @click.command("eval", context_settings=CONTEXT)
@@ -17,7 +17,7 @@ from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, PROG
 @click.option("--by-position", is_flag=True, help="Where in the file the bits go: its twentieths.")
 @click.option("--by-byte-class", is_flag=True, help="Which bytes take them: letters, digits, spaces ...")
 @click.option("--plot", metavar="FILE.png", help="Draw both; needs matplotlib.")
-@grouped(LEVEL, MODEL, JSON, MESSAGES, PROGRESS)
+@grouped(LEVEL, OPEN, MODEL, JSON, MESSAGES, PROGRESS)
 def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plot: str | None, **options: Any) -> int:
     """Show bits per byte of each FILE, of its archive and of the model alone; writes no archive.
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 
-    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide)
+    opens = not settings.no_open
+    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide, opens)
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:
@@ -179,10 +180,20 @@ def _finish(
 
 
 def describe(summary: Summary, seconds: float) -> str:
-    """E.g. "152,089 raw bytes, 31,068 archived, 1.634 bits per byte, 88 KB/s"."""
+    """E.g. "152,089 raw bytes, 31,068 archived, 1.634 bits per byte, 88 KB/s", and what was opened."""
     rate = 8 * summary.archive_bytes / summary.raw_bytes if summary.raw_bytes else 0.0
     speed = summary.raw_bytes / 1000 / max(seconds, 1e-6)
     return (
         f"{summary.raw_bytes:,} raw bytes, {summary.archive_bytes:,} archived, {rate:.3f} bits per byte, "
-        f"{speed:,.0f} KB/s"
+        f"{speed:,.0f} KB/s" + describe_opened(summary)
     )
+
+
+def describe_opened(summary: Summary) -> str:
+    """E.g. "; opened 12 deflate streams (11 exact, 1 corrected), 1,034,567 bytes"."""
+    if not summary.opened_streams:
+        return ""
+    exact, corrected = summary.opened_streams - summary.corrected_streams, summary.corrected_streams
+    counts = f"{summary.opened_streams:,} deflate streams ({exact:,} exact, {corrected:,} corrected)"
+    refused = f", {summary.refused_streams:,} left closed: too long for this level" if summary.refused_streams else ""
+    return f"; opened {counts}, {summary.opened_bytes:,} bytes{refused}"

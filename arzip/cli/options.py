@@ -43,6 +43,9 @@ LEVEL = grouped(
     ),
     click.option("--wide", is_flag=True, help="Blocks of many lanes, for GPUs: a little larger, and open anywhere."),
 )
+OPEN = click.option(
+    "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, jar, gz, png, pdf .."
+)
 OUTPUT = grouped(
     click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),
     click.option("-o", "--output", metavar="PATH", help="Write to PATH ('-': the standard output)."),

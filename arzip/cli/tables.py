@@ -44,8 +44,11 @@ def archive_rows(name: str) -> list[Row]:
                         "raw_bytes": frame.raw_bytes,
                         "coded_bytes": frame.coded_bytes,
                         "crc32": f"{frame.raw_check:08x}",
+                        "opened_streams": head.streams if head else 0,
+                        "corrected_streams": head.corrected if head else 0,
+                        "opened_bytes": head.contents_bytes if head else 0,
                     }
-                    for frame in member.frames
+                    for frame, head in zip(member.frames, member.opened, strict=True)
                 ],
             }
             for member in list_members(source.stream)
@@ -67,6 +70,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
             rate = _rate(block["coded_bytes"], block["raw_bytes"])
             lanes = f"{block['lanes']} lanes, crc32 {block['crc32']}"
             lanes += f", filter {block['filter']}" if block["filter"] else ""
+            lanes += f", {_opened(block)}" if block["opened_streams"] else ""
             lines.append([*sizes, rate, f"#{number}", _method(block), "", lanes])
     print_table(lines, left=3)
 
@@ -74,6 +78,12 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
 def _method(block: Row) -> str:
     """A block's method, and whether it is wide."""
     return f"wide {block['method']}" if block["wide"] else str(block["method"])
+
+
+def _opened(block: Row) -> str:
+    """What a block's line says of its opened streams."""
+    exact = block["opened_streams"] - block["corrected_streams"]
+    return f"{exact:,} streams exact, {block['corrected_streams']:,} corrected, {block['opened_bytes']:,} bytes opened"
 
 
 def model_rows() -> list[Row]:

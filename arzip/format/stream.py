@@ -21,11 +21,13 @@ from arzip.format.records import (
     FRAME_MAX_BYTES,
     HEADER_MAX_BYTES,
     MAGIC,
+    OPENED_MAX_BYTES,
     SALVAGE_HINT,
     End,
     Frame,
     Header,
     Method,
+    OpenedHead,
 )
 
 _PIECE_BYTES = 1 << 20
@@ -56,13 +58,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Member:
-    """One complete archive of a file that may hold several. content_check: BLAKE2b-64; b'' without an end record."""
+    """One complete archive of a file that may hold several. content_check: BLAKE2b-64; b'' without an end record.
+
+    opened: what the payload of each block says of opened streams; None: none were, or it says nothing sound.
+    """
 
     header: Header
     offset: int
     archive_bytes: int
     frames: tuple[Frame, ...]
     content_check: bytes
+    opened: tuple[OpenedHead | None, ...] = ()
 
     @property
     def raw_bytes(self) -> int:
@@ -202,6 +208,7 @@ def _events(window: _Window, skip_payloads: bool) -> Iterator[Event]:
         header = _next_header(window)
         yield header
         frames: list[Frame] = []
+        heads: list[OpenedHead | None] = []
         while window.peek(1) not in _END_HEADS:
             number += 1
             block = _next_block(window, number, skip_payloads)
@@ -210,11 +217,21 @@ def _events(window: _Window, skip_payloads: bool) -> Iterator[Event]:
                     f"block {number} says it is alone, but others come before it; {SALVAGE_HINT}", number
                 )
             frames.append(block.frame)
+            heads.append(_opened_head(block))
             yield block
             if block.frame.single_block:
                 break
         content_check = b"" if frames and frames[0].single_block else _next_end(window, frames)
-        yield Member(header, offset, window.offset - offset, tuple(frames), content_check)
+        yield Member(header, offset, window.offset - offset, tuple(frames), content_check, tuple(heads))
+
+
+def _opened_head(block: Block) -> OpenedHead | None:
+    if block.frame.method is not Method.OPENED:
+        return None
+    try:
+        return OpenedHead.parse(block.payload[:OPENED_MAX_BYTES], block.frame.raw_bytes)[0]
+    except ValueError:
+        return None  # decoding raises the error
 
 
 def _next_header(window: _Window) -> Header:
@@ -234,8 +251,12 @@ def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
         raise TruncatedError(f"truncated: the archive ends before block {number} or its end record; {SALVAGE_HINT}")
     frame, size = Frame.parse(window.peek(FRAME_MAX_BYTES), number)
     window.read(size)
-    payload = b"" if skip_payload else window.read(frame.coded_bytes)
-    there = window.skip(frame.coded_bytes) if skip_payload else len(payload)
+    if skip_payload:
+        payload = window.peek(min(frame.coded_bytes, OPENED_MAX_BYTES)) if frame.method is Method.OPENED else b""
+        there = window.skip(frame.coded_bytes)
+    else:
+        payload = window.read(frame.coded_bytes)
+        there = len(payload)
     if there < frame.coded_bytes:
         raise TruncatedError(f"truncated: the archive ends inside block {number}; {SALVAGE_HINT}", number)
     return Block(number, offset, frame, payload)

@@ -15,16 +15,26 @@ MAX_TOTAL = MAX_NUMBER  # bytes of all texts together, nested ones included
 Rebuild = Callable[[bytes, Entry, int, int], bytes]  # text, entry, depth, most bytes -> stream
 
 
-def close_streams(packed: bytes, contents: bytes, size: int, rebuild: Rebuild | None = None) -> bytes:
-    """The file of `size` bytes that a recipe makes of the contents. Raises ValueError if they don't fit.
+def close_streams(
+    packed: bytes,
+    deviations: bytes,
+    contents: bytes,
+    size: int,
+    counts: tuple[int, int] | None = None,
+    rebuild: Rebuild | None = None,
+) -> bytes:
+    """The file of `size` bytes that a recipe and deviations make of the contents. Raises ValueError if they don't fit.
 
-    rebuild: for an opener, which has rebuilt each stream before.
+    counts: how many streams there must be, and how many with deviations. rebuild: for an opener, which has rebuilt each
+    stream before.
     """
-    reader = recipe.Reader(packed)
+    reader = recipe.Reader(packed, deviations)
     skeleton, plain = reader.number(len(contents)), reader.number(len(contents))
     entries = reader.level()
-    if reader.at != len(packed) or skeleton + plain > len(contents):
+    if not reader.at_end() or skeleton + plain > len(contents):
         raise ValueError("a recipe that doesn't fit its contents")
+    if counts is not None and counts != (reader.streams, reader.corrected):
+        raise ValueError("a recipe of other streams")
     closer = _Closer(contents, skeleton, plain, rebuild or _Rebuilder())
     data = closer.level(entries, size, 1)
     if closer.left() != 0:

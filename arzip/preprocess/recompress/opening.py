@@ -6,7 +6,6 @@ text, blocks or frames.
 
 from __future__ import annotations
 
-import re
 from binascii import crc32
 from collections import deque
 from dataclasses import dataclass, field
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from arzip.preprocess.recompress import coding, recipe, streams, wrapping
 from arzip.preprocess.recompress.closing import close_streams
-from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TYPE, Inflated, inflate, pad
+from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TOO_LONG, TYPE, Inflated, inflate, pad
 from arzip.preprocess.recompress.packer import Packer
 from arzip.preprocess.recompress.recipe import DIRECTORY, GZIP, PNG, ZIP, ZLIB, Entry
+from arzip.preprocess.recompress.starts import find_starts
 from arzip.preprocess.recompress.tables import DYNAMIC
 from arzip.preprocess.recompress.wrapping import Member
 
@@ -27,11 +27,6 @@ MIN_STREAM = 40  # bytes of a stream: shorter ones aren't worth an entry
 MIN_PLAIN_CUT = 256  # bytes of a broken stream of which only a zlib header speaks
 GUESSES = 4  # packers seen last that are tried first
 FAILED_WORK = 16  # text bytes that may be inflated in vain, for each byte of the file
-
-_STARTS = re.compile(
-    rb"PK\x03\x04|PK\x01\x02|\x1f\x8b\x08|\x89PNG\r\n\x1a\n|\x78[\x01\x5e\x9c\xda]|\x68[\x05\x43\x81\xde]|\x58[\x09\x47\x85\xc3]"
-    rb"|\x48[\x0d\x4b\x89\xc7]|\x38[\x11\x4f\x8d\xcb]|\x28[\x15\x53\x91\xcf]|\x18[\x19\x57\x95\xd3]|\x08[\x1d\x5b\x99\xd7]"
-)
 
 
 @dataclass
@@ -63,11 +58,16 @@ class Stream(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A file: the recipe, what it joins (skeleton, contents, pictures), and what was opened."""
+    """A file: the recipe, the deviations, what they join (skeleton, contents, pictures), and what was opened.
+
+    refused: streams that may have been sound, but for which the budget did not suffice.
+    """
 
     recipe: bytes
+    deviations: bytes
     segments: list[Segment]
     streams: list[Stream]
+    refused: int
 
     @property
     def contents(self) -> bytes:
@@ -87,9 +87,10 @@ def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
     writer.numbers(len(opener.skeleton), len(opener.contents))
     writer.level(entries)
     segments = [Segment(bytes(opener.skeleton)), Segment(bytes(opener.contents)), *opener.pictures]
-    opened = Opened(bytes(writer.out), segments, opener.streams)
+    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams, opener.refused)
     try:
-        same = close_streams(opened.recipe, opened.contents, len(data), opener.rebuild) == data
+        again = close_streams(opened.recipe, opened.deviations, opened.contents, len(data), rebuild=opener.rebuild)
+        same = again == data
     except ValueError:
         same = False
     return opened if same else None
@@ -103,6 +104,9 @@ class _Opener:
     pictures: list[Segment] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     guesses: list[Packer] = field(default_factory=list)
+    refused: int = 0
+    entries_left: int = recipe.MAX_ENTRIES
+    chunks_left: int = recipe.MAX_CHUNKS
     models: list[NDArray[np.uint32]] = field(
         default_factory=lambda: [coding.new_models() for _ in range(recipe.MAX_DEPTH)]
     )
@@ -115,28 +119,30 @@ class _Opener:
 
     def level(self, data: bytes, depth: int) -> list[Entry]:
         """The entries of a file or a text; what stands around them goes to the skeleton or the contents."""
-        return _Level(self, data, depth).run()
+        padded = pad(data)
+        return _Level(self, data, padded, depth).run(find_starts(padded))
 
 
 class _Level:
     """One file or one text on its way from front to end."""
 
-    def __init__(self, opener: _Opener, data: bytes, depth: int) -> None:
+    def __init__(self, opener: _Opener, data: bytes, padded: NDArray[np.uint8], depth: int) -> None:
         self.opener = opener
         self.data = data
         self.depth = depth
-        self.padded = pad(data)
+        self.padded = padded
         self.around = opener.skeleton if depth == 1 else opener.contents
         self.entries: list[Entry] = []
         self.members: dict[int, Member] = {}
         self.done = 0  # what lies before is in entries
         self.first_member = -1
 
-    def run(self) -> list[Entry]:
-        at = 0
-        while (found := _STARTS.search(self.data, max(at, self.done))) is not None:
-            at = found.start() + 1
-            self._try(found.group()[:2], found.start())
+    def run(self, positions: list[int]) -> list[Entry]:
+        for at in positions:
+            if self.opener.entries_left <= 0:
+                break
+            if at >= self.done:
+                self._try(self.data[at : at + 2], at)
         if self.depth == 1 or self.entries:
             self.around += self.data[self.done :]
         return self.entries
@@ -161,9 +167,11 @@ class _Level:
         budget = self.opener.budget
         limit = min(budget.stream_bytes, budget.total_bytes)
         if budget.failed_bytes <= 0 or limit <= 0:
+            self.opener.refused += 1
             return None
         inflated = inflate(padded, at, limit)
         budget.failed_bytes -= len(inflated.text)
+        self.opener.refused += inflated.status == TOO_LONG
         return inflated if inflated.status in (COMPLETE, BROKEN) else None
 
     def _kept(self, stream: bytes, inflated: Inflated, window: int) -> streams.Kept | None:
@@ -209,6 +217,8 @@ class _Level:
         self.around += self.data[self.done : start]
         self.entries.append(entry)
         self.done = end
+        self.opener.entries_left -= 1
+        self.opener.chunks_left -= len(entry.chunks)
 
     def _content(self, entry: Entry, text: bytes, stream_bytes: int) -> None:
         """Put a text to where it belongs, opened itself if that is possible."""
@@ -259,7 +269,7 @@ class _Level:
             return
         end, text = (inflated.end_bit + 7) // 8, bytes(inflated.text)
         check = chain.payload[end:]
-        if len(text) < recipe.MIN_TEXT or len(chain.sizes) > recipe.MAX_CHUNKS:
+        if len(text) < recipe.MIN_TEXT or len(chain.sizes) > self.opener.chunks_left:
             return
         if len(check) != 4 or chain.payload[0] & 15 != 8:
             return

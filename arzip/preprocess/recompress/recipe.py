@@ -19,12 +19,14 @@ KIND_MASK, CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = 7, 8, 16, 32, 64, 128 
 MAX_NUMBER = (1 << 7 * VARINT_MAX_BYTES) - 1
 MAX_DEPTH = 3
 MIN_TEXT = 40  # bytes: each stream takes some time to rebuild
-MAX_CHUNKS = 1 << 20  # of one PNG
+MAX_CHUNKS = 1 << 20  # of all PNGs
+MAX_ENTRIES = 1 << 18
+MAX_RECIPE = 1 << 24  # bytes
 DEFAULT_PACKER = Packer()
 DESCRIPTORS = 5  # of a zip member: none, 12 bytes, with signature, with sizes of 8 bytes, both
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """A stream, or a run of a zip directory, behind `gap` untouched bytes.
 
@@ -52,10 +54,10 @@ class Entry:
 
 
 class Writer:
-    """Packs entries."""
+    """Packs entries: the recipe, and beside it the deviations of all streams."""
 
     def __init__(self) -> None:
-        self.out = bytearray()
+        self.out, self.deviations = bytearray(), bytearray()
         self._packers = [DEFAULT_PACKER]
         self._last = 0
 
@@ -85,7 +87,7 @@ class Writer:
         self.numbers(entry.size)
         if entry.deviations:
             self.numbers(len(entry.deviations))
-            self.out += entry.deviations
+            self.deviations += entry.deviations
         if entry.kind == ZIP:
             self.out.append(entry.descriptor)
         if entry.kind == PNG:
@@ -111,17 +113,26 @@ class Writer:
 class Reader:
     """Parses what `Writer` packs. Raises ValueError on anything else."""
 
-    def __init__(self, data: bytes, at: int = 0) -> None:
+    def __init__(self, data: bytes, deviations: bytes = b"") -> None:
         self._data = data
-        self.at = at
+        self._deviations = deviations
+        self.at = self.deviations_at = 0
         self._packers = [DEFAULT_PACKER]
         self._last = 0
+        self._chunks_left, self._entries_left = MAX_CHUNKS, MAX_ENTRIES
+        self.streams = self.corrected = 0
 
     def level(self, depth: int = 1) -> list[Entry]:
         """The entries of a level."""
         if depth > MAX_DEPTH:
             raise ValueError("streams nested too deep")
-        return [self._entry(depth) for _ in range(self.number(len(self._data)))]
+        count = self.number(self._entries_left)
+        self._entries_left -= count
+        return [self._entry(depth) for _ in range(count)]
+
+    def at_end(self) -> bool:
+        """Whether nothing is left."""
+        return self.at == len(self._data) and self.deviations_at == len(self._deviations)
 
     def number(self, limit: int = MAX_NUMBER) -> int:
         """The next varint."""
@@ -148,6 +159,7 @@ class Reader:
         if entry.kind == DIRECTORY:
             entry.count, entry.base, entry.first = self.number(), self.number(), self.number()
             return entry
+        self.streams += 1
         entry.is_cut = bool(head & CUT)
         if head & OTHER_PACKER:
             self._packer()
@@ -156,9 +168,7 @@ class Reader:
         if entry.size < MIN_TEXT:
             raise ValueError("a text too short")
         if head & DEVIATES:
-            entry.deviations = self._bytes(self.number(len(self._data)))
-            if not entry.deviations:
-                raise ValueError("deviations that are none")
+            self._deviate(entry)
         if entry.kind == ZIP:
             entry.descriptor = self.number(DESCRIPTORS - 1)
         if entry.kind == PNG:
@@ -166,6 +176,14 @@ class Reader:
         if head & NESTED:
             entry.nested = self.level(depth + 1)
         return entry
+
+    def _deviate(self, entry: Entry) -> None:
+        end = self.deviations_at + self.number()
+        entry.deviations = self._deviations[self.deviations_at : end]
+        if self.deviations_at == end or end > len(self._deviations):
+            raise ValueError("deviations that there aren't")
+        self.deviations_at = end
+        self.corrected += 1
 
     def _packer(self) -> None:
         self._last = self.number(len(self._packers))
@@ -177,8 +195,9 @@ class Reader:
         entry.row_bytes, entry.pixel_bytes = self.number(), self.number()
         count = self.number()
         irregular, count = count & 1, count >> 1
-        if count > MAX_CHUNKS:
+        if count > self._chunks_left:
             raise ValueError("too many chunks")
+        self._chunks_left -= count
         if irregular:
             entry.chunks = [self.number() for _ in range(count)]
         elif count:

@@ -25,7 +25,7 @@ def opened(data: bytes, budget: Budget | None = None) -> Opened | None:
     """The opened file; it was closed again from recipe and contents alone."""
     found = open_streams(data, budget)
     if found is not None:
-        assert close_streams(found.recipe, found.contents, len(data)) == data
+        assert close_streams(found.recipe, found.deviations, found.contents, len(data)) == data
     return found
 
 
@@ -205,7 +205,7 @@ def test_rebuilding_needs_no_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("compress", "decompress", "compressobj", "decompressobj", "adler32", "crc32"):
         monkeypatch.setattr(zlib, name, refuse)
-    assert close_streams(found.recipe, found.contents, len(data)) == data
+    assert close_streams(found.recipe, found.deviations, found.contents, len(data)) == data
 
 
 def test_flipped_cut_and_joined_files_come_back() -> None:
@@ -230,20 +230,21 @@ def test_damaged_recipes_end_in_an_error_or_in_bounds() -> None:
     found = opened(data)
     assert found is not None
     for _ in range(400):
-        packed, contents = bytearray(found.recipe), found.contents
+        packed, deviations, contents = bytearray(found.recipe), bytearray(found.deviations), found.contents
         for _ in range(rng.randrange(1, 3)):
             packed[rng.randrange(len(packed))] = rng.randrange(256)
         if rng.random() < 0.2:
             packed = packed[: rng.randrange(len(packed))]
         with suppress(ValueError):
-            assert len(close_streams(bytes(packed), contents, len(data))) == len(data)
+            assert len(close_streams(bytes(packed), bytes(deviations), contents, len(data))) == len(data)
 
 
 def test_recipes_of_random_bytes_are_refused_or_harmless() -> None:
     rng = random.Random(10)
     for _ in range(2000):
         with suppress(ValueError):
-            close_streams(rng.randbytes(rng.randrange(1, 40)), TEXT[: rng.randrange(200)], 1000)
+            packed, deviations = rng.randbytes(rng.randrange(1, 40)), rng.randbytes(rng.randrange(20))
+            close_streams(packed, deviations, TEXT[: rng.randrange(200)], 1000)
 
 
 def test_a_recipe_may_not_nest_deeper_than_three() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import random
+import struct
+import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
+from reference.closing import close
 from reference.rebuilding import rebuild
 
 import arzip
 from arzip.preprocess.recompress import coding, streams
 from arzip.preprocess.recompress.inflate import inflate, pad
+from arzip.preprocess.recompress.opening import open_streams
 
 CODE = b"".join(path.read_bytes() for path in sorted(Path(arzip.__file__).parent.glob("*.py")))
 assert len(CODE) > 7000, "the texts below are parts of it"
@@ -65,3 +71,59 @@ def test_streams_with_deviations_are_rebuilt_alike() -> None:
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     halves.append(packer.compress(CODE[:3000]) + packer.flush(zlib.Z_FULL_FLUSH) + deflate(CODE[3000:7000], 9))
     assert check(flushed + cut + halves + [deflate(TEXTS["noise"], 0)]) > 8
+
+
+class Pipe(io.BytesIO):
+    """What can't seek: zip members then have data descriptors."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *arguments: int) -> int:
+        raise io.UnsupportedOperation
+
+    tell = seek
+
+
+def zip_of(members: dict[str, bytes], pipe: bool = False) -> bytes:
+    """pipe: members have data descriptors."""
+    out = Pipe() if pipe else io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(
+                zipfile.ZipInfo(name), content, zipfile.ZIP_STORED if name == "s" else zipfile.ZIP_DEFLATED
+            )
+    return out.getvalue()
+
+
+def png_of(payload: bytes, piece: int) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    data = b"".join(chunk(b"IDAT", payload[at : at + piece]) for at in range(0, len(payload), piece))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 2, 0, 0, 0))
+        + data
+        + chunk(b"IEND", b"")
+    )
+
+
+ZIP = zip_of({"a": CODE[:2000], "folder/b": CODE[2000:3500], "s": b"stored"})
+CONTAINERS = {
+    "zip": b"before" + ZIP,
+    "zip with descriptors": zip_of({"a": CODE[:2000], "b": CODE[2000:3500]}, pipe=True),
+    "wrong checks": ZIP[:14] + b"\1\2\3\4" + ZIP[18:] + zlib.compress(CODE[:900])[:-4] + b"oops",
+    "gzip members": gzip.compress(CODE[:1500], mtime=0) + gzip.compress(CODE[:1200], 1, mtime=0),
+    "png": png_of(zlib.compress(TEXTS["runs"]), 100) + png_of(zlib.compress(TEXTS["mixed"])[:-1] + b"!", 1 << 20),
+    "nested": gzip.compress(zip_of({"x.zip": ZIP, "p.png": png_of(zlib.compress(TEXTS["runs"]), 90)}), mtime=0),
+    "deviations": b"\x78\x9c" + deflate(CODE[:2500], 6, flush=zlib.Z_SYNC_FLUSH) + gzip.compress(CODE[:1800])[:700],
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_containers_are_closed_alike(name: str) -> None:
+    data = CONTAINERS[name]
+    opened = open_streams(data)
+    assert opened is not None
+    assert close(opened.recipe, opened.deviations, opened.contents, len(data)) == data
