@@ -7,13 +7,13 @@ Must not import engine, format or preprocess.
 
 from __future__ import annotations
 
-from functools import partial
 from threading import Thread
 
 import numpy as np
 
 from arzip.coding import prefill, wide
 from arzip.coding.lane_state import LaneState, active_lanes
+from arzip.coding.prefill import Chunk
 from arzip.context_mixing import static_shapes
 from arzip.context_mixing.state import CMState
 from arzip.jit.atomics import STRIDE, increment, spin_until, take_ticket
@@ -40,33 +40,46 @@ def predict_tile(network, state, block, t, counters):
 
 
 @njit(nogil=True)
-def run_network(network, state, block, first_step, end_step, counters):
+def run_network(network, state, block, chunk):
     """The helper thread's half of decoding."""
-    for t in range(first_step, end_step):
-        spin_until(counters, wide.CODED, t)
-        while predict_tile(network, state, block, t, counters):
+    for t in range(chunk.first, chunk.end):
+        spin_until(chunk.counters, wide.CODED, t)
+        while predict_tile(network, state, block, t, chunk.counters):
             pass
 
 
 @njit(nogil=True)
-def run_coder(network, state, cm, block, prefilled, first_step, end_step, counters, helped, counts):
-    """The main thread: context mixing and coding, and what of the network the helper has not taken.
+def run_coder(network, state, cm, block, chunk, counts):
+    """The main thread: context mixing and coding, and tiles of the network that the helper has not taken.
 
-    Returns how many bits were coded. prefilled, counters: as of `lockstep.run_coder`. counts: see static_shapes.
+    Returns the number of coded bits. counts: see static_shapes.
     """
-    at, is_prefilled = np.int64(0), prefilled.size > 0
-    tiles = (block.last.size + TILE_LANES - 1) // TILE_LANES
-    steps = np.zeros(STRIDE, np.int64) if is_prefilled else counters  # a prefill's counters have no place for CODED
-    for t in range(first_step, end_step):
-        if is_prefilled and (t - first_step) % prefill.TILE_STEPS == 0:
-            prefill.wait_prefilled(network, state, block, prefilled, first_step, end_step, counters, t, helped)
+    at, is_prefilled, prefilled = np.int64(0), chunk.prefilled.size > 0, chunk.prefilled
+    # a prefill's counters have no place for CODED
+    steps = np.zeros(STRIDE, np.int64) if is_prefilled else chunk.counters
+    for t in range(chunk.first, chunk.end):
+        row = t - chunk.first
+        if is_prefilled and row % prefill.TILE_STEPS == 0:
+            prefill.wait_prefilled(network, state, block, chunk, t)
         if block.flags[0] and not is_prefilled:
-            while predict_tile(network, state, block, t, counters):
+            while predict_tile(network, state, block, t, chunk.counters):
                 pass
-            spin_until(counters, PREDICTED, (t + 1) * tiles)
+            spin_until(chunk.counters, PREDICTED, (t + 1) * chunk.tiles)
         end = active_lanes(block.starts, t)
-        at = wide.code_byte(cm, block, state.freqs, prefilled, t - first_step, t, end, at, steps, counts)
+        at = wide.code_byte(cm, block, state.freqs, prefilled, row, t, end, at, steps, counts)
     return at
+
+
+def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk:
+    """The steps [first, end) before any thread has started: prefilled if the network takes part in encoding."""
+    lanes = block.last.size
+    if block.flags[0] and not block.is_decoding:
+        prefilled = np.empty((end - first, lanes, 8), np.int32)
+        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads)
+    tiles, counters = -(-lanes // TILE_LANES), np.zeros(3 * STRIDE, np.int64)
+    counters[wide.CODED * STRIDE] = first
+    counters[CLAIMED * STRIDE :] = first * tiles
+    return Chunk(first, end, prefill.NO_PREFILL, counters, tiles, two_threads)
 
 
 def run_steps(
@@ -78,25 +91,17 @@ def run_steps(
     end: int,
     two_threads: bool,
 ) -> int:
-    """`lockstep.run_steps` of a wide block: code steps [first, end); returns how many bits were coded."""
-    lanes = block.last.size
-    if block.flags[0] and not block.is_decoding:
-        prefilled, counters = np.empty((end - first, lanes, 8), np.int32), prefill.counters_for(lanes)
-        helping = partial(prefill.run_network, network, state, block, prefilled, counters=counters)
-    else:
-        prefilled, counters = prefill.NO_PREFILL, np.zeros(3 * STRIDE, np.int64)
-        counters[wide.CODED * STRIDE] = first
-        counters[CLAIMED * STRIDE :] = first * -(-lanes // TILE_LANES)
-        helping = partial(run_network, network, state, block, counters=counters)
-    counts = static_shapes.counts_of(cm)
-    coding = partial(run_coder, network, state, cm, block, prefilled, counters=counters, counts=counts)
+    """`lockstep.run_steps` of a wide block: code steps [first, end); returns the number of coded bits."""
+    chunk, counts = new_chunk(block, first, end, two_threads), static_shapes.counts_of(cm)
+    helper = prefill.run_network if chunk.prefilled.size else run_network
     if not two_threads:
-        return int(coding(first_step=first, end_step=end, helped=False))
-    if first == 0:  # of no steps, only to be compiled: a thread that fails leaves the other waiting
-        helping(first_step=0, end_step=0)
-        coding(first_step=0, end_step=0, helped=True)
-    helper = Thread(target=helping, kwargs={"first_step": first, "end_step": end})
-    helper.start()
-    bits = coding(first_step=first, end_step=end, helped=True)
-    helper.join()
+        return int(run_coder(network, state, cm, block, chunk, counts))
+    if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
+        nothing = chunk._replace(end=0)
+        helper(network, state, block, nothing)
+        run_coder(network, state, cm, block, nothing, counts)
+    thread = Thread(target=helper, args=(network, state, block, chunk))
+    thread.start()
+    bits = run_coder(network, state, cm, block, chunk, counts)
+    thread.join()
     return int(bits)
