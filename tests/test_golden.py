@@ -113,7 +113,7 @@ GOOD = {
 WIDE = {  # as GOOD, in wide blocks
     **{f"wide-text-{n}": (text(70000), n) for n in (1, 2, 5, 6, 8)},
     "wide-records-3": (records(50000), 3),
-    "wide-log-9": (log(20000), 9),
+    "wide-log-9": (log(50000), 9),
     "wide-code-6": (code(40000), 6),
     "wide-repeats-6": (2 * text(70000), 6),
 }

@@ -265,13 +265,14 @@ def test_evaluation_of_wide_blocks_is_that_of_the_archive(options: Options) -> N
     evaluation = codec.evaluate(io.BytesIO(raw), options)
     [block] = blocks_of(compress(raw, options))
     assert block.frame.wide
-    assert 0 <= 8 * len(block.payload) - evaluation.model_bits <= 32 * block.frame.lanes
+    more_bits = 8 * len(block.payload) - evaluation.model_bits
+    assert 0 <= more_bits <= 32 * block.frame.lanes + 0.001 * evaluation.model_bits
 
 
 def test_block_with_a_costly_lane_is_coded_in_another_way(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arzip.coding.lane_state.max_stream_bytes", lambda lane_bytes: lane_bytes // 16)
     [block] = blocks_of(check_roundtrip(words(40_000), replace(options, wide=True)))
-    assert block.frame.lanes > 1 and not block.frame.wide
+    assert block.frame.method is Method.MEMORY and not block.frame.wide
 
 
 # --------------------------------------------------------------------------------------------------------------- damage

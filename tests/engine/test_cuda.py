@@ -32,6 +32,7 @@ from arzip.engine.plan import Plan
 from arzip.jit import nvptx
 from arzip.jit.spmd import Launch
 
+CHECKOUT = Path(__file__).parent.parent
 SHAPE = SHAPES[0]
 LAUNCH = Launch(2, 8)  # threads of this CPU: fewer than the shape says
 MEMORY = 1 << 30
@@ -164,6 +165,31 @@ def test_device_that_fails_leaves_its_blocks_to_the_cpu(native: FakeDriver, engi
         streams = engine.encode_blocks(raws, plan, 1, ticks([]), coder)
     assert streams == engine.encode_blocks(raws, plan, 1, ticks([]))
     assert not native.launched
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("shipped")
+def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
+    native: FakeDriver, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (CHECKOUT / "scripts" / "slot").is_dir():
+        pytest.skip("no checkout")
+    monkeypatch.syspath_prepend(str(CHECKOUT))
+    from scripts.slot import wide_cases
+
+    native.set()
+    device, texts = Device(0, native.library), [text_of(58, seed) for seed in range(2)]
+    for profile in range(len(PROFILES)):
+        case = wide_cases.load(wide_cases.dump(wide_cases.make(tiny_model, profile, texts, 5)))
+        lines = wide_cases.check(case, device, SHAPES[:1])
+        assert [line.split(": ")[1] for line in lines] == ["EQUAL to the CPU, 2 blocks"] * 2
+    assert wide_cases.speed(case, 0, device, SHAPES[0], 3) > 0
+    assert native.launched[-1][1] == 4  # twice the two blocks
+    case["0:text"][1, 7] ^= 1
+    lines = wide_cases.check(case, device, SHAPES[:1])
+    assert "DIFFERENT" in lines[0] and "cm:text of block 1" in lines[0] and "block 0" not in lines[0]
+    assert "EQUAL" in lines[1]
 
 
 def test_only_wide_plans_without_the_network_are_for_the_device() -> None:
