@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MIN_SHARE = 1 / 512  # of the block that its streams must take, below MIN_BYTES of them
 MIN_BYTES = 4096
-SURE_BYTES = 1 << 15  # of a block for which being smaller in the end is no question of a few bytes
+SURE_BYTES = 1 << 20  # smaller blocks are coded both ways: some deflated data packs well as it is (tables of numbers)
 SURE_RATIO = 1.25  # bytes to be modelled for each of the block: what deflate took out, the model takes out as well
 SURE_DEVIATIONS = 0.01  # of the streams' bytes
 RECIPE_ROOM = 1 << 10  # bytes
