@@ -19,11 +19,12 @@ USELESS = 0.003  # samples start without a past, which flatters the network: wha
 class Level:
     """What to code a block with.
 
-    block_bytes: its size. min_gain: the share of bits that the network must save in a probe to take part.
-    lanes, cm_profile: with the network, how many lanes at most and which profile. cm_only_profile: that of the
-    context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
-    logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
-    model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
+    block_bytes: its size. min_gain: the share of bits that the network must save in a probe to take part. lanes,
+    cm_profile: with the network, how many lanes at most and which profile. cm_only_profile: that of the context
+    mixing without the network, in one lane, since lanes buy nothing there and cost much on records and logs; and with
+    the network where a block is too short for lanes. sample_bytes: of each of the probe's samples. model: whose
+    weights. sound: whether samples of sound get blocks and a predictor of their own. large: the level whose lanes and
+    profile are taken for blocks above LARGE_BYTES; 0: its own.
     """
 
     block_bytes: int
@@ -34,12 +35,13 @@ class Level:
     sample_bytes: int = 2048
     model: str = "small"
     large: int = 0
+    sound: bool = True
 
 
 LEVELS = (
-    Level(5 << 17, NEVER, 1, FAST, FAST),
-    Level(8 << 20, NEVER, 1, FAST, FAST),
-    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
+    Level(5 << 17, NEVER, 1, FAST, FAST, sound=False),
+    Level(8 << 20, NEVER, 1, FAST, FAST, sound=False),
+    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE, sound=False),
     Level(8 << 20, NEVER, 1, FULL, FULL),
     Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano"),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7),
