@@ -7,7 +7,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from arzip import levels, planner
 from arzip.context_mixing.profile import PROFILES
@@ -19,15 +19,19 @@ from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
 from arzip.media import payload as sound_payload
+from arzip.media import picture_payload
 from arzip.media.payload import Layout
+from arzip.media.picture_payload import PictureLayout
 from arzip.preprocess import bcj, long_range
 from arzip.preprocess.long_range import LongMatch
 from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
-SOUND_PROFILE = 5  # of a block of samples of sound, which has a predictor of its own
-SOUND_PROBE_BYTES = 1 << 16
+# profiles of blocks of samples, which have predictors of their own
+MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload)}
+MEDIA_PROBE_BYTES = 1 << 16
+AnyLayout = Layout | PictureLayout
 _COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
 
 
@@ -63,27 +67,34 @@ def encode(
     return Coded(raw, payload, method, plan.lanes, join_profile(plan.cm_profile or 0, kinds))
 
 
-def is_sound(engine: Engine, raw: bytes, layout: Layout, level: Level, workers: Workers) -> bool:
-    """Whether sound's predictor makes less of a block's middle than context mixing alone."""
+def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, workers: Workers) -> bool:
+    """Whether the predictor of sound or pictures makes less of a block's middle than context mixing alone."""
+    coder = _coder(layout)
     with workers.hold(1):
-        sample, kind = sound_payload.middle(raw, layout, SOUND_PROBE_BYTES)
-        coded = sound_payload.encode(sample, kind, lambda _: workers.check())
-        return 8 * len(coded) < engine.cost_bits(sample, Plan(1, False, level.cm_only_profile))
+        sample, kind = coder.middle(raw, layout, MEDIA_PROBE_BYTES)
+        coded = coder.encode(sample, kind, lambda _: workers.check())
+        return bool(8 * len(coded) < engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)))
 
 
-def encode_sound(raw: bytes, layout: Layout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:
-    """Code a block of samples of sound that lie as `layout` says. on_bytes, on_costs: as of Engine.encode."""
+def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:
+    """Code a block of samples that lie as `layout` says. on_bytes, on_costs: as of Engine.encode."""
+    coder = _coder(layout)
     with workers.hold(1):
-        payload = sound_payload.encode(raw, layout, on_bytes, on_costs)
-    return Coded(raw, payload, Method.MEMORY, 1, join_profile(SOUND_PROFILE, 0))
+        payload = coder.encode(raw, layout, on_bytes, on_costs)
+    return Coded(raw, payload, Method.MEMORY, 1, join_profile(coder.PROFILE, 0))
 
 
-def _decode_sound(block: Block, digest: bytes, workers: Workers, on_bytes: OnBytes) -> bytes:
+def _coder(layout: AnyLayout) -> Any:
+    return sound_payload if isinstance(layout, Layout) else picture_payload
+
+
+def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnBytes) -> bytes:
     try:
         if not digest or block.frame.lanes != 1 or block.frame.filter:
             raise ValueError("frame")
         with workers.hold(1):
-            return sound_payload.decode(block.payload, block.frame.raw_bytes, on_bytes)
+            decode_payload = MEDIA_PROFILES[block.frame.cm_profile].decode
+            return decode_payload(block.payload, block.frame.raw_bytes, on_bytes)
     except ValueError as error:
         message = f"block {block.number} is damaged: its samples don't fit; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error
@@ -98,8 +109,8 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     if frame.method is Method.STORED:
         on_bytes(frame.raw_bytes)
         return block.payload
-    if (frame.method, frame.cm_profile) == (Method.MEMORY, SOUND_PROFILE):
-        return _decode_sound(block, digest, workers, on_bytes)
+    if frame.method is Method.MEMORY and frame.cm_profile in MEDIA_PROFILES:
+        return _decode_media(block, digest, workers, on_bytes)
     network, memory = _COMPONENTS[frame.method]
     if frame.cm_profile >= (len(PROFILES) if memory else 1):
         raise UnsupportedError(f"block {block.number} needs profile {frame.cm_profile}: get a newer arzip")

@@ -21,7 +21,6 @@ from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
-from arzip.media.payload import Layout
 from arzip.system.workers import Workers
 from arzip.weights import registry
 
@@ -85,10 +84,10 @@ def _compress(
         writer = stream.Writer(sink, engine.digest)
         meter = _ProgressMeter(workers, progress)
 
-        def encode(piece: tuple[bytes, Layout | None]) -> Coded:
+        def encode(piece: detect.Piece) -> Coded:
             raw, layout = piece
-            if layout and block_codec.is_sound(engine, raw, layout, level, workers):
-                return block_codec.encode_sound(raw, layout, workers, meter.on_bytes, on_costs)
+            if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
+                return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
             return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs)
 
         for block in workers.map(encode, _read_pieces(source, level)):
@@ -177,9 +176,9 @@ def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
             return
 
 
-def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[tuple[bytes, Layout | None]]:
-    """Blocks of a stream; those with samples of sound are cut around them, and have the layout of the samples."""
-    splitter = detect.Splitter()
+def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[detect.Piece]:
+    """Blocks of a stream; those with samples are cut around them, and have the layout of the samples."""
+    splitter = detect.Splitter(level.pictures)
     for raw in _read_blocks(source, level.block_bytes):
         yield from splitter.split(raw) if level.sound else [(raw, None)]
 

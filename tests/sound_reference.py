@@ -56,39 +56,53 @@ def under(x: int) -> int:
     return table[i] if i == 1280 else table[i] + ((table[i + 1] - table[i]) * g >> 8)
 
 
+def logit(low: int, middle: int, high: int) -> int:
+    if low + high <= 0:
+        upper, whole = under(high) - under(middle), under(high) - under(low)
+    else:
+        upper, whole = under(-middle) - under(-high), under(-low) - under(-high)
+    if whole <= 0:
+        return -2047 if middle > 0 else 2047
+    return int(stretch_table()[clip(4096 * upper // whole, 0, 4095)])
+
+
 class LeastSquares:
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
-        self.m = [[0] * (i + 1) for i in range(ORDER + 1)]
-        self.w = [0] * ORDER
+    def __init__(self, rate: int, order: int = 32, ridge: int = 24) -> None:
+        self.rate, self.order, self.ridge = rate, order, ridge
+        self.m = [[0] * (i + 1) for i in range(order + 1)]
+        self.w = [0] * order
 
     def solve(self) -> None:
-        m, f, v, y = self.m, [[0] * ORDER for _ in range(ORDER)], [0] * ORDER, [0] * ORDER
-        s = [(m[i][i].bit_length() - 29) >> 1 for i in range(ORDER)]
-        top = (m[ORDER][ORDER].bit_length() - 28) >> 1
-        for i in range(ORDER):
+        order, m = self.order, self.m
+        f, v, y = [[0] * order for _ in range(order)], [0] * order, [0] * order
+        s = [(m[i][i].bit_length() - 29) >> 1 for i in range(order)]
+        top = (m[order][order].bit_length() - 28) >> 1
+        for i in range(order):
             for j in range(i):
                 r = wrap(shift(m[i][j], -s[i] - s[j]) * 2**30 - sum(f[i][k] * f[j][k] for k in range(j)))
                 f[i][j] = clip(r >> 26, -16 * f[j][j], 16 * f[j][j]) * v[j] >> 28
             d = shift(m[i][i], -2 * s[i])
-            d = min(d + (d >> 24), 2**30) if d > 0 else 2**29
+            d = min(d + (d >> self.ridge), 2**30) if d > 0 else 2**29
             f[i][i] = isqrt(clip(wrap(d * 2**30 - sum(f[i][k] ** 2 for k in range(i))), 2**34, 2**60))
             v[i] = 2**54 // f[i][i]
-            target = clip(shift(m[ORDER][i], -s[i] - top), -(2**30), 2**30)
+            target = clip(shift(m[order][i], -s[i] - top), -(2**30), 2**30)
             r = wrap(target * 2**30 - sum(f[i][k] * y[k] for k in range(i)))
             y[i] = clip(r >> 26, -16 * f[i][i], 16 * f[i][i]) * v[i] >> 28
         big = [value << 20 for value in y]
-        for i in reversed(range(ORDER)):
+        for i in reversed(range(order)):
             u = clip(clip(big[i] >> 20, -128 * f[i][i], 128 * f[i][i]) * v[i] >> 34, 1 - 2**27, 2**27 - 1)
             for j in range(i):
                 big[j] = wrap(big[j] - f[i][j] * u)
             self.w[i] = clip(shift(u, top - s[i]), -(2**34), 2**34)
 
     def predict(self, x: list[int]) -> int:
-        return clip(wrap(sum(w * a for w, a in zip(self.w, x, strict=True))) >> 12, -(2**33), 2**33)
+        return clip(self.dot(x), -(2**33), 2**33)
+
+    def dot(self, x: list[int]) -> int:
+        return wrap(sum(w * a for w, a in zip(self.w, x, strict=True))) >> 12
 
     def learn(self, x: list[int]) -> None:
-        for i in range(ORDER + 1):
+        for i in range(self.order + 1):
             for j in range(i + 1):
                 self.m[i][j] += 1024 * x[i] * x[j] - (self.m[i][j] >> self.rate)
 
@@ -130,16 +144,16 @@ class Channel:
 
 
 class Mixer:
-    def __init__(self) -> None:
-        self.sets: list[dict[int, list[int]]] = [{}, {}, {}]
+    def __init__(self, sets: int, start: list[int]) -> None:
+        self.start = start
+        self.sets: list[dict[int, list[int]]] = [{} for _ in range(sets)]
         self.final: dict[int, list[int]] = {}
         self.apms: list[dict[int, list[list[int]]]] = [{}, {}]
-        self.stretch = stretch_table().tolist()
 
     def predict(self, x: list[int], rows: list[int], level: int, contexts: list[int]) -> int:
         self.x = [*x, 256]
-        self.used = [s.setdefault(row, [163110] * 10) for s, row in zip(self.sets, rows, strict=True)]
-        self.layer2 = self.final.setdefault(level, [2**20 // 3] * 3)
+        self.used = [s.setdefault(row, list(self.start)) for s, row in zip(self.sets, rows, strict=True)]
+        self.layer2 = self.final.setdefault(level, [2**20 // len(self.sets)] * len(self.sets))
         self.z = [clip(2**19 + sum(map(int.__mul__, w, self.x)) >> 20, -3200, 3200) for w in self.used]
         self.out = clip(2**19 + sum(map(int.__mul__, self.layer2, self.z)) >> 20, -3200, 3200)
         u = clip(self.out + 3072, 0, 6143)
@@ -152,7 +166,7 @@ class Mixer:
         return clip(p // 4, 12, 2**22 - 12)
 
     def learn(self, bit: int, rate: int) -> None:
-        for s in range(3):
+        for s in range(len(self.sets)):
             self.layer2[s] += self.z[s] * ((2**22 * bit - squash(self.out)) * 2 >> 10) + 2**11 >> 12
             step = (2**22 * bit - squash(self.z[s])) * rate >> 10
             self.used[s][:] = [
@@ -167,7 +181,7 @@ class Decoder:
     """Decodes samples of B bits of C channels."""
 
     def __init__(self, stream: bytes, channels: int, bits: int) -> None:
-        self.coder, self.mixer, self.bits = RangeDecoder(stream), Mixer(), bits
+        self.coder, self.mixer, self.bits = RangeDecoder(stream), Mixer(3, [163110] * 10), bits
         self.excess = max(bits - 16, 0)
         self.channels = [Channel(self.excess) for _ in range(channels)]
 
@@ -209,7 +223,7 @@ class Decoder:
                 clip((256 * y - centres[k] - 128) * i >> 20, -END, END)
                 for (k, _), i in zip(EXPERTS, inverse, strict=True)
             ]
-            x = [self.logit(*edges) for edges in zip(low, middle, high, strict=True)]
+            x = [logit(*edges) for edges in zip(low, middle, high, strict=True)]
             level = clip((8 * n - size + 128 >> 2) - 12, 0, 47)
             rows = [2 * level + min(c, 1), 12 * level + ratio, 9 * level + clip((middle[5] >> 11) + 4, 0, 8)]
             contexts = [33 * level + clip((middle[5] >> 10) + 16, 0, 32), 12 * level + ratio]
@@ -220,15 +234,6 @@ class Decoder:
             else:
                 high = middle
         return v
-
-    def logit(self, low: int, middle: int, high: int) -> int:
-        if low + high <= 0:
-            upper, whole = under(high) - under(middle), under(high) - under(low)
-        else:
-            upper, whole = under(-middle) - under(-high), under(-low) - under(-high)
-        if whole <= 0:
-            return -2047 if middle > 0 else 2047
-        return int(self.mixer.stretch[clip(4096 * upper // whole, 0, 4095)])
 
 
 def decode(payload: bytes, raw_bytes: int) -> bytes:

@@ -80,7 +80,6 @@ def test_kernels_agree_with_plain_python_bit_for_bit(layout: Layout) -> None:
     body = packed(tones(240 // layout.channels, layout.channels, 8 * layout.sample_bytes), layout)
     raw = b"h" * layout.head + body + b"t" * layout.tail
     coded = payload.encode(raw, layout, lambda _: None)
-    assert len(coded) < len(raw)
     assert sound_reference.decode(coded, len(raw)) == raw
 
 
@@ -137,7 +136,7 @@ def test_stereo_is_smaller_than_its_channels_apart() -> None:
 )
 def test_a_layout_that_does_not_fit_raises(payload_: bytes) -> None:
     with pytest.raises(ValueError):
-        payload.decode(payload_, 10, lambda _: None) if payload_ != b"\0\0\x80" else payload.decode(payload_, 8, int)
+        payload.decode(payload_, 10, lambda _: None)
 
 
 FILES = {
@@ -199,7 +198,7 @@ def test_archive_of_sound_between_texts_is_restored(options: Options, level: int
     raw = english(3000) + FILES["wav"] + english(2000) + FILES["8 bit"][:-777] + english(500)
     archive = check_roundtrip(raw, Options(level, options.model))
     profiles = [(f.method, f.cm_profile) for m in stream.list_members(io.BytesIO(archive)) for f in m.frames]
-    assert profiles.count((Method.MEMORY, block_codec.SOUND_PROFILE)) == 2
+    assert profiles.count((Method.MEMORY, payload.PROFILE)) == 2
 
 
 def test_archive_of_one_file_of_sound_is_one_block(options: Options) -> None:
@@ -210,7 +209,7 @@ def test_archive_of_one_file_of_sound_is_one_block(options: Options) -> None:
 def test_fast_levels_leave_sound_alone(options: Options) -> None:
     archive = compress(FILES["wav"], Options(1, options.model))
     [member] = stream.list_members(io.BytesIO(archive))
-    assert member.frames[0].cm_profile != block_codec.SOUND_PROFILE
+    assert member.frames[0].cm_profile != payload.PROFILE
 
 
 def test_what_only_looks_like_sound_is_coded_as_anything_else(options: Options) -> None:
@@ -218,7 +217,7 @@ def test_what_only_looks_like_sound_is_coded_as_anything_else(options: Options) 
     raw = FILES["wav"][:40] + struct.pack("<I", len(text)) + text
     archive = check_roundtrip(raw, Options(6, options.model))
     [member] = stream.list_members(io.BytesIO(archive))
-    assert all(frame.cm_profile != block_codec.SOUND_PROFILE for frame in member.frames)
+    assert all(frame.cm_profile != payload.PROFILE for frame in member.frames)
 
 
 def test_damaged_sound_raises_and_the_rest_is_salvaged(options: Options) -> None:

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": {"context_mixing.pretrained", "errors", "format", "network.config", "system"},
     "preprocess": {"coding.range_coder", "format", "jit"},  # what streams deviate in is range coded
     "coding": {"context_mixing", "jit", "network", "probability"},
-    "media": {"coding.range_coder", "context_mixing.logistic", "jit", "probability"},
+    "media": {"coding.range_coder", "context_mixing.logistic", "format.varint", "jit", "probability"},
     "engine": {"coding", "context_mixing", "errors", "jit", "network", "probability", "system.extras", "weights.file"},
     "planner": {"engine", "levels"},
     "block_codec": {

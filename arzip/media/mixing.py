@@ -39,12 +39,12 @@ class Mixer(NamedTuple):
 APM_STEPS = 25
 
 
-def create(inputs: int, set_rows: list[int], final_rows: int, apm_rows: list[int], start: int) -> Mixer:
+def create(inputs: int, set_rows: list[int], final_rows: int, apm_rows: list[int], start: list[int]) -> Mixer:
     """A mixer with so many inputs, sets of so many weight vectors, and APM stages of so many contexts;
-    start: the weight in Q20 that all begin with."""
+    start: the weight in Q20 of each input at first."""
     padded = -(-inputs // 8) * 8
     bases = np.cumsum([0, *set_rows[:-1]]).astype(np.int64)
-    weights = np.full((sum(set_rows), padded), start, np.int32)
+    weights = np.tile(np.array(start + [0] * (padded - inputs), np.int32), (sum(set_rows), 1))
     final = np.full((final_rows, len(set_rows)), (1 << WEIGHT_BITS) // len(set_rows), np.int64)
     curve = squash_table()[[OUTPUT_LIMIT + max(-3072, min(3072, 256 * (i - 12))) for i in range(APM_STEPS)]]
     apm = np.tile(curve.astype(np.int64) << 10 | 6, sum(apm_rows))

@@ -16,6 +16,7 @@ from arzip.media import samples, sound, sound_bits
 
 OnBytes = Callable[[int], None]
 OnCosts = Callable[[NDArray[np.float64]], None]
+PROFILE = 5
 CHUNK_BYTES = 1 << 16
 MAX_CHANNELS, MAX_SAMPLE_BYTES, MAX_EDGE = 8, 3, 255
 FIXED_BYTES = 3

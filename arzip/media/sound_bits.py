@@ -42,7 +42,7 @@ class Bits(NamedTuple):
 def create() -> Bits:
     """The state before the first bit."""
     sets, apms = [2 * LEVELS, RATIOS * LEVELS, SIDES * LEVELS], [PLACES * LEVELS, RATIOS * LEVELS]
-    mixer = mixing.create(len(EXPERTS) + 1, sets, LEVELS, apms, START_WEIGHT)
+    mixer = mixing.create(len(EXPERTS) + 1, sets, LEVELS, apms, [START_WEIGHT] * (len(EXPERTS) + 1))
     spans, experts = np.zeros((len(EXPERTS), 5), np.int64), np.array(EXPERTS, np.int64)
     return Bits(mixer, cdf.table(), spans, experts, np.zeros(len(apms), np.int64))
 
