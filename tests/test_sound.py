@@ -102,7 +102,7 @@ def test_samples_come_back(layout: Layout, what: str) -> None:
     assert sum(ticks) == 2 * len(raw)
     assert len(coded) < len(raw) * 1.02 + 60
     if what == "silence":
-        assert len(coded) < 200
+        assert len(coded) < 100 + 50 * layout.channels
 
 
 def test_costs_are_those_of_the_stream() -> None:
@@ -173,7 +173,9 @@ def test_a_file_goes_on_in_the_next_block() -> None:
         pieces = [piece for at in range(0, len(raw), size) for piece in splitter.split(raw[at : at + size])]
         assert b"".join(piece for piece, _ in pieces) == raw
         samples = [(piece, layout) for piece, layout in pieces if layout is not None]
-        assert sum(len(piece) - layout.head - layout.tail for piece, layout in samples) > 28000
+        assert (
+            sum(len(piece) - layout.head - layout.tail for piece, layout in samples) > 25000
+        )  # pieces of a file below MIN_BYTES aren't worth it
         for piece, layout in samples:  # in step with the frames: else noise
             assert len(payload.encode(piece, layout, lambda _: None)) < 0.8 * len(piece)
 

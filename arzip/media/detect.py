@@ -116,7 +116,7 @@ def _is_worthwhile(found: Found, raw: bytes) -> bool:
         return False
     if not found.width:
         return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
-    if found.channels not in picture.ORDERS or not 1 <= found.width <= picture_payload.MAX_WIDTH:
+    if found.channels not in picture.ORDERS or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
         return False
     if not found.padding:
         return True

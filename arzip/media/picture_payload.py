@@ -18,7 +18,7 @@ from arzip.media.payload import OnBytes, OnCosts
 
 PROFILE = 4
 CHUNK_BYTES = 1 << 14
-MAX_WIDTH = 1 << 15
+MAX_ROW = 1 << 15  # pixels times channels: state of 11 kB each
 FIXED_BYTES = 3
 SAMPLE_ROWS = 8  # of a probe, at least
 
@@ -26,8 +26,8 @@ SAMPLE_ROWS = 8  # of a probe, at least
 class PictureLayout(NamedTuple):
     """Where the rows of a picture lie in a block. head, tail: bytes before and after them, at most 255 each.
 
-    channels: 1, 3 or 4 bytes a pixel; width: pixels a row, 1 to MAX_WIDTH; padding: bytes after each row, all 0. The
-    last row may be cut off after any pixel.
+    channels: 1, 3 or 4 bytes a pixel; width: pixels a row, times channels at most MAX_ROW; padding: bytes after each
+    row, all 0. The last row may be cut off after any pixel.
     """
 
     head: int
@@ -84,7 +84,7 @@ def parse(payload: bytes, raw_bytes: int) -> tuple[PictureLayout, bytes, bytes, 
     except IndexError as error:
         raise ValueError("no layout") from error
     layout = PictureLayout(head, tail, channels, width, padding)
-    if channels not in picture.ORDERS or not 1 <= width <= MAX_WIDTH or len(payload) < at + head + tail:
+    if channels not in picture.ORDERS or not 1 <= width * channels <= MAX_ROW or len(payload) < at + head + tail:
         raise ValueError("unknown layout")
     layout.pixels_in(raw_bytes - head - tail)
     return layout, payload[at : at + head], payload[at + head : at + head + tail], payload[at + head + tail :]
