@@ -226,7 +226,9 @@ def test_damaged_sound_raises_and_the_rest_is_salvaged(options: Options) -> None
     text = english(4000)
     raw = text + FILES["wav"] + text
     archive = bytearray(compress(raw, Options(6, options.model)))
-    archive[len(archive) // 2] ^= 8
+    blocks = [event for event in stream.read_events(io.BytesIO(bytes(archive))) if isinstance(event, Block)]
+    assert [block.frame.cm_profile == payload.PROFILE for block in blocks] == [False, True, False]
+    archive[blocks[1].offset + len(blocks[1].payload) // 2] ^= 8
     with pytest.raises(DamagedError):
         codec.decompress(io.BytesIO(bytes(archive)), io.BytesIO(), options)
     sink = io.BytesIO()

@@ -20,7 +20,7 @@ from arzip.media.sound import CENTRES
 
 LAST = CENTRES - 1  # the centre of all stages
 EXPERTS = ((0, 2), (1, 2), (2, 2), (3, 2), (4, 2), (LAST, 2), (LAST, 0), (LAST, 1), (0, 0))  # centre, kind of error
-LEVELS, RATIOS, SIDES, PLACES = 48, 12, 9, 33  # of the mixer's contexts
+LEVELS, RATIOS, SIDES, POSITIONS = 48, 12, 9, 33  # of the mixer's contexts
 START_WEIGHT = 163110
 EARLY, EARLY_RATE, RATE, FINAL_RATE, APM_LIMIT = 2000, 6, 2, 2, 250
 MIN_SCALE = 16  # Q8
@@ -41,7 +41,7 @@ class Bits(NamedTuple):
 
 def create() -> Bits:
     """The state before the first bit."""
-    sets, apms = [2 * LEVELS, RATIOS * LEVELS, SIDES * LEVELS], [PLACES * LEVELS, RATIOS * LEVELS]
+    sets, apms = [2 * LEVELS, RATIOS * LEVELS, SIDES * LEVELS], [POSITIONS * LEVELS, RATIOS * LEVELS]
     mixer = mixing.create(len(EXPERTS) + 1, sets, LEVELS, apms, [START_WEIGHT] * (len(EXPERTS) + 1))
     spans, experts = np.zeros((len(EXPERTS), 5), np.int64), np.array(EXPERTS, np.int64)
     return Bits(mixer, cdf.table(), spans, experts, np.zeros(len(apms), np.int64))
@@ -86,7 +86,7 @@ def predict(bits, weight, middle, channel, ratio, size):
     mixer.rows[1] = level * RATIOS + ratio
     mixer.rows[2] = level * SIDES + clip((place >> 11) + 4, 0, SIDES - 1)
     mixer.rows[3] = level
-    bits.contexts[0] = level * PLACES + clip((place >> 10) + 16, 0, PLACES - 1)
+    bits.contexts[0] = level * POSITIONS + clip((place >> 10) + 16, 0, POSITIONS - 1)
     bits.contexts[1] = level * RATIOS + ratio
     return mixing.refine(mixer, mixing.mix(mixer), bits.contexts)
 
