@@ -94,7 +94,8 @@ def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnByt
             raise ValueError("frame")
         with workers.hold(1):
             decode_payload = MEDIA_PROFILES[block.frame.cm_profile].decode
-            return decode_payload(block.payload, block.frame.raw_bytes, on_bytes)
+            raw: bytes = decode_payload(block.payload, block.frame.raw_bytes, on_bytes)
+            return raw
     except ValueError as error:
         message = f"block {block.number} is damaged: its samples don't fit; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error

@@ -73,7 +73,7 @@ def add_inputs(slots, node, inputs, at, stretch):
         else:
             seen += 1
             inputs[at] = stretch[p]
-            inputs[at + 1] = ((p - 2048) * min(count, 16)) >> 4
+            inputs[at + 1] = ((p - 2048) * clip(count, 0, 16)) >> 4
         at += 2
     return seen
 

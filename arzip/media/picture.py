@@ -142,8 +142,8 @@ def _blend(picture, x, y, rank):
         near = picture.errors[rank, k]
         error = 2 * np.int64(near[now, at - 1]) + 2 * np.int64(near[before, at]) + np.int64(near[before, at - 1])
         error += np.int64(near[before, at + 1]) + np.int64(near[now, at - 2]) + 8
-        weight = (1 << 40) // (error * error)
-        weight = (weight * weight) >> 20 if weight < 1 << 30 else 1 << 40
+        weight = np.int64((1 << 40) // (error * error))
+        weight = (weight * weight) >> 20 if weight < 1 << 30 else np.int64(1 << 40)
         weight = (weight >> 16) + 1
         total += weight * picture.centres[k]
         weights += weight

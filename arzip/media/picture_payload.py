@@ -54,9 +54,9 @@ def unpack(rows: bytes, layout: PictureLayout) -> NDArray[np.uint8]:
     pixels = layout.pixels_in(len(rows))
     used, stride = layout.width * layout.channels, layout.width * layout.channels + layout.padding
     count = -(-len(rows) // stride)
-    table = np.zeros(count * stride, np.uint8)
-    table[: len(rows)] = np.frombuffer(rows, np.uint8)
-    table = table.reshape(count, stride)
+    flat = np.zeros(count * stride, np.uint8)
+    flat[: len(rows)] = np.frombuffer(rows, np.uint8)
+    table = flat.reshape(count, stride)
     if table[:, used:].any():
         raise ValueError("padding")
     return np.ascontiguousarray(table[:, :used].reshape(-1, layout.channels)[:pixels])
