@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from arzip.format import lane_streams
 from arzip.format.records import SALVAGE_HINT, Method, OpenedHead, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
+from arzip.media import payload as sound_payload
+from arzip.media import picture_payload
+from arzip.media.payload import Layout
+from arzip.media.picture_payload import PictureLayout
 from arzip.preprocess import bcj, long_range, opened
 from arzip.preprocess.long_range import LongMatch
 from arzip.preprocess.opened import OpenedBlock
@@ -30,6 +34,10 @@ from arzip.system.workers import Workers
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
+# profiles of blocks of samples, which have predictors of their own
+MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload)}
+MEDIA_PROBE_BYTES = 1 << 16
+AnyLayout = Layout | PictureLayout
 _COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
 REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
 
@@ -186,6 +194,40 @@ class _Scaled:
         self._told = now
 
 
+def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, workers: Workers) -> bool:
+    """Whether the predictor of sound or pictures makes less of a block's middle than context mixing alone."""
+    coder = _coder(layout)
+    with workers.hold(1):
+        sample, kind = coder.middle(raw, layout, MEDIA_PROBE_BYTES)
+        coded = coder.encode(sample, kind, lambda _: workers.check())
+        return bool(8 * len(coded) < engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)))
+
+
+def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:
+    """Code a block of samples that lie as `layout` says. on_bytes, on_costs: as of Engine.encode."""
+    coder = _coder(layout)
+    with workers.hold(1):
+        payload = coder.encode(raw, layout, on_bytes, on_costs)
+    return Coded(raw, payload, Method.MEMORY, 1, join_profile(coder.PROFILE, 0))
+
+
+def _coder(layout: AnyLayout) -> Any:
+    return sound_payload if isinstance(layout, Layout) else picture_payload
+
+
+def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnBytes) -> bytes:
+    try:
+        if not digest or block.frame.lanes != 1 or block.frame.filter or block.frame.wide:
+            raise ValueError("frame")
+        with workers.hold(1):
+            decode_payload = MEDIA_PROFILES[block.frame.cm_profile].decode
+            raw: bytes = decode_payload(block.payload, block.frame.raw_bytes, on_bytes)
+            return raw
+    except ValueError as error:
+        message = f"block {block.number} is damaged: its samples don't fit; {SALVAGE_HINT}"
+        raise DamagedError(message, block.number) from error
+
+
 def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
     """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
 
@@ -195,6 +237,8 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     if frame.method is Method.STORED:
         on_bytes(frame.raw_bytes)
         return block.payload
+    if frame.method is Method.MEMORY and frame.cm_profile in MEDIA_PROFILES:
+        return _decode_media(block, digest, workers, on_bytes)
     decoder = _Decoder(block, digest, open_, workers)
     if frame.method is not Method.OPENED:
         components, repeats = _COMPONENTS[frame.method], frame.method is Method.REPEATS

@@ -20,6 +20,7 @@ from arzip.format.records import Header, OpenedHead
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
+from arzip.media import detect
 from arzip.system.workers import Workers
 from arzip.weights import registry
 
@@ -96,10 +97,13 @@ def _compress(
         writer = stream.Writer(sink, engine.digest)
         meter = _ProgressMeter(workers, progress)
 
-        def encode(raw: bytes) -> Coded:
+        def encode(piece: detect.Piece) -> Coded:
+            raw, layout = piece
+            if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
+                return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
             return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
 
-        for block in workers.map(encode, _read_blocks(source, level.block_bytes)):
+        for block in workers.map(encode, _read_pieces(source, level)):
             raw_bytes += len(block.raw)
             blocks += 1
             if len(block.payload) < len(block.raw):
@@ -187,6 +191,13 @@ def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
             yield b"".join(pieces)
         if missing:
             return
+
+
+def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[detect.Piece]:
+    """Blocks of a stream; those with samples are cut around them, and have the layout of the samples."""
+    splitter = detect.Splitter(level.pictures)
+    for raw in _read_blocks(source, level.block_bytes):
+        yield from splitter.split(raw) if level.sound else [(raw, None)]
 
 
 def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:

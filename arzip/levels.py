@@ -26,8 +26,8 @@ class Level:
     context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
     logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
-    wide: blocks of more than one lane are wide, without the network too.
-    opened_ratio: bytes of opened streams to be modelled for each byte of the block.
+    wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes of opened streams to be
+    modelled for each byte of the block. sound, pictures: whether their samples get blocks and a predictor of their own.
     """
 
     block_bytes: int
@@ -40,15 +40,17 @@ class Level:
     large: int = 0
     wide: bool = False
     opened_ratio: int = 16
+    sound: bool = True
+    pictures: bool = True
 
 
 LEVELS = (
-    Level(5 << 17, NEVER, 1, FAST, FAST),
-    Level(8 << 20, NEVER, 1, FAST, FAST),
-    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE),
-    Level(8 << 20, NEVER, 1, FULL, FULL),
-    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano"),
-    Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7),
+    Level(5 << 17, NEVER, 1, FAST, FAST, sound=False, pictures=False),
+    Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False),
+    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE, sound=False, pictures=False),
+    Level(8 << 20, NEVER, 1, FULL, FULL, pictures=False),
+    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", pictures=False),
+    Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, pictures=False),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, LARGE, LARGE, 8192),
     Level(64 << 20, USELESS, 1, LARGE, LARGE, 8192, "base"),

@@ -92,6 +92,30 @@ PACKED = (
     GOLDEN / "packed.bin"
 ).read_bytes()  # zip with a gzip inside, a flushed zlib stream, a PNG: see golden/README.md
 
+
+def sound(frames: int) -> bytes:
+    """A WAV file of two channels: two triangles and noise."""
+    out, state = bytearray(), 11
+    for k in range(frames):
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        left = abs(k % 200 - 100) * 90 + abs(k % 37 - 18) * 60 + (state >> 20 & 127) - 6000
+        out += left.to_bytes(2, "little", signed=True)
+        out += (left // 2 + (state >> 9 & 31)).to_bytes(2, "little", signed=True)
+    head = b"WAVEfmt \x10\0\0\0\1\0\2\0\x44\xac\0\0\x10\xb1\2\0\4\0\x10\0data"
+    return b"RIFF" + (36 + len(out)).to_bytes(4, "little") + head + len(out).to_bytes(4, "little") + bytes(out)
+
+
+def picture(width: int, height: int) -> bytes:
+    """A PPM file of slopes, noise and an edge."""
+    out, state = bytearray(), 13
+    for y in range(height):
+        for x in range(width):
+            state = state * 1103515245 + 12345 & 0x7FFFFFFF
+            base = x * 2 + y + (state >> 20 & 7) + (60 if 2 * x > width + y else 0)
+            out += bytes([base & 255, base // 2 + (state >> 9 & 3), 255 - base // 3])
+    return b"P6\n%d %d\n255\n" % (width, height) + bytes(out)
+
+
 GOOD = {
     "empty": (b"", 6),
     "one-byte": (b"a", 6),
@@ -108,6 +132,8 @@ GOOD = {
     "code-6": (code(20000), 6),
     "code-9": (code(20000), 9),
     "arm64-3": (arm64(20000), 3),
+    "sound-6": (sound(3000), 6),
+    "picture-9": (picture(50, 40), 9),
     **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
 }
 WIDE = {  # as GOOD, in wide blocks

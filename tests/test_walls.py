@@ -36,10 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": {"context_mixing.pretrained", "errors", "format", "network.config", "system"},
     "preprocess": {"coding.range_coder", "format", "jit"},  # what streams deviate in is range coded
     "coding": {"context_mixing", "jit", "network", "probability"},
+    "media": {"coding.range_coder", "context_mixing.logistic", "format.varint", "jit", "probability"},
     "engine": {"coding", "context_mixing", "errors", "jit", "network", "probability", "system.extras", "weights.file"},
     "planner": {"engine", "levels"},
     "block_codec": {
-        *("context_mixing.profile", "engine", "errors", "format", "levels", "planner", "preprocess"),
+        *("context_mixing.profile", "engine", "errors", "format", "levels", "media", "planner", "preprocess"),
         "system.workers",
     },
     "codec": {
@@ -49,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "format",
         "jit.compile",
         "levels",
+        "media",
         "system.workers",
         "weights.registry",
     },
@@ -73,7 +75,7 @@ STANDARD_LIBRARY_ONLY = {
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command
-MAX_MODULES, MAX_FOLDERS = 10, 14
+MAX_MODULES, MAX_FOLDERS = 10, 15
 
 
 def modules(package: Path) -> dict[str, Path]:

@@ -1,0 +1,1 @@
+"""Pictures and sound: predictors of samples in two dimensions and in time, in exact integers."""

@@ -1,0 +1,126 @@
+"""Finds sound and pictures by the headers of uncompressed files, anywhere in a stream, and cuts blocks around them.
+
+Must not know how they are coded.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from arzip.media import headers, picture, picture_payload
+from arzip.media.headers import Found
+from arzip.media.payload import MAX_CHANNELS, MAX_EDGE, MAX_SAMPLE_BYTES, Layout
+from arzip.media.picture_payload import PictureLayout
+
+MIN_BYTES = 4096  # of samples: what is shorter is not worth a block of its own
+Piece = tuple[bytes, Layout | PictureLayout | None]
+
+_SOUND = rb"RIFF....WAVE|FORM....AIF[FC]|\x93NUMPY[\1\2]\0"
+_PICTURES = rb"|BM....\0\0\0\0..\0\0[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0|P[56][\s#]|II\*\0|MM\0\*"
+_READERS: dict[bytes, Callable[[bytes, int], Found | None]] = {
+    b"RI": headers.wave,
+    b"FO": headers.aiff,
+    b"\x93N": headers.numpy_array,
+    b"BM": headers.bitmap,
+    b"P5": headers.pnm,
+    b"P6": headers.pnm,
+    b"II": headers.tiff,
+    b"MM": headers.tiff,
+}
+_NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError)
+
+
+class Splitter:
+    """Cuts the blocks of one stream, in order, where samples begin and end. pictures: whether they are looked for."""
+
+    def __init__(self, pictures: bool = True) -> None:
+        self._pictures = pictures
+        self._magic = re.compile(_SOUND + (_PICTURES if pictures else b""), re.DOTALL)
+        self._rest: Found | None = None  # what of a file is to come: `start` bytes into the next block
+
+    def split(self, raw: bytes) -> list[Piece]:
+        """`raw`, cut before and after the samples of each file, each piece with the layout of its samples.
+
+        Up to MAX_EDGE bytes beside samples stay with them: a header, or what follows.
+        """
+        pieces: list[Piece] = []
+        done, found = 0, list(self._scan(raw))
+        self._rest = None
+        for i, file in enumerate(found):
+            there = min(file.size, len(raw) - file.start)
+            if there < file.size and not file.width:
+                frame = file.channels * file.sample_bytes
+                self._rest = file._replace(start=-there % frame, size=file.size - there)
+            head, end = file.start - done, file.start + _whole(file, there)
+            following = found[i + 1].start if i + 1 < len(found) else len(raw)
+            if head > MAX_EDGE:
+                pieces.append((raw[done : file.start], None))
+                head = 0
+            tail = following - end if following - end <= MAX_EDGE else 0
+            pieces.append((raw[file.start - head : end + tail], _layout(file, head, tail)))
+            done = end + tail
+        if done < len(raw) or not pieces:
+            pieces.append((raw[done:], None))
+        return pieces
+
+    def _scan(self, raw: bytes) -> Iterator[Found]:
+        """The files in a block, in order; the last one may be cut off."""
+        done = 0
+        if self._rest is not None and _is_worthwhile(self._rest, raw):
+            yield self._rest
+            done = min(self._rest.start + self._rest.size, len(raw))
+        elif self._pictures and (found := _read(headers.targa, raw, 0)) is not None:
+            yield found
+            done = found.start + found.size
+        for match in self._magic.finditer(raw):
+            at = match.start()
+            if at < done:
+                continue
+            found = _read(_READERS[raw[at : at + 2]], raw, at)
+            if found is not None and (self._pictures or not found.width):
+                yield found
+                done = min(found.start + found.size, len(raw))
+
+
+def _read(reader: Callable[[bytes, int], Found | None], raw: bytes, at: int) -> Found | None:
+    """What a reader finds, if it is worth a block."""
+    try:
+        found = reader(raw, at)
+    except _NOT_ONE:
+        return None
+    return found if found is not None and _is_worthwhile(found, raw) else None
+
+
+def _whole(found: Found, size: int) -> int:
+    """So many bytes of samples, less what isn't a whole frame or pixel."""
+    if not found.width:
+        return size - size % (found.channels * found.sample_bytes)
+    used = found.width * found.channels
+    rest = size % (used + found.padding)
+    return size - (rest - used if rest > used else rest % found.channels)
+
+
+def _layout(found: Found, head: int, tail: int) -> Layout | PictureLayout:
+    if found.width:
+        return PictureLayout(head, tail, found.channels, found.width, found.padding)
+    return Layout(head, tail, found.channels, found.sample_bytes, found.big_endian, found.signed)
+
+
+def _is_worthwhile(found: Found, raw: bytes) -> bool:
+    """Whether samples are of a known kind, and enough of them are there."""
+    if min(found.size, len(raw) - found.start) < MIN_BYTES or found.start < 0 or found.padding < 0:
+        return False
+    if not found.width:
+        return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
+    if found.channels not in picture.ORDERS or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
+        return False
+    if not found.padding:
+        return True
+    rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
+    used = found.width * found.channels
+    rows = rows[: rows.size - rows.size % (used + found.padding)].reshape(-1, used + found.padding)
+    return not rows[:, used:].any()

@@ -1,0 +1,154 @@
+"""The payload of a block of a picture: what stands before the stream, and the stream.
+
+Normative text: docs/FORMAT.md, 'Pictures'. Must not know frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arzip.coding import range_coder
+from arzip.format.varint import pack_varint, parse_varint
+from arzip.media import picture, picture_bits
+from arzip.media.payload import OnBytes, OnCosts
+
+PROFILE = 4
+CHUNK_BYTES = 1 << 14
+MAX_ROW = 1 << 15  # pixels times channels: state of 11 kB each
+FIXED_BYTES = 3
+SAMPLE_ROWS = 8  # of a probe, at least
+
+
+class PictureLayout(NamedTuple):
+    """Where the rows of a picture lie in a block. head, tail: bytes before and after them, at most 255 each.
+
+    channels: 1, 3 or 4 bytes a pixel; width: pixels a row, times channels at most MAX_ROW; padding: bytes after each
+    row, all 0. The last row may be cut off after any pixel.
+    """
+
+    head: int
+    tail: int
+    channels: int
+    width: int
+    padding: int
+
+    def pack(self) -> bytes:
+        """Three bytes and two varints."""
+        return bytes([self.head, self.tail, self.channels]) + pack_varint(self.width) + pack_varint(self.padding)
+
+    def pixels_in(self, size: int) -> int:
+        """How many pixels so many bytes of rows hold. Raises ValueError if they end elsewhere than behind a pixel."""
+        used = self.width * self.channels
+        rows, rest = divmod(size, used + self.padding)
+        if rest > used or rest % self.channels or size <= 0:
+            raise ValueError("no whole pixels")
+        return rows * self.width + rest // self.channels
+
+
+def unpack(rows: bytes, layout: PictureLayout) -> NDArray[np.uint8]:
+    """The pixels (T, C) of rows. Raises ValueError where padding isn't 0."""
+    pixels = layout.pixels_in(len(rows))
+    used, stride = layout.width * layout.channels, layout.width * layout.channels + layout.padding
+    count = -(-len(rows) // stride)
+    flat = np.zeros(count * stride, np.uint8)
+    flat[: len(rows)] = np.frombuffer(rows, np.uint8)
+    table = flat.reshape(count, stride)
+    if table[:, used:].any():
+        raise ValueError("padding")
+    return np.ascontiguousarray(table[:, :used].reshape(-1, layout.channels)[:pixels])
+
+
+def pack(pixels: NDArray[np.uint8], size: int, layout: PictureLayout) -> bytes:
+    """The inverse of `unpack`: rows of `size` bytes."""
+    used = layout.width * layout.channels
+    count = -(-len(pixels) // layout.width)
+    table = np.zeros((count, used + layout.padding), np.uint8)
+    flat = np.zeros(count * used, np.uint8)
+    flat[: pixels.size] = pixels.reshape(-1)
+    table[:, :used] = flat.reshape(count, used)
+    return table.tobytes()[:size]
+
+
+def parse(payload: bytes, raw_bytes: int) -> tuple[PictureLayout, bytes, bytes, bytes]:
+    """The layout of a block of raw_bytes, its head, its tail and its stream. Raises ValueError if they don't fit."""
+    if len(payload) < FIXED_BYTES:
+        raise ValueError("no layout")
+    head, tail, channels = payload[:FIXED_BYTES]
+    try:
+        width, at = parse_varint(payload, FIXED_BYTES)
+        padding, at = parse_varint(payload, at)
+    except IndexError as error:
+        raise ValueError("no layout") from error
+    layout = PictureLayout(head, tail, channels, width, padding)
+    if channels not in picture.ORDERS or not 1 <= width * channels <= MAX_ROW or len(payload) < at + head + tail:
+        raise ValueError("unknown layout")
+    layout.pixels_in(raw_bytes - head - tail)
+    return layout, payload[at : at + head], payload[at + head : at + head + tail], payload[at + head + tail :]
+
+
+def encode(raw: bytes, layout: PictureLayout, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
+    """A block's payload. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
+    end = len(raw) - layout.tail
+    pixels = unpack(raw[layout.head : end], layout)
+    registers = range_coder.init_encoder()
+    stream = np.zeros(0, np.uint32)
+
+    def reserve(bits: int) -> NDArray[np.uint32]:
+        nonlocal stream
+        words = int(registers[range_coder.NEXT]) + range_coder.words_needed(bits)
+        if stream.size < words:
+            stream = np.concatenate([stream, np.zeros(words, np.uint32)])
+        return stream
+
+    _run(pixels, layout, registers, reserve, False, on_bytes, on_costs)
+    on_bytes(len(raw) - pixels.size)
+    return layout.pack() + raw[: layout.head] + raw[end:] + range_coder.finish(registers, stream)
+
+
+def middle(raw: bytes, layout: PictureLayout, sample_bytes: int) -> tuple[bytes, PictureLayout]:
+    """Rows of about so many bytes from the middle of a block, and their layout."""
+    stride, rows = layout.width * layout.channels + layout.padding, len(raw) - layout.head - layout.tail
+    taken = max(SAMPLE_ROWS, sample_bytes // stride) * stride
+    start = layout.head
+    if taken < rows:
+        start += (rows - taken) // 2 // stride * stride
+    else:
+        taken = rows
+    return raw[start : start + taken], layout._replace(head=0, tail=0)
+
+
+def decode(payload: bytes, raw_bytes: int, on_bytes: OnBytes) -> bytes:
+    """The block of a payload; other bytes if the stream is damaged. Raises ValueError if the layout doesn't fit."""
+    layout, head, tail, coded = parse(payload, raw_bytes)
+    size = raw_bytes - layout.head - layout.tail
+    pixels, stream = np.zeros((layout.pixels_in(size), layout.channels), np.uint8), range_coder.words(coded)
+    _run(pixels, layout, range_coder.init_decoder(stream), lambda _: stream, True, on_bytes, None)
+    on_bytes(raw_bytes - pixels.size)
+    return head + pack(pixels, size, layout) + tail
+
+
+def _run(
+    pixels: NDArray[np.uint8],
+    layout: PictureLayout,
+    registers: NDArray[np.uint64],
+    reserve: Callable[[int], NDArray[np.uint32]],
+    decoding: bool,
+    on_bytes: OnBytes,
+    on_costs: OnCosts | None,
+) -> None:
+    """Code all pixels; reserve(bits): the stream, with room for so many more bits."""
+    order = np.array(picture.ORDERS[layout.channels], np.int64)
+    state, bits = picture.create(layout.width, layout.channels), picture_bits.create(layout.channels)
+    step = max(1, CHUNK_BYTES // layout.channels)
+    for first in range(0, len(pixels), step):
+        last = min(first + step, len(pixels))
+        n = 8 * (last - first) * layout.channels
+        stream, coded = reserve(n), np.zeros(n if on_costs else 0, np.int64)
+        picture_bits.code(pixels, first, last, order, state, bits, registers, stream, decoding, coded)
+        if on_costs:
+            on_costs(range_coder.bit_costs((coded & 1).astype(np.uint8), (coded >> 1).astype(np.uint32)))
+        on_bytes((last - first) * layout.channels)

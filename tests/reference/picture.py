@@ -1,0 +1,260 @@
+"""The predictor of pictures in plain Python integers, after docs/FORMAT.md, 'Pictures': decodes a block's payload."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from arzip.context_mixing.logistic import stretch_table
+from arzip.format.varint import parse_varint
+from reference.network import RangeDecoder
+from reference.sound import END, LeastSquares, Mixer, clip, log8, logit
+
+WRAP = 2**64 - 1
+ORDERS = {1: (0,), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
+OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
+EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
+TOP = 255 * 256
+STRETCH = stretch_table().tolist()
+
+
+def h(a: int, b: int) -> int:
+    m = ((a & WRAP) + (b & WRAP) * 0xD6E8FEB86659FD93 + 1) * 0x9E3779B97F4A7C15 & WRAP
+    return m ^ (m >> 29)
+
+
+def bounded(x: int) -> int:
+    return clip(x, 0, TOP)
+
+
+class LocalSquares(LeastSquares):
+    """Least squares from moments of columns."""
+
+    def __init__(self, order: int, k: int, width: int) -> None:
+        super().__init__(0, order, 12)
+        self.g, size = 4 - k, (order + 1) * (order + 2) // 2
+        self.left, self.columns, self.right = [0] * size, [[0] * size for _ in range(width)], [[0] * size] * width
+
+    def load(self, x: int) -> None:
+        flat = iter([a + b for a, b in zip(self.left, self.right[x], strict=True)])
+        self.m = [[next(flat) for _ in range(i + 1)] for i in range(self.order + 1)]
+
+    def take(self, x: int, inputs: list[int]) -> None:
+        products = [inputs[i] * inputs[j] for i in range(self.order + 1) for j in range(i + 1)]
+        self.columns[x] = [k + 256 * p - (k >> self.g) for k, p in zip(self.columns[x], products, strict=True)]
+        both = [a + b for a, b in zip(self.left, self.columns[x], strict=True)]
+        self.left = [b - (b >> self.g) for b in both]
+
+    def end_row(self) -> None:
+        self.left, beyond = [0] * len(self.left), [0] * len(self.left)
+        self.right = list(self.right)
+        for x in reversed(range(len(self.columns))):
+            beyond = [k - (k >> self.g) + b - (b >> self.g) for k, b in zip(self.columns[x], beyond, strict=True)]
+            self.right[x] = beyond
+
+
+class Decoder:
+    """Decodes the values of one picture."""
+
+    def __init__(self, stream: bytes, channels: int, width: int) -> None:
+        self.coder, self.channels, self.width = RangeDecoder(stream), channels, width
+        start = [104858] * 10 + [20972] * 24 + [0]
+        self.mixer = Mixer(5, start)
+        self.v: dict[tuple[int, int, int], int] = {}
+        self.e: dict[tuple[int, int, int, int], int] = {}
+        self.terms = [[self.inputs(r, k) for k in range(2)] for r in range(channels)]
+        self.solvers = [[LocalSquares(len(self.terms[r][k]), k, width) for k in range(2)] for r in range(channels)]
+        self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
+        self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [2**15, 0])
+        self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
+        self.count = 0
+
+    def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
+        found = [(r, *at) for at in OWN[: 6 if k else 10]]
+        for other in reversed(range(r)):
+            found += [(other, *at) for at in EARLIER[: 3 if k else 5]]
+        for other in range(r + 1, self.channels):
+            found += [] if k else [(other, -1, 0), (other, 0, -1)]
+        return found
+
+    def value(self, r: int, x: int, y: int) -> int:
+        if y < 0 or (x < 0 and y == 0):
+            return 0
+        return self.v[r, 0, y - 1] if x < 0 else self.v[r, min(x, self.width - 1), y]
+
+    def error(self, r: int, k: int, x: int, y: int) -> int:
+        if k == 6 and x >= self.width:
+            x = self.width - 1
+        return self.e.get((r, k, x, y), 0)
+
+    def pixel(self, x: int, y: int) -> list[int]:
+        self.c = [(self.value(r, x - 1, y) + self.value(r, x, y - 1)) >> 1 for r in range(self.channels)]
+        out = [0] * self.channels
+        for r in range(self.channels):
+            out[ORDERS[self.channels][r]] = self.one(r, x, y)
+        if x == self.width - 1:
+            for both in self.solvers:
+                for solver in both:
+                    solver.end_row()
+        return out
+
+    def one(self, r: int, x: int, y: int) -> int:
+        near = [self.value(r, x + dx, y + dy) for dx, dy in OWN[:6]]
+        centres, inputs = [], []
+        for k, solver in enumerate(self.solvers[r]):
+            row = [self.value(o, x + dx, y + dy) - self.c[o] for o, dx, dy in self.terms[r][k]]
+            solver.load(x)
+            solver.solve()
+            centres.append(bounded(solver.dot(row) + 256 * self.c[r]))
+            inputs.append(row)
+        base, (w, n, m) = 0, near[:3]
+        if r:
+            base = self.v[r - 1, x, y]
+            w, n, m = (a - self.value(r - 1, x + dx, y + dy) for a, (dx, dy) in zip((w, n, m), OWN, strict=False))
+        centres += [bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
+        centres.append(self.blend(r, x, y, centres))
+        errors, slopes, here = local = self.local(r, x, y, near)
+        entries = self.bias_entries(r, near, centres[5], local)
+        centres.append(bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5)))
+        wheres = [(k, 8 * errors + here) for k in range(7)]
+        wheres += [(6, 8 * slopes + here), (0, 24 * slopes + errors), (6, errors)]
+        scales = [self.scales[r, e, where] for e, (_, where) in enumerate(wheres)]
+        v = self.bits(r, x, y, near, centres, errors, [k for k, _ in wheres], [s[0] for s in scales])
+        self.v[r, x, y] = v
+        for solver, row in zip(self.solvers[r], inputs, strict=True):
+            solver.take(x, [*row, v - self.c[r]])
+        for k, centre in enumerate(centres):
+            self.e[r, k, x, y] = abs(256 * v - centre) >> 4
+        for entry in entries:
+            entry[0] += 2 * (16 * (256 * v - centres[5]) - entry[0]) // (2 * entry[1] + 5)
+            entry[1] = min(entry[1] + 1, 120)
+        for (k, _), entry in zip(wheres, scales, strict=True):
+            error = 16 * abs(256 * v - centres[k])
+            entry[0] = max(entry[0] + 2 * (error - entry[0]) // (2 * entry[1] + 3), 1)
+            entry[1] = min(entry[1] + 1, 250)
+        self.count += 1
+        return v
+
+    def blend(self, r: int, x: int, y: int, centres: list[int]) -> int:
+        total = weights = 0
+        for k, centre in enumerate(centres):
+            w, n, nw, ne, ww = (self.error(r, k, x + dx, y + dy) for dx, dy in OWN[:5])
+            g = 2**40 // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
+            g = (g * g >> 20) if g < 2**30 else 2**40
+            total, weights = total + ((g >> 16) + 1) * centre, weights + (g >> 16) + 1
+        return total // weights
+
+    def local(self, r: int, x: int, y: int, near: list[int]) -> tuple[int, int, int]:
+        w, n, nw, ne, ww = (self.error(r, 6, x + dx, y + dy) for dx, dy in OWN[:5])
+        around = 2 * w + 2 * n + nw + ne + ww + self.error(r, 6, x + 2, y - 1)
+        w, n, nw, ne, ww, nn = near
+        slope = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(w - ww) + abs(n - nn)
+        mates = sum(self.e[o, 6, x, y] for o in range(r))
+        return (
+            min(log8((around >> 1) + 1) >> 2, 23),
+            min(log8(slope + 1) >> 2, 15),
+            min(log8((mates >> 2) + 1) >> 3, 7),
+        )
+
+    def bias_entries(self, r: int, near: list[int], blend: int, local: tuple[int, int, int]) -> list[list[int]]:
+        errors, slopes, here = local
+        w, n, _, _, ww, nn = near
+        texture = sum((a > blend >> 8) << i for i, a in enumerate([*near, 2 * n - nn, 2 * w - ww]))
+        return [self.bias[r, 0, 8 * texture + min(errors >> 1, 7)], self.bias[r, 1, 16 * here + slopes]]
+
+    def contexts(self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int) -> list[int]:
+        w, n, nw, ne, ww, nn = near
+        one = self.v[r - 1, x, y] + 1 if r else 0
+        two = self.v[r - 2, x, y] + 1 if r > 1 else 0
+        m, a = h(one, two), h(w, n)
+        around = h(h(nn, ne), m)
+        for o in range(self.channels):
+            at = [self.value(o, x + dx, y + dy) for dx, dy in OWN[:3]]
+            around = h(around, h(at[0], h(at[1], at[2])))
+        plain = [
+            h(a, m),
+            h(a, h(nw, m)),
+            h(a, h(h(nw, ne), m)),
+            h(a, h(h(nw, ne), h(h(ww, nn), m))),
+            m,
+            h(w, m),
+            h(n, m),
+            h(centres[6] >> 7, errors >> 1),
+            h(centres[0] >> 8, centres[1] >> 8),
+            h(centres[2] >> 8, centres[3] >> 9),
+            h(w + n - nw + 512, centres[4] >> 9),
+            around,
+        ]
+        return [h(value, 16 * r + i) for i, value in enumerate(plain)]
+
+    def rows(self, contexts: list[int], partial: int) -> list[list[list[int]]]:
+        chosen = []
+        for a in contexts:
+            g = h(a * 0x9E3779B97F4A7C15, partial)
+            row, checksum = (g >> 20) % 2**18, g % 2**20 + 2**20
+            if self.table[row][0][0] != checksum:
+                other = row ^ 1
+                if self.table[other][0][0] == checksum:
+                    row = other
+                else:
+                    row = other if self.table[other][1][1] < self.table[row][1][1] else row
+                    self.table[row] = [[checksum]] + [[2**21, 0] for _ in range(15)]
+            chosen.append(row)
+        return [self.table[row] for row in chosen]
+
+    def bits(
+        self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int, which: list[int], s: list[int]
+    ) -> int:
+        contexts = self.contexts(r, x, y, near, centres, errors)
+        inverse = [2**32 // max(3 * a >> 6, 12) for a in s]
+        low, high, v, partial, node = [-END] * 10, [END] * 10, 0, 1, 1
+        for n in reversed(range(8)):
+            if n in (7, 3):
+                rows, node = self.rows(contexts, partial), 1
+            middle = [
+                clip((256 * (v + 2**n) - centres[k] - 128) * i >> 20, -END, END)
+                for k, i in zip(which, inverse, strict=True)
+            ]
+            inputs = [logit(*edges) for edges in zip(low, middle, high, strict=True)]
+            for row in rows:
+                p, count = row[node]
+                inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
+            seen = sum(row[node][1] > 0 for row in rows)
+            level = clip((8 * n - log8(s[9] >> 4) + 128 >> 2) - 8, 0, 31)
+            place = middle[6]
+            sets = [
+                4 * level + r,
+                24 * (7 - n) + errors,
+                13 * (7 - n) + seen,
+                17 * level + clip((place >> 11) + 8, 0, 16),
+                4 * partial + r,
+            ]
+            stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
+            bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
+            self.mixer.learn(bit, 6 if self.count <= 3000 else 2)
+            for row in rows:
+                p, count = row[node]
+                goal = 2**22 - 1 if bit else 0
+                row[node][:] = [clip(p + 2 * (goal - p) // (2 * count + 3), 0, 2**22 - 1), min(count + 1, 250)]
+            if bit:
+                v, low = v + 2**n, middle
+            else:
+                high = middle
+            node, partial = 2 * node + bit, 2 * partial + bit
+        return v
+
+
+def decode(payload: bytes, raw_bytes: int) -> bytes:
+    """The raw bytes of a block of a picture."""
+    head, tail, channels = payload[:3]
+    width, at = parse_varint(payload, 3)
+    padding, at = parse_varint(payload, at)
+    end = at + head + tail
+    decoder, rows, size = Decoder(payload[end:], channels, width), bytearray(), raw_bytes - head - tail
+    y = 0
+    while len(rows) < size:
+        for x in range(width):
+            if len(rows) < size:
+                rows += bytes(decoder.pixel(x, y))
+        rows += bytes(padding)
+        y += 1
+    return payload[at : at + head] + bytes(rows[:size]) + payload[at + head : end]
