@@ -21,7 +21,7 @@ demo: $(INSTALLED) ## Compress a real file, restore it, compare; sizes beside gz
 	$(BIN)/python scripts/demo.py
 
 test: check ## Build the wheel, install it, check the sources and run the tests against the wheel
-	cd tests && $(BIN)/python -m pytest -q
+	cd tests && $(BIN)/python -m pytest -q -n auto --dist loadfile --durations=25
 
 check: lint
 lint: $(INSTALLED) ## Style, formatting and types
