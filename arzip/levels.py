@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arzip.context_mixing import profile
 from arzip.context_mixing.profile import PROFILES
@@ -59,20 +59,19 @@ LEVELS = (
 
 WIDE_LANES = 256
 WIDE_BLOCK_BYTES = 8 << 20
+WIDE_PROFILES = (FAST, MIDDLE, FULL, LARGE, MIDDLE, FULL, FULL, LARGE, LARGE)
 # The same levels in wide blocks: lanes for the threads of a GPU's multiprocessor, blocks for all of those.
 WIDE_LEVELS = tuple(
-    Level(WIDE_BLOCK_BYTES, min_gain, WIDE_LANES, cm_profile, cm_profile, sample_bytes, model, wide=True)
-    for min_gain, cm_profile, sample_bytes, model in (
-        (NEVER, FAST, 2048, "small"),
-        (NEVER, MIDDLE, 2048, "small"),
-        (NEVER, FULL, 2048, "small"),
-        (NEVER, LARGE, 2048, "small"),
-        (0.04, MIDDLE, 2048, "nano"),
-        (0.06, FULL, 2048, "small"),
-        (0.05, FULL, 2048, "small"),
-        (USELESS, LARGE, 8192, "small"),
-        (USELESS, LARGE, 8192, "base"),
+    replace(
+        choices,
+        block_bytes=WIDE_BLOCK_BYTES,
+        lanes=WIDE_LANES,
+        cm_profile=wide_profile,
+        cm_only_profile=wide_profile,
+        large=0,
+        wide=True,
     )
+    for choices, wide_profile in zip(LEVELS, WIDE_PROFILES, strict=True)
 )
 
 
