@@ -233,7 +233,7 @@ def test_damaged_sound_raises_and_the_rest_is_salvaged(options: Options) -> None
         codec.decompress(io.BytesIO(bytes(archive)), io.BytesIO(), options)
     sink = io.BytesIO()
     codec.salvage(io.BytesIO(bytes(archive)), sink, options)
-    assert sink.getvalue() == text + text
+    assert sink.getvalue() == text + FILES["wav"][:44] + text  # the header lies in the block before
 
 
 @pytest.mark.parametrize(("lanes", "profile_byte"), [(2, 5), (1, 5 | 1 << 4)])
