@@ -63,12 +63,12 @@ def _written(folder: Path) -> list[Path]:
 
 
 def _corpus(name: str) -> list[Path]:
-    """The corpus in the folder that ARZIP_CORPORA names, or as arzip.corpora.catalog has it. Raises ArzipError."""
+    """The corpus in the folder that ARZIP_CORPORA names, or as corpora.catalog has it. Raises ArzipError."""
     folder = Path(os.environ.get("ARZIP_CORPORA", ""), name)
     if os.environ.get("ARZIP_CORPORA") and folder.is_dir():
         return sorted(path for path in folder.iterdir() if path.is_file())
     try:
-        corpora = importlib.import_module("arzip.corpora.catalog")
+        corpora = importlib.import_module("arzip.bench.corpora.catalog")
     except ModuleNotFoundError:
         raise _unknown(name, [SAMPLES]) from None
     known: list[str] = corpora.names()

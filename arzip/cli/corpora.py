@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from arzip.bench.corpora import catalog
 from arzip.cli import tables
 from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter, shown
 from arzip.cli.options import CONTEXT, JSON, MESSAGES, grouped
-from arzip.corpora import catalog
 from arzip.errors import ArzipError
 
 VERBS = ("list", "fetch", "verify")
@@ -66,7 +66,7 @@ def describe(name: str) -> dict[str, Any]:
 
 def fetch(name: str, reporter: Reporter) -> None:
     """Download the missing files of a corpus. Raises ArzipError."""
-    from arzip.corpora.download import fetch as download
+    from arzip.bench.corpora.download import fetch as download
 
     corpus, root = catalog.corpus(name), catalog.folder(name)
     damaged = catalog.damage(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from arzip import cli
-from arzip.corpora import catalog
+from arzip.bench.corpora import catalog
 from arzip.errors import ArzipError
 
 FILES = {"one": b"first words\n" * 300, "two": b"second words\n" * 200, "all": b"0123456789" * 500}

@@ -1,6 +1,6 @@
 """The standard evaluation corpora: their files, their folders on this machine, and whether all files are intact.
 
-The data isn't shipped: the manifest holds size, SHA-256 and URL of each file; arzip.corpora.download fetches them.
+The data isn't shipped: the manifest holds size, SHA-256 and URL of each file; download.py fetches them.
 Standard library only.
 """
 
@@ -54,7 +54,7 @@ class Corpus:
 
 def manifest_folder() -> Path:
     """Folder of the manifest: beside the package in a checkout, in the package if installed."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     inside = package / "manifests"
     return inside if inside.is_dir() else package.parent / "corpora"
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
-from arzip.corpora.catalog import Corpus, Download, File
+from arzip.bench.corpora.catalog import Corpus, Download, File
 from arzip.errors import ArzipError
 
 PIECE_BYTES = 1 << 16
