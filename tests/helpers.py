@@ -8,6 +8,7 @@ import random
 
 from arzip import codec
 from arzip.codec import Options, Summary
+from arzip.errors import ArzipError
 
 
 def compress(raw: bytes, options: Options) -> bytes:
@@ -30,6 +31,23 @@ def check_roundtrip(raw: bytes, options: Options) -> bytes:
     assert decompress(archive, options) == raw
     assert len(archive) <= len(raw) + 32 + len(raw) // 1000
     return archive
+
+
+def harmless_changes(raw: bytes, archive: bytes, options: Options) -> set[int]:
+    """Where a changed byte still gives the raw bytes; anywhere else it must give an error of one line, and no bytes."""
+    source, harmless = random.Random(0), set()
+    for at in range(len(archive)):
+        for flip in (1 << source.randrange(8), source.randrange(1, 256)):
+            sink, changed = io.BytesIO(), archive[:at] + bytes([archive[at] ^ flip]) + archive[at + 1 :]
+            try:
+                codec.decompress(io.BytesIO(changed), sink, options)
+            except ArzipError as error:
+                assert "\n" not in str(error)
+                assert sink.getvalue() == b""
+            else:
+                assert sink.getvalue() == raw
+                harmless.add(at)
+    return harmless
 
 
 def count_blocks(archive: bytes, options: Options) -> int:

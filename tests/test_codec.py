@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from helpers import Drip, check_roundtrip, compress, count_blocks, decompress, english, words
+from helpers import Drip, check_roundtrip, compress, count_blocks, decompress, english, harmless_changes, words
 
 from arzip import codec, levels
 from arzip.codec import Options
 from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
-from arzip.errors import ArzipError, DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
+from arzip.errors import DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
 from arzip.format.records import Method
 from arzip.format.stream import Block, list_members, read_events
 from arzip.weights import registry
@@ -220,19 +220,8 @@ def small(tiny_model: Path) -> tuple[bytes, bytes, Options]:
 
 def test_changed_byte_never_gives_wrong_bytes(small: tuple[bytes, bytes, Options]) -> None:
     raw, archive, options = small
-    source = random.Random(0)
-    for at in range(len(archive)):
-        for flip in (1 << source.randrange(8), source.randrange(1, 256)):
-            sink = io.BytesIO()
-            try:
-                codec.decompress(
-                    io.BytesIO(archive[:at] + bytes([archive[at] ^ flip]) + archive[at + 1 :]), sink, options
-                )
-            except ArzipError as error:
-                assert "\n" not in str(error)
-                assert sink.getvalue() == b""
-            else:  # only the last bits of a payload may be changed without harm
-                assert (at, sink.getvalue()) == (len(archive) - 1, raw)
+    # only the last bits of a payload may be changed without harm
+    assert harmless_changes(raw, archive, options) <= {len(archive) - 1}
 
 
 def test_every_truncation_raises(small: tuple[bytes, bytes, Options]) -> None:

@@ -7,7 +7,7 @@ runs it ahead (prefill.py). Must not import engine, format or preprocess.
 
 from __future__ import annotations
 
-from threading import Thread
+from functools import partial
 
 import numpy as np
 
@@ -159,11 +159,7 @@ def run_coder(network, state, cm, block, chunk, single_lane, counts):
 
 
 def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk:
-    """The steps [first, end) before any thread has started: prefilled if the network takes part in encoding."""
-    lanes = block.last.size
-    if block.flags[0] and not block.is_decoding:
-        prefilled = np.empty((end - first, lanes, 8), np.int32)
-        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads)
+    """The steps [first, end) in which the network predicts in lockstep, before any thread has started."""
     tiles, counters = TILES if two_threads else 1, np.zeros(6 * STRIDE, np.int64)
     counters[: CLAIMED * STRIDE] = first
     counters[CLAIMED * STRIDE :] = first * tiles
@@ -183,17 +179,10 @@ def run_steps(
 
     An encoder's network runs ahead on one thread too, so that its weights stay in the caches for a while.
     """
-    chunk = new_chunk(block, first, end, two_threads)
-    helper = prefill.run_network if chunk.prefilled.size else run_network
     single_lane, counts = SINGLE_LANE if block.last.size == 1 else MULTI_LANE, static_shapes.counts_of(cm)
-    if not two_threads:
-        return int(run_coder(network, state, cm, block, chunk, single_lane, counts))
-    if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
-        nothing = chunk._replace(end=0)
-        helper(network, state, block, nothing)
-        run_coder(network, state, cm, block, nothing, single_lane, counts)
-    thread = Thread(target=helper, args=(network, state, block, chunk))
-    thread.start()
-    bits = run_coder(network, state, cm, block, chunk, single_lane, counts)
-    thread.join()
-    return int(bits)
+    ahead = prefill.new_chunk(block, first, end, two_threads)
+    return prefill.run_chunk(
+        ahead or new_chunk(block, first, end, two_threads),
+        partial(prefill.run_network if ahead else run_network, network, state, block),
+        lambda chunk: run_coder(network, state, cm, block, chunk, single_lane, counts),
+    )

@@ -6,13 +6,15 @@ A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding import byte_to_bits
-from arzip.coding.lane_state import active_lanes
+from arzip.coding.lane_state import LaneState, active_lanes
 from arzip.jit import cpu_features
 from arzip.jit.atomics import STRIDE, load_acquire, spin_until, store_release, take_ticket
 from arzip.jit.compile import njit
@@ -103,3 +105,26 @@ def wait_prefilled(network, state, block, chunk, t):
             if not predict_next_tile(network, state, block, chunk):
                 break
         spin_until(counters, DONE + column, band + 1)
+
+
+def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk | None:
+    """The steps [first, end) to be prefilled, before any thread has started; None if nothing can be predicted ahead."""
+    if not block.flags[0] or block.is_decoding:
+        return None
+    lanes = block.last.size
+    return Chunk(first, end, np.empty((end - first, lanes, 8), np.int32), counters_for(lanes), 1, two_threads)
+
+
+def run_chunk(chunk: Chunk, helper: Callable[[Chunk], object], coder: Callable[[Chunk], int]) -> int:
+    """Run the coder, beside it the helper if the chunk is helped; returns the number of coded bits."""
+    if not chunk.helped:
+        return int(coder(chunk))
+    if chunk.first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
+        nothing = chunk._replace(end=0)
+        helper(nothing)
+        coder(nothing)
+    thread = Thread(target=helper, args=(chunk,))
+    thread.start()
+    bits = int(coder(chunk))
+    thread.join()
+    return bits

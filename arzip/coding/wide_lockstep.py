@@ -7,7 +7,7 @@ Must not import engine, format or preprocess.
 
 from __future__ import annotations
 
-from threading import Thread
+from functools import partial
 
 import numpy as np
 
@@ -71,12 +71,8 @@ def run_coder(network, state, cm, block, chunk, counts):
 
 
 def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chunk:
-    """The steps [first, end) before any thread has started: prefilled if the network takes part in encoding."""
-    lanes = block.last.size
-    if block.flags[0] and not block.is_decoding:
-        prefilled = np.empty((end - first, lanes, 8), np.int32)
-        return Chunk(first, end, prefilled, prefill.counters_for(lanes), 1, two_threads)
-    tiles, counters = -(-lanes // TILE_LANES), np.zeros(3 * STRIDE, np.int64)
+    """The steps [first, end) in which the network predicts in lockstep, before any thread has started."""
+    tiles, counters = -(-block.last.size // TILE_LANES), np.zeros(3 * STRIDE, np.int64)
     counters[wide.CODED * STRIDE] = first
     counters[CLAIMED * STRIDE :] = first * tiles
     return Chunk(first, end, prefill.NO_PREFILL, counters, tiles, two_threads)
@@ -92,16 +88,9 @@ def run_steps(
     two_threads: bool,
 ) -> int:
     """`lockstep.run_steps` of a wide block: code steps [first, end); returns the number of coded bits."""
-    chunk, counts = new_chunk(block, first, end, two_threads), static_shapes.counts_of(cm)
-    helper = prefill.run_network if chunk.prefilled.size else run_network
-    if not two_threads:
-        return int(run_coder(network, state, cm, block, chunk, counts))
-    if first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
-        nothing = chunk._replace(end=0)
-        helper(network, state, block, nothing)
-        run_coder(network, state, cm, block, nothing, counts)
-    thread = Thread(target=helper, args=(network, state, block, chunk))
-    thread.start()
-    bits = run_coder(network, state, cm, block, chunk, counts)
-    thread.join()
-    return int(bits)
+    counts, ahead = static_shapes.counts_of(cm), prefill.new_chunk(block, first, end, two_threads)
+    return prefill.run_chunk(
+        ahead or new_chunk(block, first, end, two_threads),
+        partial(prefill.run_network if ahead else run_network, network, state, block),
+        lambda chunk: run_coder(network, state, cm, block, chunk, counts),
+    )

@@ -5,19 +5,15 @@ Normative text: docs/FORMAT.md, 'Sound'. Must not know frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding import range_coder
-from arzip.media import samples, sound, sound_bits
+from arzip.media import sample_stream, samples, sound, sound_bits
+from arzip.media.sample_stream import OnBytes, OnCosts
 
-OnBytes = Callable[[int], None]
-OnCosts = Callable[[NDArray[np.float64]], None]
 PROFILE = 5
-CHUNK_BYTES = 1 << 16
 MAX_CHANNELS, MAX_SAMPLE_BYTES, MAX_EDGE = 8, 3, 255
 FIXED_BYTES = 3
 
@@ -62,19 +58,10 @@ def encode(raw: bytes, layout: Layout, on_bytes: OnBytes, on_costs: OnCosts | No
     body = samples.unpack(
         raw[layout.head : end], layout.channels, layout.sample_bytes, layout.big_endian, layout.signed
     )
-    registers = range_coder.init_encoder()
-    stream = np.zeros(0, np.uint32)
-
-    def reserve(bits: int) -> NDArray[np.uint32]:
-        nonlocal stream
-        words = int(registers[range_coder.NEXT]) + range_coder.words_needed(bits)
-        if stream.size < words:
-            stream = np.concatenate([stream, np.zeros(words, np.uint32)])
-        return stream
-
-    _run(body, layout, registers, reserve, False, on_bytes, on_costs)
+    frame = layout.channels * layout.sample_bytes
+    stream = sample_stream.encode(len(body), frame, _coder(body, layout), on_bytes, on_costs)
     on_bytes(layout.head + layout.tail)
-    return layout.pack() + raw[: layout.head] + raw[end:] + range_coder.finish(registers, stream)
+    return layout.pack() + raw[: layout.head] + raw[end:] + stream
 
 
 def middle(raw: bytes, layout: Layout, sample_bytes: int) -> tuple[bytes, Layout]:
@@ -88,31 +75,20 @@ def middle(raw: bytes, layout: Layout, sample_bytes: int) -> tuple[bytes, Layout
 def decode(payload: bytes, raw_bytes: int, on_bytes: OnBytes) -> bytes:
     """The block of a payload; other bytes if the stream is damaged. Raises ValueError if the layout doesn't fit."""
     layout, head, tail, coded = parse(payload, raw_bytes)
-    frames = (raw_bytes - layout.head - layout.tail) // (layout.channels * layout.sample_bytes)
-    body, stream = np.zeros((frames, layout.channels), np.int32), range_coder.words(coded)
-    _run(body, layout, range_coder.init_decoder(stream), lambda _: stream, True, on_bytes, None)
+    frame = layout.channels * layout.sample_bytes
+    body = np.zeros(((raw_bytes - layout.head - layout.tail) // frame, layout.channels), np.int32)
+    sample_stream.decode(coded, len(body), frame, _coder(body, layout), on_bytes)
     on_bytes(layout.head + layout.tail)
     return head + samples.pack(body, layout.sample_bytes, layout.big_endian, layout.signed) + tail
 
 
-def _run(
-    body: NDArray[np.int32],
-    layout: Layout,
-    registers: NDArray[np.uint64],
-    reserve: Callable[[int], NDArray[np.uint32]],
-    decoding: bool,
-    on_bytes: OnBytes,
-    on_costs: OnCosts | None,
-) -> None:
-    """Code all frames; reserve(bits): the stream, with room for so many more bits."""
-    width, frame = 8 * layout.sample_bytes, layout.channels * layout.sample_bytes
-    state, bits, end = sound.create(layout.channels, width), sound_bits.create(), sound.LONGEST
-    step = max(1, CHUNK_BYTES // frame)
-    for first in range(0, len(body), step):
-        last = min(first + step, len(body))
-        n = (last - first) * 8 * frame
-        stream, coded = reserve(n), np.zeros(n if on_costs else 0, np.int64)
+def _coder(body: NDArray[np.int32], layout: Layout) -> sample_stream.Code:
+    """What codes frames of body (T, C) one after another."""
+    width, end = 8 * layout.sample_bytes, sound.LONGEST
+    state, bits = sound.create(layout.channels, width), sound_bits.create()
+
+    def code(first: int, last: int, registers: Any, stream: Any, decoding: bool, coded: Any) -> None:
+        nonlocal end
         end = sound_bits.code(body, first, last, end, state, bits, width, registers, stream, decoding, coded)
-        if on_costs:
-            on_costs(range_coder.bit_costs((coded & 1).astype(np.uint8), (coded >> 1).astype(np.uint32)))
-        on_bytes((last - first) * frame)
+
+    return code

@@ -13,9 +13,9 @@ from numba import uint64
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder
-from arzip.context_mixing.logistic import LOGIT_LIMIT
 from arzip.jit.compile import inline_njit, njit
-from arzip.media import cdf, hashed_slots, mixing, picture
+from arzip.media import cdf, experts, hashed_slots, mixing, picture
+from arzip.media.experts import CENTRE, COLUMNS, HIGH, INVERSE, LOW, MIDDLE
 from arzip.media.hashed_slots import Slots, hash_pair
 from arzip.media.mixing import Mixer
 from arzip.media.numbers import clip, log2_eighths
@@ -27,11 +27,11 @@ SLOT_BITS = 18
 EXPERT_WEIGHT, HASH_WEIGHT = 104858, 20972
 EARLY, EARLY_RATE, RATE, FINAL_RATE, LIMIT = 3000, 6, 2, 2, 250
 MIN_SCALE = 12
-LOW, MIDDLE, HIGH, CENTRE, INVERSE, WHICH, WHERE = range(7)  # columns of spans
+WHICH, WHERE = COLUMNS, COLUMNS + 1  # further columns of spans: which centre an expert has, where its scale stands
 
 
 class Bits(NamedTuple):
-    """spans (EXPERTS, 7): see sound_bits.Bits; then which centre an expert has, and where its scale stands.
+    """spans (EXPERTS, COLUMNS + 2): see experts.py, WHICH, WHERE.
 
     scales (C, EXPERTS, SCALES, 2): mean absolute error in Q12, count. coded (1,): values so far.
     """
@@ -52,7 +52,7 @@ def create(channels: int) -> Bits:
     mixer = mixing.create(len(start), sets, LEVELS, [33 * LEVELS, 1 << 16], start)
     scales = np.zeros((channels, EXPERTS, SCALES, 2), np.int64)
     scales[..., 0] = 8 << 12
-    spans, contexts = np.zeros((EXPERTS, 7), np.int64), np.zeros(2, np.int64)
+    spans, contexts = np.zeros((EXPERTS, COLUMNS + 2), np.int64), np.zeros(2, np.int64)
     return Bits(
         mixer, hashed_slots.create(HASHES, SLOT_BITS), cdf.table(), spans, scales, contexts, np.zeros(1, np.int64)
     )
@@ -113,14 +113,7 @@ def hash_contexts(bits, state, x, y, rank):
 def predict(bits, state, weight, middle, partial, node, rank, size):
     """P(the value is `middle` or above, as a bit of 2^weight says) in Q22."""
     mixer, spans = bits.mixer, bits.spans
-    for e in range(EXPERTS):
-        at = cdf.distance(middle, spans[e, CENTRE] + 128, spans[e, INVERSE])
-        spans[e, MIDDLE] = at
-        upper, whole = cdf.split(bits.cdf, spans[e, LOW], at, spans[e, HIGH])
-        if whole > 0:
-            mixer.inputs[e] = mixer.stretch[clip((upper << 12) // whole, 0, 4095)]
-        else:
-            mixer.inputs[e] = -LOGIT_LIMIT if at > 0 else LOGIT_LIMIT
+    experts.add_inputs(spans, bits.cdf, middle, mixer)
     seen = hashed_slots.add_inputs(bits.slots, node, mixer.inputs, EXPERTS, mixer.stretch)
     mixer.inputs[EXPERTS + 2 * HASHES] = 256
     position = spans[6, MIDDLE]
@@ -141,11 +134,7 @@ def learn_bit(bits, bit, node):
     """Train mixer and slots by the bit that came, and narrow the spans."""
     mixing.update(bits.mixer, bit, RATE if bits.coded[0] > EARLY else EARLY_RATE, FINAL_RATE, LIMIT)
     hashed_slots.learn(bits.slots, node, bit, LIMIT)
-    for e in range(EXPERTS):
-        if bit:
-            bits.spans[e, LOW] = bits.spans[e, MIDDLE]
-        else:
-            bits.spans[e, HIGH] = bits.spans[e, MIDDLE]
+    experts.narrow(bits.spans, bit)
 
 
 @inline_njit

@@ -5,19 +5,16 @@ Normative text: docs/FORMAT.md, 'Pictures'. Must not know frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.coding import range_coder
 from arzip.format.varint import pack_varint, parse_varint
-from arzip.media import picture, picture_bits
-from arzip.media.payload import OnBytes, OnCosts
+from arzip.media import picture, picture_bits, sample_stream
+from arzip.media.sample_stream import OnBytes, OnCosts
 
 PROFILE = 4
-CHUNK_BYTES = 1 << 14
 MAX_ROW = 1 << 15  # pixels times channels: state of 11 kB each
 FIXED_BYTES = 3
 SAMPLE_ROWS = 8  # of a probe, at least
@@ -94,19 +91,9 @@ def encode(raw: bytes, layout: PictureLayout, on_bytes: OnBytes, on_costs: OnCos
     """A block's payload. After each chunk on_bytes gets its raw bytes, on_costs its bits' -log2 p (n,)."""
     end = len(raw) - layout.tail
     pixels = unpack(raw[layout.head : end], layout)
-    registers = range_coder.init_encoder()
-    stream = np.zeros(0, np.uint32)
-
-    def reserve(bits: int) -> NDArray[np.uint32]:
-        nonlocal stream
-        words = int(registers[range_coder.NEXT]) + range_coder.words_needed(bits)
-        if stream.size < words:
-            stream = np.concatenate([stream, np.zeros(words, np.uint32)])
-        return stream
-
-    _run(pixels, layout, registers, reserve, False, on_bytes, on_costs)
+    stream = sample_stream.encode(len(pixels), layout.channels, _coder(pixels, layout), on_bytes, on_costs)
     on_bytes(len(raw) - pixels.size)
-    return layout.pack() + raw[: layout.head] + raw[end:] + range_coder.finish(registers, stream)
+    return layout.pack() + raw[: layout.head] + raw[end:] + stream
 
 
 def middle(raw: bytes, layout: PictureLayout, sample_bytes: int) -> tuple[bytes, PictureLayout]:
@@ -125,30 +112,18 @@ def decode(payload: bytes, raw_bytes: int, on_bytes: OnBytes) -> bytes:
     """The block of a payload; other bytes if the stream is damaged. Raises ValueError if the layout doesn't fit."""
     layout, head, tail, coded = parse(payload, raw_bytes)
     size = raw_bytes - layout.head - layout.tail
-    pixels, stream = np.zeros((layout.pixels_in(size), layout.channels), np.uint8), range_coder.words(coded)
-    _run(pixels, layout, range_coder.init_decoder(stream), lambda _: stream, True, on_bytes, None)
+    pixels = np.zeros((layout.pixels_in(size), layout.channels), np.uint8)
+    sample_stream.decode(coded, len(pixels), layout.channels, _coder(pixels, layout), on_bytes)
     on_bytes(raw_bytes - pixels.size)
     return head + pack(pixels, size, layout) + tail
 
 
-def _run(
-    pixels: NDArray[np.uint8],
-    layout: PictureLayout,
-    registers: NDArray[np.uint64],
-    reserve: Callable[[int], NDArray[np.uint32]],
-    decoding: bool,
-    on_bytes: OnBytes,
-    on_costs: OnCosts | None,
-) -> None:
-    """Code all pixels; reserve(bits): the stream, with room for so many more bits."""
+def _coder(pixels: NDArray[np.uint8], layout: PictureLayout) -> sample_stream.Code:
+    """What codes pixels (T, C) one after another."""
     order = np.array(picture.ORDERS[layout.channels], np.int64)
     state, bits = picture.create(layout.width, layout.channels), picture_bits.create(layout.channels)
-    step = max(1, CHUNK_BYTES // layout.channels)
-    for first in range(0, len(pixels), step):
-        last = min(first + step, len(pixels))
-        n = 8 * (last - first) * layout.channels
-        stream, coded = reserve(n), np.zeros(n if on_costs else 0, np.int64)
+
+    def code(first: int, last: int, registers: Any, stream: Any, decoding: bool, coded: Any) -> None:
         picture_bits.code(pixels, first, last, order, state, bits, registers, stream, decoding, coded)
-        if on_costs:
-            on_costs(range_coder.bit_costs((coded & 1).astype(np.uint8), (coded >> 1).astype(np.uint32)))
-        on_bytes((last - first) * layout.channels)
+
+    return code

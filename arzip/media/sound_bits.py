@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.coding import range_coder
-from arzip.context_mixing.logistic import LOGIT_LIMIT
 from arzip.jit.compile import inline_njit, njit
-from arzip.media import cdf, mixing, sound
+from arzip.media import cdf, experts, mixing, sound
+from arzip.media.experts import CENTRE, COLUMNS, HIGH, INVERSE, LOW, MIDDLE
 from arzip.media.mixing import Mixer
 from arzip.media.numbers import clip, log2_eighths
 from arzip.media.sound import CENTRES
@@ -24,18 +24,15 @@ LEVELS, RATIOS, SIDES, POSITIONS = 48, 12, 9, 33  # of the mixer's contexts
 START_WEIGHT = 163110
 EARLY, EARLY_RATE, RATE, FINAL_RATE, APM_LIMIT = 2000, 6, 2, 2, 250
 MIN_SCALE = 16  # Q8
-LOW, MIDDLE, HIGH, CENTRE, INVERSE = range(5)  # columns of spans
 
 
 class Bits(NamedTuple):
-    """spans (EXPERTS, 5): edges and middle of the values still possible, in scales (Q12) from an expert's centre; the
-    centre in Q8; 2^32 / scale. experts (EXPERTS, 2). contexts (APM stages,).
-    """
+    """spans (EXPERTS, COLUMNS): see experts.py. kinds (EXPERTS, 2): see EXPERTS. contexts (APM stages,)."""
 
     mixer: Mixer
     cdf: NDArray[np.int64]
     spans: NDArray[np.int64]
-    experts: NDArray[np.int64]
+    kinds: NDArray[np.int64]
     contexts: NDArray[np.int64]
 
 
@@ -43,16 +40,16 @@ def create() -> Bits:
     """The state before the first bit."""
     sets, apms = [2 * LEVELS, RATIOS * LEVELS, SIDES * LEVELS], [POSITIONS * LEVELS, RATIOS * LEVELS]
     mixer = mixing.create(len(EXPERTS) + 1, sets, LEVELS, apms, [START_WEIGHT] * (len(EXPERTS) + 1))
-    spans, experts = np.zeros((len(EXPERTS), 5), np.int64), np.array(EXPERTS, np.int64)
-    return Bits(mixer, cdf.table(), spans, experts, np.zeros(len(apms), np.int64))
+    spans, kinds = np.zeros((len(EXPERTS), COLUMNS), np.int64), np.array(EXPERTS, np.int64)
+    return Bits(mixer, cdf.table(), spans, kinds, np.zeros(len(apms), np.int64))
 
 
 @inline_njit
 def prepare(bits, state, channel):
     """Set up the experts for a sample; returns two classes of its errors: fast against slow, and their size."""
-    for e in range(bits.experts.shape[0]):
-        k = bits.experts[e, 0]
-        scale = max((state.errors[channel, k, bits.experts[e, 1]] * 3) >> 6, MIN_SCALE)
+    for e in range(bits.kinds.shape[0]):
+        k = bits.kinds[e, 0]
+        scale = max((state.errors[channel, k, bits.kinds[e, 1]] * 3) >> 6, MIN_SCALE)
         bits.spans[e, LOW] = -cdf.LIMIT
         bits.spans[e, HIGH] = cdf.LIMIT
         bits.spans[e, CENTRE] = state.centres[k]
@@ -62,25 +59,12 @@ def prepare(bits, state, channel):
 
 
 @inline_njit
-def add_inputs(bits, middle):
-    """The inputs of the mixer: from each expert the logit of the value being `middle` or above."""
-    mixer, spans = bits.mixer, bits.spans
-    for e in range(spans.shape[0]):
-        at = cdf.distance(middle, spans[e, CENTRE] + 128, spans[e, INVERSE])
-        spans[e, MIDDLE] = at
-        upper, whole = cdf.split(bits.cdf, spans[e, LOW], at, spans[e, HIGH])
-        if whole > 0:
-            mixer.inputs[e] = mixer.stretch[clip((upper << 12) // whole, 0, 4095)]
-        else:
-            mixer.inputs[e] = -LOGIT_LIMIT if at > 0 else LOGIT_LIMIT
-    mixer.inputs[spans.shape[0]] = 256
-
-
-@inline_njit
 def predict(bits, weight, middle, channel, ratio, size):
     """P(the value is `middle` or above, as a bit of 2^weight says) in Q22."""
-    add_inputs(bits, middle)
-    mixer, place = bits.mixer, bits.spans[5, MIDDLE]
+    mixer = bits.mixer
+    experts.add_inputs(bits.spans, bits.cdf, middle, mixer)
+    mixer.inputs[bits.spans.shape[0]] = 256
+    place = bits.spans[5, MIDDLE]
     level = clip(((8 * weight - size + 128) >> 2) - 12, 0, LEVELS - 1)
     mixer.rows[0] = level * 2 + min(channel, 1)
     mixer.rows[1] = level * RATIOS + ratio
@@ -95,11 +79,7 @@ def predict(bits, weight, middle, channel, ratio, size):
 def learn(bits, bit, t):
     """Train the mixer by the bit that came, and narrow the spans."""
     mixing.update(bits.mixer, bit, RATE if t > EARLY else EARLY_RATE, FINAL_RATE, APM_LIMIT)
-    for e in range(bits.spans.shape[0]):
-        if bit:
-            bits.spans[e, LOW] = bits.spans[e, MIDDLE]
-        else:
-            bits.spans[e, HIGH] = bits.spans[e, MIDDLE]
+    experts.narrow(bits.spans, bit)
 
 
 @njit(_nrt=False, nogil=True)

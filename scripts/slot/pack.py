@@ -155,7 +155,7 @@ def extras(plan: Plan, found: Sequence[Path], text: bytes) -> dict[str, bytes]:
     texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
     for profile in range(len(PROFILES)):
         case = wide_cases.make(found[0], profile, texts, plan.wide_lanes)
-        files[f"wide/{profile}.npz"] = wide_cases.dump(case)
+        files[f"wide/{profile}.npz"] = cases.dump(case)
     missing = wanted - {Path(name).stem for name in files} - {""}
     if missing:
         raise click.ClickException(f"no model to start from is called {', '.join(sorted(missing))}")

@@ -135,7 +135,7 @@ def exact(toy: bool, device: str, scratch: Path, until: float) -> None:
 def wide(toy: bool, device: str, scratch: Path, until: float) -> None:
     """Whether the kernels of wide blocks leave on the GPU what the CPU's left; MB/s for several numbers of blocks."""
     plan = settle(toy, device)
-    found = {path.stem: wide_cases.load(path.read_bytes()) for path in sorted((scratch / "wide").glob("*.npz"))}
+    found = {path.stem: cases.load(path.read_bytes()) for path in sorted((scratch / "wide").glob("*.npz"))}
     if not found:
         raise click.ClickException("there are no cases to check")
     if device == "cpu":

@@ -7,7 +7,6 @@ decoded. The PTX is the checkout's.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 
 from arzip.engine.cuda_batch import NO_FREQS, SHAPES, Batch, Device, Field, Kernels, load_kernels
 from arzip.engine.cuda_driver import DriverError
+from scripts.slot.cases import Arrays
 
-Arrays = dict[str, Any]  # of arrays
 PART = 0, 1  # encoding, decoding
 COMPONENTS = False, True  # context mixing alone
 NGRAM_ROWS = 1 << 12  # of the model's table: the whole of it doesn't pack
@@ -76,19 +75,6 @@ def make(path: Any, profile: int, texts: Sequence[bytes], lanes: int) -> Arrays:
         found.append(digests)
     facts = {"cm": initial._fields, "lanes": encoding[0]._fields, "shared": sorted(wide.SHARED), "digests": found}
     return case | {"facts": np.array(json.dumps(facts))}
-
-
-def dump(case: Arrays) -> bytes:
-    """A case as the bytes of an .npz."""
-    sink = io.BytesIO()
-    np.savez(sink, **case)
-    return sink.getvalue()
-
-
-def load(data: bytes) -> Arrays:
-    """The inverse of `dump`."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return dict(stored)
 
 
 def place(case: Arrays, part: int, device: Device, kernels: Kernels, times: int = 1) -> Batch:
