@@ -20,7 +20,8 @@ from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import lane_streams
-from arzip.format.records import SALVAGE_HINT, Method, OpenedHead, join_profile
+from arzip.format.opened_head import OpenedHead
+from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
 from arzip.media import payload as sound_payload

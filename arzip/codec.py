@@ -16,7 +16,8 @@ from arzip.engine.backend import OnCosts
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream
-from arzip.format.records import Header, OpenedHead
+from arzip.format.opened_head import OpenedHead
+from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from arzip.errors import DamagedError, TruncatedError
+from arzip.format.opened_head import OPENED_MAX_BYTES, OpenedHead
 from arzip.format.records import (
     CONTENT_CHECK_BYTES,
     EMPTY_END,
@@ -21,13 +22,11 @@ from arzip.format.records import (
     FRAME_MAX_BYTES,
     HEADER_MAX_BYTES,
     MAGIC,
-    OPENED_MAX_BYTES,
     SALVAGE_HINT,
     End,
     Frame,
     Header,
     Method,
-    OpenedHead,
 )
 
 _PIECE_BYTES = 1 << 20

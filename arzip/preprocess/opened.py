@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from arzip.format.records import OpenedHead, max_opened_bytes
+from arzip.format.opened_head import OpenedHead, max_opened_bytes
 from arzip.preprocess import long_range
 from arzip.preprocess.long_range import LongMatch
 from arzip.preprocess.recompress.inflate import pad

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from arzip import cli, codec, levels
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
-from arzip.format import records
-from arzip.format.records import Method, OpenedHead, max_opened_bytes
+from arzip.format import opened_head, records
+from arzip.format.opened_head import OpenedHead, max_opened_bytes
+from arzip.format.records import Method
 from arzip.format.stream import Block, list_members, read_events
 from arzip.format.varint import pack_varint
 from arzip.preprocess import opened
@@ -306,7 +307,7 @@ def test_heads_come_back(head: OpenedHead) -> None:
     head = replace(head, corrected=min(head.corrected, head.streams), contents_bytes=head.contents_bytes + 1)
     head = replace(head, deviation_bytes=head.corrected)
     assert OpenedHead.parse(head.pack() + b"rest", 1 << 20) == (head, len(head.pack()))
-    assert len(head.pack()) <= records.OPENED_MAX_BYTES
+    assert len(head.pack()) <= opened_head.OPENED_MAX_BYTES
 
 
 def test_bounds_of_opened_blocks() -> None:
