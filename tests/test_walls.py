@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import arzip
+from arzip.jit.compile import WITHOUT_KERNELS
 
 PACKAGE = Path(arzip.__file__).parent
 Graph = dict[str, set[str]]
@@ -73,6 +74,7 @@ STANDARD_LIBRARY_ONLY = {
     "weights.registry",
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
+ASKS_FOR_COMPILES = {"arzip.codec"}  # imports jit.compile, but holds no kernels
 START = {"arzip.__main__"}  # of the command
 MAX_MODULES, MAX_FOLDERS = 10, 14
 
@@ -200,6 +202,26 @@ def crowd(paths: set[str]) -> list[str]:
     folders = {path.split("/")[0] for path in paths - files}
     complaints = [f"{len(files)} modules: {sorted(files)}"] * (len(files) > MAX_MODULES)
     return complaints + [f"{len(folders)} folders: {sorted(folders)}"] * (len(folders) > MAX_FOLDERS)
+
+
+def stale_kernels(imported: Graph) -> list[str]:
+    """Kernels that stand in, or take something from, what the stamp of compiled kernels leaves out."""
+    complaints, homes = [], [f"arzip.{unit}" for unit in sorted(WITHOUT_KERNELS)]
+    for name, found in imported.items():
+        if "arzip.jit.compile" in found and name not in ASKS_FOR_COMPILES:
+            complaints += [f"{name} holds kernels" for home in homes if is_in(name, home)]
+            complaints += [f"{name} -> {other}" for home in homes for other in sorted(found) if is_in(other, home)]
+    return complaints
+
+
+def test_compiled_kernels_depend_on_nothing_that_their_stamp_leaves_out() -> None:
+    assert stale_kernels(graph()) == []
+
+
+def test_a_planted_kernel_outside_its_stamp_is_seen() -> None:
+    kernels = {"arzip.jit.compile", "numba"}
+    planted = {"arzip.cli.options": kernels, "arzip.coding.lockstep": kernels | {"arzip.levels"}}
+    assert stale_kernels(planted) == ["arzip.cli.options holds kernels", "arzip.coding.lockstep -> arzip.levels"]
 
 
 def test_no_module_imports_what_is_above_it() -> None:

@@ -2,7 +2,7 @@
 
 numba's cache notices a change of the file that a function stands in, but not of the functions it calls
 elsewhere; a stale kernel would make archives that others can't open. So here a cache belongs to the source
-of the whole package: any change anywhere, and everything is compiled anew.
+of all packages that kernels stand in or take constants from: any change there, and everything is compiled anew.
 """
 
 from __future__ import annotations
@@ -25,12 +25,21 @@ from numba.np.arrayobj import make_array
 from arzip.jit import cpu_features
 from arzip.jit.spmd import launch_of
 
+# Packages and modules of arzip that kernels take nothing from: a change there leaves the compiled kernels valid.
+WITHOUT_KERNELS = frozenset(
+    {
+        *("__init__", "__main__", "analysis", "bench", "block_codec", "cli", "codec", "levels", "planner"),
+        *("system", "version", "weights"),
+    }
+)
+
 
 def _package_stamp() -> str:
-    """A digest of all source files of the package, and of CPU features that numba's own key leaves out."""
-    digest = hashlib.blake2b(bytes([cpu_features.HAS_AMX]), digest_size=16)
-    for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    """A digest of all source files that kernels may depend on, and of CPU features that numba's own key leaves out."""
+    digest, package = hashlib.blake2b(bytes([cpu_features.HAS_AMX]), digest_size=16), Path(__file__).parent.parent
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).with_suffix("").parts[0] not in WITHOUT_KERNELS:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
