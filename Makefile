@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Processors that the wheel brings kernels for: native, all, or names (scripts/hatch_build.py).
+KERNELS ?= native
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
@@ -27,7 +29,7 @@ check: lint
 lint: $(INSTALLED) ## Style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict --explicit-package-bases arzip scripts/slot
+	$(BIN)/mypy --strict --explicit-package-bases arzip scripts/slot scripts/hatch_build.py
 
 format: $(INSTALLED) ## Put the sources into the one form
 	$(BIN)/ruff check --fix .
@@ -69,8 +71,8 @@ $(VENV)/bin/python:
 # The wheel is made from the sdist, so that both are complete; the same version must be uninstalled to be replaced.
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	rm -rf dist
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hatchling
-	$(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hatchling constriction numba numpy safetensors
+	ARZIP_KERNEL_TARGETS=$(KERNELS) ARZIP_KERNEL_CACHE=$(CURDIR)/build/kernels $(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
 	$(BIN)/python -m pip uninstall --quiet --yes arzip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[all,test]"
 	touch $@

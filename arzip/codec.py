@@ -20,7 +20,7 @@ from arzip.format.opened_head import OpenedHead
 from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
-from arzip.jit.compile import on_first_compile as on_first_compile  # for those who drive the codec
+from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
 from arzip.system.workers import Workers
 from arzip.weights import registry

@@ -11,13 +11,15 @@ import pytest
 from helpers import words
 
 import arzip
+from arzip.jit import ready
 
 
 @pytest.fixture
 def without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For processes that are started: importing torch raises ImportError."""
+    """For processes that are started: importing torch raises ImportError; numba too, if kernels are at hand."""
     (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "torch.py").write_text("raise ImportError('no torch here')\n")
+    for name in ("torch", "numba", "llvmlite")[: None if ready.open_library(ready.FOLDER) else 1]:
+        (tmp_path / "hidden" / f"{name}.py").write_text(f"raise ImportError('no {name} here')\n")
     package = Path(arzip.__file__).parent.parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "hidden"), str(package)]))
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ A probability is an integer k, 1 <= k < 2**22: P(bit = 1) = k / 2**22.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit

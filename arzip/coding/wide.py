@@ -8,7 +8,7 @@ outside. Must not import the network's forward pass, files or frames.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.coding import byte_to_bits, range_coder
 from arzip.coding.lane_state import active_lanes

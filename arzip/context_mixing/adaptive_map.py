@@ -6,7 +6,7 @@ into range.
 
 from __future__ import annotations
 
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing.state import MAP_COUNT_BITS
 from arzip.jit import spmd

@@ -7,7 +7,7 @@ of APM_STEPS entries. Reads shared state only. Must not import the mixer.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import hashing
 from arzip.context_mixing.state import APM_STEPS, EXPECTED, MAP_COUNT_BITS, PARTIAL, RECENT

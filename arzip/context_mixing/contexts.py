@@ -7,7 +7,7 @@ so that lanes share statistics wherever their contexts are equal.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing.hashing import hash_pair
 from arzip.context_mixing.state import (

@@ -7,7 +7,7 @@ cleared and goes to the largest checksum; the others use slot 0, which stays emp
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import ngram_table
 from arzip.context_mixing.hashing import hash_pair

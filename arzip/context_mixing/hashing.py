@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import uint64
+from numpy import uint64
 
 from arzip.jit.compile import njit
 

@@ -7,7 +7,7 @@ Must not import the modules of the sources.
 
 from __future__ import annotations
 
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import adaptive_map
 from arzip.context_mixing.state import (

@@ -7,7 +7,7 @@ step, the largest stays.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing.hashing import SPREAD
 from arzip.context_mixing.state import EXPECTED, LENGTH, MISS_BUCKETS, MISS_HISTORY, POINTER, STEP

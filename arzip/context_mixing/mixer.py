@@ -6,7 +6,7 @@ Reads shared state only; update.py trains the weights. mixer_simd.py has the inn
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import match_model, mixer_simd
 from arzip.context_mixing.logistic import OUTPUT_LIMIT

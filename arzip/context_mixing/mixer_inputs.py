@@ -6,7 +6,7 @@ Reads shared state only.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import adaptive_map, joint_maps, match_model, run_model
 from arzip.context_mixing.state import (

@@ -7,7 +7,7 @@ in the high half of a byte whose low half is a level that stands for the count. 
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 from numpy.typing import NDArray
 
 from arzip.context_mixing.state_table import FIRST_PRIOR, PRIOR_CLASSES

@@ -9,7 +9,7 @@ maxima or clearing, and clamp sums afterwards, so the result does not depend on 
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import (
     apm,

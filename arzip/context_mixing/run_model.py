@@ -7,7 +7,7 @@ index, the largest stays.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import adaptive_map
 from arzip.context_mixing.state import BIT, PARTIAL, RUN_COUNT, RUN_ENTRIES, RUN_EXPECTED, RUN_KEY

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import ir
-from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
-
 from arzip.context_mixing.state import MATCH_FIELDS, RUN_FIELDS, CMState
+from arzip.jit.compile import Intrinsic
 
 MAX_CONTEXTS = 16  # larger profiles gain less than their own compilation costs
 Count = tuple[int, ...]  # only its length counts
@@ -77,29 +73,4 @@ def counts_of(cm: CMState) -> Counts | None:
     return Counts(**found)
 
 
-def _with_static_shapes(typingctx, cm, counts):
-    """Return the state with constant shapes, for functions that are inlined into the caller."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, names, given = args[0], cm.instance_class._fields, counts.instance_class._fields
-        for name, shape in SHAPES.items():
-            at = names.index(name)
-            view = make_array(cm.types[at])(context, builder, builder.extract_value(value, at))
-            sizes = cgutils.unpack_tuple(builder, view.shape)
-            for axis, count in enumerate(shape):
-                if isinstance(count, str):
-                    count = len(counts.types[given.index(count)])
-                if count is not None:
-                    sizes[axis] = ir.Constant(ir.IntType(64), count)
-            view.shape = cgutils.pack_array(builder, sizes)
-            total = sizes[0]
-            for size in sizes[1:]:
-                total = builder.mul(total, size)
-            view.nitems = total
-            value = builder.insert_value(value, view._getvalue(), at)
-        return value
-
-    return cm(cm, counts), codegen
-
-
-with_static_shapes: Any = intrinsic(_with_static_shapes)
+with_static_shapes: Any = Intrinsic("arzip.context_mixing.static_shapes_ir", "with_static_shapes")

@@ -7,7 +7,7 @@ into range by idempotent operations. With a single lane `accumulate` does both.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 
 from arzip.context_mixing import adaptive_map, mixer_simd
 from arzip.context_mixing.adaptive_map import COUNT_MASK

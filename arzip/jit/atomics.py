@@ -9,66 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-from arzip.jit.compile import njit
+from arzip.jit.compile import Intrinsic, njit
 
 STRIDE = 16
 SPINS = 4000
 CAN_YIELD = hasattr(os, "sched_yield")
 
-_yield_processor: Any = types.ExternalFunction("sched_yield", types.int32()) if CAN_YIELD else None
-
-
-def _address(builder: Any, args: Any) -> Any:
-    return builder.inttoptr(builder.add(args[0], builder.shl(args[1], ir.Constant(ir.IntType(64), 3))), _POINTER)
-
-
-_POINTER = ir.IntType(64).as_pointer()
-
-
-@intrinsic
-def _load(typingctx, base, index):
-    """int64 at base + 8 index, with all that the storing thread wrote before it."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(_address(builder, args), ordering="acquire", align=8)
-
-    return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _store(typingctx, base, index, value):
-    """The counterpart of `_load`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store_atomic(args[2], _address(builder, args), ordering="release", align=8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def _add(typingctx, base, index, value):
-    """Add to the int64 at base + 8 index atomically, with the ordering of `_load` and `_store`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.atomic_rmw("add", _address(builder, args), args[2], ordering="acq_rel")
-
-    return types.int64(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def _swap(typingctx, base, index, old, new):
-    """Replace the int64 at base + 8 index, if it is `old`, by `new`; whether it was."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pair = builder.cmpxchg(_address(builder, args), args[2], args[3], ordering="acq_rel", failordering="acquire")
-        return builder.extract_value(pair, 1)
-
-    return types.boolean(types.int64, types.int64, types.int64, types.int64), codegen
+_load: Any = Intrinsic("arzip.jit.atomics_ir", "load")
+_store: Any = Intrinsic("arzip.jit.atomics_ir", "store")
+_add: Any = Intrinsic("arzip.jit.atomics_ir", "add")
+_swap: Any = Intrinsic("arzip.jit.atomics_ir", "swap")
+_yield_processor: Any = Intrinsic("arzip.jit.atomics_ir", "yield_processor")
 
 
 @njit()

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
-
-from llvmlite import binding
-from numba.core import config
+from pathlib import Path
 
 ARCH_PRCTL, REQUEST, TILE_DATA = 158, 0x1023, 18  # of Linux on x86-64
+TARGET = os.environ.get("ARZIP_KERNEL_TARGET")  # features to compile for, in place of this processor's; for builds
+
+
+def _linux_flags() -> set[str]:
+    """The flags of the first processor in /proc/cpuinfo."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+    except OSError:
+        return set()
+
+
+def _from_llvm() -> set[str]:
+    """Features as LLVM names them; none where it isn't installed."""
+    try:
+        from llvmlite import binding
+    except ModuleNotFoundError:
+        return set()
+    return {name for name, has in binding.get_host_cpu_features().items() if has}
+
+
+def _found() -> frozenset[str]:
+    """This processor's features in Linux's names, as far as kernels ask for them."""
+    if TARGET is not None:
+        return frozenset(TARGET.split(","))
+    if os.environ.get("NUMBA_CPU_NAME"):  # numba was told to compile for another processor: plain loops
+        return frozenset()
+    found = _linux_flags() if platform.machine() in ("x86_64", "AMD64") else set()
+    return frozenset(found or {name.replace("avx512vnni", "avx512_vnni").replace("-", "_") for name in _from_llvm()})
 
 
 def _lends_tiles() -> bool:
@@ -19,9 +47,7 @@ def _lends_tiles() -> bool:
     return bool(ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST, TILE_DATA) == 0)
 
 
-_features = binding.get_host_cpu_features()
-_native = not getattr(config, "CPU_NAME", None)  # numba was told to compile for another processor: plain loops
-HAS_VNNI = _native and bool(_features.get("avx512vnni"))
-HAS_AVX2 = _native and bool(_features.get("avx2"))
-HAS_AMX = HAS_VNNI and bool(_features.get("amx-int8")) and _lends_tiles()
-binding.initialize_native_asmparser()  # kernels may hold lines of assembly
+FEATURES = _found()
+HAS_VNNI = "avx512_vnni" in FEATURES
+HAS_AVX2 = "avx2" in FEATURES
+HAS_AMX = HAS_VNNI and "amx_int8" in FEATURES and (TARGET is not None or _lends_tiles())

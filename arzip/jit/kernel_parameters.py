@@ -1,7 +1,9 @@
-"""Arguments of a kernel for CUDA as its entry point takes them: the counterpart of `nvptx`, without numba.
+"""Arguments of a kernel as its entry point takes them: the counterpart of `nvptx` and `aot`, without numba.
 
-Each parameter has 8 bytes. An integer is one; a tuple is its fields; an array is the address of its first element, the
-distance in elements from one block's part to the next one's unless all share it, and the extents of one part.
+Each parameter has 8 bytes. An integer is one; None is nothing; a tuple is its fields; an array is the address of its
+first element and its extents, and its strides in bytes unless it is C-contiguous. Of an array for CUDA of which each
+block has a part, the distance in elements from one block's part to the next one's follows the address, and the extents
+are those of one part.
 """
 
 from __future__ import annotations
@@ -27,15 +29,18 @@ class OnDevice(NamedTuple):
 
 
 def flatten(value: Any) -> list[int]:
-    """The parameters of an argument: an int, a C-contiguous array, a `PerBlock`, an `OnDevice`, or a tuple of such."""
+    """The parameters of an argument: None, an int, an array, a `PerBlock`, an `OnDevice`, or a tuple of such."""
+    if isinstance(value, np.ndarray):
+        address = value.__array_interface__["data"][0]
+        return [address, *value.shape, *(() if value.flags.c_contiguous else value.strides)]
+    if value is None:
+        return []
     if isinstance(value, OnDevice):
         return [value.address, *([] if value.is_shared else [int(np.prod(value.shape))]), *value.shape]
     if isinstance(value, PerBlock):
+        assert value.array.flags.c_contiguous
         address, _, *shape = flatten(value.array)
         return [address, int(np.prod(shape)), *shape]
-    if isinstance(value, np.ndarray):
-        assert value.flags.c_contiguous
-        return [value.ctypes.data, *value.shape]
     if isinstance(value, tuple):
         return [parameter for field in value for parameter in flatten(field)]
     return [int(value)]

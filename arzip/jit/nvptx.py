@@ -27,10 +27,11 @@ from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
 from numba.core.target_extension import GPU, dispatcher_registry, jit_registry, target_override, target_registry
 from numba.core.typing.context import Context as TypingContext
-from numba.extending import _Intrinsic  # type: ignore[attr-defined]
 from numba.np.arrayobj import make_array, populate_array
 
-from arzip.jit.spmd import CUDA_VERSIONS, I32, I64, Launch, call_intrinsic
+from arzip.jit.compile import Intrinsic, Kernel
+from arzip.jit.spmd import CUDA_VERSIONS, Launch
+from arzip.jit.spmd_ir import I32, I64, call_intrinsic
 
 NUMBA_VERSIONS = ("0.62", "0.63", "0.64", "0.65", "0.66", "0.67", "0.68")
 NAME = "arzip-nvptx"
@@ -74,18 +75,18 @@ class _Codegen(codegen.AOTCPUCodegen):
 
 
 class _TypingContext(TypingContext):
-    """Replaces each CPU dispatcher that a kernel calls by one of this target, or by its version for CUDA."""
+    """Replaces each kernel that a kernel calls by a dispatcher of this target, or by its version for CUDA."""
 
     def __init__(self) -> None:
         self.dispatchers: dict[Any, Any] = {}
         super().__init__()
 
     def resolve_value_type(self, val: Any) -> Any:
-        if isinstance(val, Dispatcher | _Intrinsic) and not isinstance(val, _Dispatcher):
-            if val in CUDA_VERSIONS:
-                val = self.dispatchers.setdefault(val, jit(CUDA_VERSIONS[val]))
-            elif isinstance(val, Dispatcher):
-                val = self.dispatchers.setdefault(val, jit(val.py_func))
+        if isinstance(val, Intrinsic):
+            version = CUDA_VERSIONS.get(val)
+            val = self.dispatchers.setdefault(val, jit(version)) if version else val.lowering
+        elif isinstance(val, Kernel) or (isinstance(val, Dispatcher) and not isinstance(val, _Dispatcher)):
+            val = self.dispatchers.setdefault(val, jit(val.py_func))
         return super().resolve_value_type(val)
 
 

@@ -5,172 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from arzip.jit.compile import njit
-from arzip.network.packing import GROUP, LANES, LINE, LINES, OFFSET, SIGNED, WITH_OFFSET
+from arzip.jit.compile import Intrinsic, njit
+from arzip.network.packing import LINE, LINES, SIGNED, WITH_OFFSET
 
+IR = "arzip.network.gemm_avx_ir"
 # Tiles of rows x lines: sums in 24 of 32 vector registers, and in 8 of 16.
 VNNI_TILES = ((6, LINES), (3, LINES), (1, LINES))  # the smaller tiles are for the remaining lanes
 AVX2_TILES = ((2, 2), (1, 4))
 
-I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
-SUMS = ir.VectorType(I32, LANES)
-
-
-def _load(builder: Any, address: Any, kind: Any) -> Any:
-    """The value of this type at an address (int64), aligned or not."""
-    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
-
-
-def _spread(builder: Any, value: Any, times: int) -> Any:
-    """A vector of one value."""
-    undefined = ir.Constant(ir.VectorType(value.type, times), ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, times), [0] * times))
-
-
-class _Vnni:
-    """Sixteen sums in one register; one instruction adds 64 products (unsigned by signed) to them."""
-
-    sums = (SUMS,)
-    start = WITH_OFFSET
-
-    @staticmethod
-    def activations(builder: Any, address: Any, row_bytes: Any) -> Any:
-        return _spread(builder, _load(builder, address, I32), LANES)
-
-    @staticmethod
-    def weights(builder: Any, address: Any) -> list[Any]:
-        return [_load(builder, address, SUMS)]
-
-    @staticmethod
-    def dot(builder: Any, total: Any, activations: Any, weights: Any) -> Any:
-        kind = ir.FunctionType(SUMS, [SUMS] * 3)
-        code = ir.InlineAsm(kind, "vpdpbusd $3, $2, $0", "=v,0,v,v", side_effect=False)
-        return builder.call(code, [total, activations, weights])
-
-    @staticmethod
-    def finish(builder: Any, totals: list[Any], row_end: Any) -> Any:
-        return totals[0]
-
-
-class _Avx2:
-    """Sixteen sums in two registers, by products of bytes.
-
-    The instruction multiplies unsigned by signed bytes and adds two neighbours in 16 bits. Activations a come as |a|
-    and as a mask m, all bits set where a < 0 (see `_split_sign`): |a| (w ^ m) is a w where a >= 0, else a w - |a|, and
-    what is missing in a row's sums is the same for all outputs. Nothing overflows, as |a| <= 128 and |w| <= 127.
-    """
-
-    BYTES, WORDS, SUMS = ir.VectorType(ir.IntType(8), 32), ir.VectorType(I16, 16), ir.VectorType(I32, 8)
-    sums = (SUMS, SUMS)
-    start = SIGNED
-
-    @staticmethod
-    def activations(builder: Any, address: Any, row_bytes: Any) -> list[Any]:
-        spread = []
-        for at in (address, builder.add(address, row_bytes)):
-            spread.append(builder.bitcast(_spread(builder, _load(builder, at, I32), 8), _Avx2.BYTES))
-        return spread
-
-    @staticmethod
-    def weights(builder: Any, address: Any) -> list[Any]:
-        return [_load(builder, builder.add(address, ir.Constant(I64, 32 * half)), _Avx2.BYTES) for half in range(2)]
-
-    @staticmethod
-    def dot(builder: Any, total: Any, activations: list[Any], weights: Any) -> Any:
-        def call(name: str, result: Any, *args: Any) -> Any:
-            kind = ir.FunctionType(result, [arg.type for arg in args])
-            return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx2.{name}"), args)
-
-        absolute, mask = activations
-        pairs = call("pmadd.ub.sw", _Avx2.WORDS, absolute, builder.xor(weights, mask))
-        return builder.add(total, call("pmadd.wd", _Avx2.SUMS, pairs, ir.Constant(_Avx2.WORDS, [1] * 16)))
-
-    @staticmethod
-    def finish(builder: Any, totals: list[Any], row_end: Any) -> Any:
-        missing = _spread(builder, _load(builder, row_end, I32), LANES)
-        return builder.add(builder.shuffle_vector(*totals, ir.Constant(SUMS, list(range(LANES)))), missing)
-
-
-def _tile(unit: Any, rows: int, lines: int) -> Any:
-    """An intrinsic that computes rows x (16 lines) sums: accumulators in registers, one pass over K.
-
-    Its arguments are int64: addresses of the activations (rows, 4 k) as the unit takes them, the packed lines, the
-    start values and c, each but the start values with its stride in bytes; k.
-    """
-
-    def tile(typingctx, a, a_step, w, w_step, s, c, c_step, k):
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, a_step, w, w_step, s, c, c_step, k = args
-            zero, line = ir.Constant(I64, 0), ir.Constant(I64, LINE)
-            cells = [(r, v) for r in range(rows) for v in range(lines)]
-
-            def at(base: Any, step: Any, times: int) -> Any:
-                return builder.add(base, builder.mul(step, ir.Constant(I64, times)))
-
-            sums = {cell: [cgutils.alloca_once(builder, kind) for kind in unit.sums] for cell in cells}
-            for cell in cells:
-                for slot in sums[cell]:
-                    builder.store(ir.Constant(slot.type.pointee, None), slot)
-            row = builder.mul(k, ir.Constant(I64, GROUP))
-            with cgutils.for_range(builder, k) as loop:
-                here = builder.mul(loop.index, ir.Constant(I64, GROUP))
-                spread = [unit.activations(builder, builder.add(at(a, a_step, r), here), row) for r in range(rows)]
-                here = builder.mul(loop.index, line)
-                for v in range(lines):
-                    for part, weights in enumerate(unit.weights(builder, builder.add(at(w, w_step, v), here))):
-                        for r in range(rows):
-                            slot = sums[r, v][part]
-                            builder.store(unit.dot(builder, builder.load(slot), spread[r], weights), slot)
-            for r, v in cells:
-                row_end = builder.add(at(a, a_step, r), builder.mul(row, ir.Constant(I64, 2)))
-                value = unit.finish(builder, [builder.load(slot) for slot in sums[r, v]], row_end)
-                value = builder.add(value, _load(builder, at(s, line, v), SUMS))
-                out = builder.inttoptr(builder.add(at(c, c_step, r), at(zero, line, v)), SUMS.as_pointer())
-                builder.store(value, out, align=4)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 8), codegen
-
-    return intrinsic(tile)
-
-
-def _split_row(typingctx, a, out, k):
-    """Activations (k,) uint8 with offset at the address a -> `_split_sign`'s row at out; k must be a multiple of 32."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, out, k = args
-        kind, sad = _Avx2.BYTES, ir.VectorType(I64, 4)
-        zero, high = ir.Constant(kind, [0] * 32), ir.Constant(kind, [OFFSET] * 32)
-        total = cgutils.alloca_once_value(builder, ir.Constant(sad, [0] * 4))
-        add_bytes = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(sad, [kind, kind]), "llvm.x86.avx2.psad.bw"
-        )
-        with cgutils.for_range(builder, builder.udiv(k, ir.Constant(I64, 32))) as loop:
-            at = builder.mul(loop.index, ir.Constant(I64, 32))
-            signed = builder.xor(_load(builder, builder.add(a, at), kind), high)
-            mask = builder.sext(builder.icmp_signed("<", signed, zero), kind)
-            absolute = builder.sub(builder.xor(signed, mask), mask)
-            place = builder.add(out, at)
-            builder.store(absolute, builder.inttoptr(place, kind.as_pointer()), align=1)
-            builder.store(mask, builder.inttoptr(builder.add(place, k), kind.as_pointer()), align=1)
-            sums = builder.call(add_bytes, [builder.and_(absolute, mask), zero])
-            builder.store(builder.add(builder.load(total), sums), total)
-        parts = [builder.extract_element(builder.load(total), ir.Constant(I32, n)) for n in range(4)]
-        missing = builder.trunc(builder.add(builder.add(*parts[:2]), builder.add(*parts[2:])), I32)
-        end = builder.add(out, builder.mul(k, ir.Constant(I64, 2)))
-        builder.store(missing, builder.inttoptr(end, I32.as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), codegen
-
-
-split_row: Any = intrinsic(_split_row)
+split_row: Any = Intrinsic(IR, "split_row")
 
 
 @njit()
@@ -192,15 +36,15 @@ def _unchanged(a):
     return a
 
 
-def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
+def _tiled(unit: str, start_row: int, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     """The product over whole matrices: as many of the largest tiles as fit, then of the smaller ones.
 
-    ready: converts activations (L, K) uint8 to the unit's type. tiles: (rows, lines), the last with one row.
+    unit: name of the instructions. start_row: of the start values, for activations as `ready` makes them of (L, K)
+    uint8. tiles: (rows, lines), the last with one row.
     """
     (large, _), (middle, _), (single, _) = tiles[0], tiles[1], tiles[-1]
     large_lines, middle_lines, single_lines = (_lines_of(unit, tile) for tile in (tiles[0], tiles[1], tiles[-1]))
     assert single == 1
-    start_row = unit.start
 
     def gemm(a, packed, start, c):
         groups = np.int64(packed.shape[1])
@@ -227,10 +71,10 @@ def _tiled(unit: Any, ready: Any, tiles: tuple[tuple[int, int], ...]) -> Any:
     return gemm
 
 
-def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
+def _lines_of(unit: str, tile: tuple[int, int]) -> Any:
     """A function that computes so many rows of LINES lines, by tiles of rows x lines."""
     rows, lines = tile
-    part = _tile(unit, rows, lines)
+    part: Any = Intrinsic(IR, f"{unit}_{rows}x{lines}")
     assert LINES % lines == 0
 
     @njit(cache=False, forceinline=True)
@@ -241,5 +85,5 @@ def _lines_of(unit: Any, tile: tuple[int, int]) -> Any:
     return compute
 
 
-gemm_vnni = njit(cache=False)(_tiled(_Vnni, _unchanged, VNNI_TILES))
-gemm_avx2 = njit(cache=False)(_tiled(_Avx2, _split_sign, AVX2_TILES))
+gemm_vnni = njit(cache=False)(_tiled("vnni", WITH_OFFSET, _unchanged, VNNI_TILES))
+gemm_avx2 = njit(cache=False)(_tiled("avx2", SIGNED, _split_sign, AVX2_TILES))

@@ -9,7 +9,7 @@ hash of the previous word. All are zero at the start of a lane.
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
+from numpy import uint64
 from numpy.typing import NDArray
 
 from arzip.jit.compile import njit

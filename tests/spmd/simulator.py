@@ -21,7 +21,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import _Intrinsic
 from numpy.typing import NDArray
 
 from arzip.coding import wide
@@ -29,6 +28,7 @@ from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.state import CMState
 from arzip.jit import compile as jit_compile
 from arzip.jit import spmd
+from arzip.jit.compile import Intrinsic
 from arzip.jit.spmd import Launch
 
 
@@ -260,7 +260,7 @@ def install(block: SimulatedBlock) -> Callable[[], None]:
     undo: list[tuple[Any, str, Any]] = []
     for module in [m for name, m in sys.modules.items() if name.startswith("arzip")]:
         for name, value in list(vars(module).items()):
-            if isinstance(value, _Intrinsic) and value in replaced:
+            if isinstance(value, Intrinsic) and value in replaced:
                 undo.append((module, name, value))
                 setattr(module, name, replaced[value])
     return lambda: [setattr(*entry) for entry in undo] and None  # type: ignore[func-returns-value]

@@ -216,7 +216,7 @@ def read_tokens(data, at, end, limit, tables, bits, text, n, tokens, m):
 
 @njit()
 def read_blocks(data, first, end_byte, limit):
-    """The fields of Inflated, for a stream that begins at byte `first` of data (with PADDING behind end_byte)."""
+    """The fields of Inflated, blocks in one dimension, of the stream from byte `first` of data (PADDING after end)."""
     at, end, n, m, b, h, status, final = 8 * first, 8 * end_byte, 0, 0, 0, 0, BROKEN, 0
     text, tokens = np.empty(1 << 12, np.uint8), np.empty(1 << 10, np.int32)
     blocks, headers = np.empty(4 * BLOCK_FIELDS, np.int64), np.empty(2 * HEADER_SIZE, np.int16)
@@ -262,7 +262,7 @@ def read_blocks(data, first, end_byte, limit):
             b -= 1
     blocks = grown(blocks, b * BLOCK_FIELDS, (b + 1) * BLOCK_FIELDS)
     blocks[b * BLOCK_FIELDS + FIRST_TOKEN], blocks[b * BLOCK_FIELDS + FIRST_BYTE] = m, n
-    return status, at, text[:n], tokens[:m], blocks[: (b + 1) * BLOCK_FIELDS].reshape(-1, BLOCK_FIELDS), headers[:h]
+    return status, at, text[:n], tokens[:m], blocks[: (b + 1) * BLOCK_FIELDS], headers[:h]
 
 
 @bare
@@ -298,4 +298,5 @@ def pad(data: bytes) -> NDArray[np.uint8]:
 
 def inflate(padded: NDArray[np.uint8], first: int, limit: int) -> Inflated:
     """Read the stream that begins at byte `first` of padded bytes, up to a text of about `limit` bytes."""
-    return Inflated(*read_blocks(padded, first, padded.size - PADDING, limit))
+    status, end, text, tokens, blocks, headers = read_blocks(padded, first, padded.size - PADDING, limit)
+    return Inflated(status, end, text, tokens, blocks.reshape(-1, BLOCK_FIELDS), headers)

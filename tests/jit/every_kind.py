@@ -1,0 +1,50 @@
+"""every_kind.py LEVELS: small data of every kind there and back; digests of the archives, and whether numba came in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import itertools
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+from helpers import english
+
+from arzip.codec import Options, compress, decompress
+
+
+def wave() -> bytes:
+    """A WAV of two sines."""
+    time = np.arange(3000)
+    frames = np.stack([9000 * np.sin(time / 30), 5000 * np.cos(time / 17)], 1).astype("<i2").tobytes()
+    fmt = struct.pack("<8sIHHIIHH", b"WAVEfmt ", 16, 1, 2, 44100, 176400, 4, 16)
+    return struct.pack("<4sI", b"RIFF", 36 + len(frames)) + fmt + struct.pack("<4sI", b"data", len(frames)) + frames
+
+
+def picture() -> bytes:
+    """A PPM of a slope with noise."""
+    noise = np.random.default_rng(1).integers(0, 9, (40, 48, 3))
+    slope = np.add.outer(np.arange(40), np.arange(48))[:, :, None]
+    return b"P6\n48 40\n255\n" + (slope + noise).astype(np.uint8).tobytes()
+
+
+samples = {
+    "short": english(3000),
+    "lanes": english(40000),
+    "repeats": english(6000) * 8,
+    "gzip": gzip.compress(english(9000), mtime=0),
+    "wave": wave(),
+    "picture": picture(),
+    "program": Path(sys.executable).resolve().read_bytes()[4096:40000],
+}
+for level, (name, data) in itertools.product(map(int, sys.argv[1]), samples.items()):
+    for wide in (False, True)[: 1 + (name == "lanes")]:
+        archive, back = io.BytesIO(), io.BytesIO()
+        compress(io.BytesIO(data), archive, Options(level=level, threads=2, wide=wide))
+        decompress(io.BytesIO(archive.getvalue()), back, Options(threads=2))
+        assert back.getvalue() == data
+        print(name, level, wide, hashlib.sha256(archive.getvalue()).hexdigest())
+print("numba" in sys.modules)
