@@ -13,7 +13,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from arzip.jit import ready
 
@@ -68,8 +68,11 @@ class Kernel:
 class Intrinsic:
     """An operation that is written as LLVM IR in another module, which needs numba: imported with the compiler."""
 
+    modules: ClassVar[set[str]] = set()  # of all
+
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
+        self.modules.add(module)
 
     @functools.cached_property
     def lowering(self) -> Any:

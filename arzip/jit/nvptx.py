@@ -13,6 +13,7 @@ distance, so that its address stays in the constant bank and takes no registers.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
@@ -222,6 +223,8 @@ def lower(kernel: Callable[..., Any], arguments: Sequence[Any], shared: Set[str]
     arguments: numba types of the kernel's. shared: names of fields of its named tuples that all blocks share.
     """
     check_numba()
+    for module_name in sorted(Intrinsic.modules):  # before numba's contexts are made, which don't look again
+        importlib.import_module(module_name)
     with global_compiler_lock, _launched(launch) as context:
         dispatcher = jit(getattr(kernel, "py_func", kernel))
         dispatcher.compile(tuple(arguments))

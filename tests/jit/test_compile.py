@@ -37,7 +37,7 @@ def test_an_index_that_cannot_be_read_is_written_anew(
         return 2 * x
 
     kernel: Any = njit()(double)
-    cache_file = kernel._cache._cache_file
+    cache_file = kernel.dispatcher._cache._cache_file
     index = tmp_path / "index.nbi"
     monkeypatch.setattr(cache_file, "_cache_path", str(tmp_path))
     monkeypatch.setattr(cache_file, "_index_path", str(index))

@@ -46,4 +46,4 @@ def test_damaged_cache_file_is_compiled_anew(tmp_path: Path, monkeypatch: Any, s
     file.write_bytes(damage(whole))
     assert load(module).twice(4) == 8
     again = load(module)
-    assert again.twice(5) == 10 and sum(again.twice.stats.cache_hits.values()) == 1  # and cached once more
+    assert again.twice(5) == 10 and sum(again.twice.dispatcher.stats.cache_hits.values()) == 1  # and cached once more
