@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +25,26 @@ from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
 from arzip.media import payload as sound_payload
-from arzip.media import picture_payload
+from arzip.media import picture_payload, picture_series
 from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
+from arzip.media.picture_series import Shape
 from arzip.preprocess import bcj, long_range, opened
 from arzip.preprocess.long_range import LongMatch
 from arzip.preprocess.opened import OpenedBlock
+from arzip.preprocess.recompress.recipe import FILTERED
 from arzip.system.workers import Workers
+
+if TYPE_CHECKING:
+    from arzip.preprocess.recompress.opening import Picture
 
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
 # profiles of blocks of samples, which have predictors of their own
 MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload)}
-MEDIA_PROBE_BYTES = 1 << 16
+MEDIA_PROBE_BYTES, MAX_PROBED = 1 << 16, 1 << 20
+SMALL_BYTES = 1 << 18  # blocks below are coded opened and closed
+SHARED_BITS = 64  # of a picture's stream that the pictures of a block have together
 AnyLayout = Layout | PictureLayout
 _COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
 REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
@@ -83,13 +90,14 @@ def encode(
     block = None
     if opens:
         with workers.hold(1):
-            block = opened.open_block(raw, levels.max_opened(len(raw), level))
+            choice = _PictureForms(engine, level, workers)
+            block = opened.open_block(raw, levels.max_opened(len(raw), level), choice)
     if block is None:
         return _encode_closed(engine, raw, level, workers, on_bytes, on_costs)
     costs, closed_costs = _Sum(), _Sum()
-    scaled = _Scaled(on_bytes, len(raw), len(block.joined))
+    scaled = _Scaled(on_bytes, len(raw), len(block.joined) + block.apart_bytes)
     coded = _encode_opened(engine, raw, block, level, workers, scaled, costs if on_costs else None)
-    if block.is_doubtful(len(raw)):
+    if not _is_sure(engine, raw, block, workers):
         quiet, added = (lambda _: on_bytes(0)), closed_costs if on_costs else None
         closed = _encode_closed(engine, raw, level, workers, quiet, added)
         if len(closed.payload) <= len(coded.payload):
@@ -97,6 +105,17 @@ def encode(
     if on_costs:
         on_costs(costs.total)
     return coded
+
+
+def _is_sure(engine: Engine, raw: bytes, block: OpenedBlock, workers: Workers) -> bool:
+    """Whether an opened block is the smaller one. Some deflated data packs well as it is: tables of numbers."""
+    if len(raw) < SMALL_BYTES:
+        return False
+    with workers.hold(1):
+        rest = long_range.extract(raw, long_range.find(raw))
+        pictures = b"".join(picture.text for picture in block.apart)
+        texts = [long_range.extract(block.joined, block.matches), pictures]
+        return planner.is_surely_cheaper(engine, texts, len(block.deviations), rest)
 
 
 def _encode_closed(
@@ -131,8 +150,13 @@ def _encode_opened(
     payload = _encode_text(engine, block.joined, chosen, workers, on_bytes, on_costs)
     if payload is None:
         return _encode_opened(engine, raw, block, replace(level, wide=False), workers, on_bytes, on_costs)
-    head = block.head(*chosen.plan.components, bool(chosen.matches))
-    payload = head.pack() + block.deviations + payload
+    pictures = b""
+    if block.apart:
+        shaped = [(picture.values, Shape(len(picture.values), *picture[2:])) for picture in block.apart]
+        with workers.hold(1):
+            pictures = picture_series.encode(shaped, on_bytes, on_costs)
+    head = block.head(*chosen.plan.components, bool(chosen.matches), len(pictures))
+    payload = head.pack() + block.deviations + pictures + payload
     return Coded(raw, payload, Method.OPENED, chosen.plan.lanes, _profile_byte(chosen), head, block.refused)
 
 
@@ -171,6 +195,38 @@ def _profile_byte(chosen: _Text) -> int:
     return join_profile(chosen.plan.cm_profile or 0, chosen.kinds, chosen.plan.wide)
 
 
+class _PictureForms:
+    """Chooses how the pictures of a block are coded: each of MAX_PROBED bytes in all by what its middle costs, later
+    ones as the last one with as many channels.
+    """
+
+    def __init__(self, engine: Engine, level: Level, workers: Workers) -> None:
+        self._engine, self._level, self._workers = engine, level, workers
+        self._left = MAX_PROBED
+        self._last: dict[int, int] = {}
+
+    def __call__(self, picture: Picture) -> int:
+        if self._left > 0 or picture.channels not in self._last:
+            self._left -= min(len(picture.values), MEDIA_PROBE_BYTES)
+            self._last[picture.channels] = self._cheapest(picture)
+        return self._last[picture.channels]
+
+    def _cheapest(self, picture: Picture) -> int:
+        row = picture.width * max(picture.channels, 1)
+        height = len(picture.values) // row
+        taken = max(1, min(height, MEDIA_PROBE_BYTES // row))
+        first = (height - taken) // 2
+        values = picture.values[first * row : (first + taken) * row]
+        plan = Plan(1, False, self._level.cm_only_profile)
+        filtered = self._engine.cost_bits(picture.text[first * (row + 1) : (first + taken) * (row + 1)], plan)
+        costs = {FILTERED: filtered, 0: self._engine.cost_bits(values, plan)}
+        if picture.channels and self._level.pictures:
+            shape = Shape(len(values), picture.channels, picture.width)
+            stream = picture_series.encode([(values, shape)], lambda _: self._workers.check())
+            costs[picture.channels] = 8 * len(stream) - SHARED_BITS
+        return min(costs, key=costs.__getitem__)
+
+
 class _Sum:
     """Adds costs up."""
 
@@ -190,7 +246,7 @@ class _Scaled:
 
     def __call__(self, done: int) -> None:
         self._done += done
-        now = self._raw_bytes * self._done // self._all_bytes
+        now = self._raw_bytes * self._done // max(self._all_bytes, 1)
         self._on_bytes(now - self._told)
         self._told = now
 
@@ -247,10 +303,16 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
     try:
         head, at = OpenedHead.parse(block.payload, frame.raw_bytes)
         end, size = at + head.deviation_bytes, head.recipe_bytes + head.contents_bytes
-        scaled = _Scaled(on_bytes, frame.raw_bytes, size)
-        joined = decoder.decode(block.payload[end:], head.network, head.memory, head.repeats, size, scaled)
+        behind = end + head.picture_bytes
+        deviations, pictures = block.payload[at:end], block.payload[end:behind]
+        main_bytes = frame.raw_bytes // (2 if pictures else 1)
+        scaled = _Scaled(on_bytes, main_bytes, size)
+        joined = decoder.decode(block.payload[behind:], head.network, head.memory, head.repeats, size, scaled)
         with workers.hold(1):
-            return opened.close_block(head, block.payload[at:end], joined, frame.raw_bytes)
+            shapes = [Shape(*each) for each in opened.apart_of(head, deviations, joined, frame.raw_bytes)]
+            scaled = _Scaled(on_bytes, frame.raw_bytes - main_bytes, sum(shape.size for shape in shapes))
+            values = picture_series.decode(pictures, shapes, scaled) if shapes else []
+            return opened.close_block(head, deviations, joined, frame.raw_bytes, values)
     except ValueError as error:
         message = f"block {block.number} is damaged: what was opened doesn't fit together; {SALVAGE_HINT}"
         raise DamagedError(message, block.number) from error

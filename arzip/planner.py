@@ -14,6 +14,7 @@ from arzip.levels import Level
 
 SAMPLES = 6  # a tile of the network's products
 SHORT_LANE_BYTES = 512
+SURE_BYTES, SURE_SHARE = 1 << 14, 0.8  # bytes of each sample, and what must be left of the cost
 
 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
@@ -32,14 +33,30 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     return mixed if network_gain(engine, raw, mixed, level.sample_bytes, threads) >= min_gain else cm_only
 
 
+def is_surely_cheaper(engine: Engine, texts: list[bytes], more_bytes: int, other: bytes) -> bool:
+    """Whether texts and so many bytes more take clearly less room than another text, by samples."""
+    plan = Plan(1, False, levels.FAST)
+
+    def estimate(text: bytes) -> float:
+        sample = _sample(text, SURE_BYTES)
+        return engine.cost_bits(sample, plan) * len(text) / len(sample) if text else 0.0
+
+    return sum(map(estimate, texts)) + 8 * more_bytes < SURE_SHARE * estimate(other)
+
+
 def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
     """Share of the bits of context mixing that the network saves, on samples from all over the block."""
-    sample = raw
-    if len(raw) > SAMPLES * sample_bytes:
-        positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
-        sample = b"".join(raw[at : at + sample_bytes] for at in positions)
+    sample = _sample(raw, sample_bytes)
     lanes = max(1, min(SAMPLES, len(sample) // SHORT_LANE_BYTES))
     plans = [Plan(lanes, network, plan.cm_profile) for network in (True, False)]  # a wide one costs the same bits
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         with_network, without = pool.map(lambda plan: engine.cost_bits(sample, plan), plans)
     return 1 - with_network / without
+
+
+def _sample(raw: bytes, sample_bytes: int) -> bytes:
+    """SAMPLES pieces of so many bytes from all over a text, or all of it."""
+    if len(raw) <= SAMPLES * sample_bytes:
+        return raw
+    positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+    return b"".join(raw[at : at + sample_bytes] for at in positions)

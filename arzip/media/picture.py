@@ -25,7 +25,7 @@ CENTRES, TOP = 7, 255 << 8
 BLENDED = 5  # centres before the blend
 BIAS_LIMIT = 120
 ERROR_BINS, SLOPE_BINS = 24, 16
-ORDERS = {1: (0,), 3: (1, 0, 2), 4: (3, 1, 0, 2)}  # of coding the channels
+ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}  # of coding the channels
 
 
 class Picture(NamedTuple):

@@ -23,7 +23,7 @@ SAMPLE_ROWS = 8  # of a probe, at least
 class PictureLayout(NamedTuple):
     """Where the rows of a picture lie in a block. head, tail: bytes before and after them, at most 255 each.
 
-    channels: 1, 3 or 4 bytes a pixel; width: pixels a row, times channels at most MAX_ROW; padding: bytes after each
+    channels: 1 to 4 bytes a pixel; width: pixels a row, times channels at most MAX_ROW; padding: bytes after each
     row, all 0. The last row may be cut off after any pixel.
     """
 

@@ -96,6 +96,7 @@ LAYOUTS = [
     PictureLayout(0, 0, 1, 13, 0),
     PictureLayout(3, 2, 3, 7, 3),
     PictureLayout(1, 0, 4, 5, 0),
+    PictureLayout(0, 0, 2, 6, 0),
     PictureLayout(0, 1, 3, 1, 1),
 ]
 
@@ -146,7 +147,7 @@ BROKEN = [
     b"",
     b"\0\0\3",
     b"\0\0\3\x80",
-    b"\0\0\2\5\0",
+    b"\0\0\5\5\0",
     b"\0\0\3\0\0",
     b"\0\0\3\5\0",
     b"\x09\0\1\1\0",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 
 from reference.rebuilding import rebuild
+from reference.rows import text_of
 
 
 class Parts:
@@ -40,18 +41,19 @@ def u16(data: bytes) -> int:
 class Closer:
     """A recipe, deviations and contents on the way to a file."""
 
-    def __init__(self, recipe: bytes, deviations: bytes, contents: bytes) -> None:
+    def __init__(self, recipe: bytes, deviations: bytes, contents: bytes, apart: list[bytes]) -> None:
         self.recipe, self.deviations = Parts(recipe), Parts(deviations)
         skeleton, plain = self.recipe.varint(), self.recipe.varint()
         self.skeleton, self.plain = Parts(contents[:skeleton]), Parts(contents[skeleton : skeleton + plain])
         self.pictures = Parts(contents[skeleton + plain :])
+        self.apart = list(apart)
         self.packers, self.last = [(6, 8, 15, 0, 0, 0)], 0
         self.models: list[dict[tuple[object, ...], list[int]]] = [{}, {}, {}]
 
     def close(self, n: int) -> bytes:
         data = self.level(self.entries(), n, 1)
         parts = (self.recipe, self.deviations, self.skeleton, self.plain, self.pictures)
-        assert all(part.is_empty() for part in parts)
+        assert all(part.is_empty() for part in parts) and not self.apart
         return data
 
     def entries(self) -> list[dict[str, object]]:
@@ -74,11 +76,12 @@ class Closer:
             found["descriptor"] = r.take(1)[0]
         if head & 7 == 4:
             found["header"] = r.take(2)
-            r.varint(), r.varint()
+            found["row"], found["pixel"] = r.varint(), r.varint()
             c = r.varint()
             irregular, c = c & 1, c >> 1
             found["chunks"] = [r.varint() for _ in range(c)] if irregular else c * [r.varint()] if c else []
-        found["nested"] = self.entries() if head & 32 else None
+        found["nested"] = self.entries() if head & 32 and head & 7 != 4 else None
+        found["form"] = r.take(1)[0] if head & 32 and head & 7 == 4 else None
         return found
 
     def level(self, entries: list[dict[str, object]], size: int, depth: int) -> bytes:
@@ -99,7 +102,7 @@ class Closer:
         if e["kind"] == 4 and not e["checked"]:
             check = around.take(4)
         if e["kind"] == 4:
-            text = self.pictures.take(e["size"])
+            text = self.pictures.take(e["size"]) if e["form"] is None else self.unfiltered(e)
         elif e["nested"] is not None:
             text = self.level(e["nested"], e["size"], depth + 1)
         else:
@@ -122,6 +125,14 @@ class Closer:
         size = (len(text) % 2**32).to_bytes(4, "little")
         return out + stream + (b"", adler, crc + size)[e["kind"] if e["checked"] else 0]
 
+    def unfiltered(self, e: dict) -> bytes:
+        assert e["size"] % e["row"] == 0 and e["form"] & 7 <= 4 and e["form"] < 16
+        height = e["size"] // e["row"]
+        filters, size = self.plain.take(height), height * (e["row"] - 1)
+        values = self.apart.pop(0) if e["form"] & 7 else self.pictures.take(size)
+        assert len(values) == size
+        return text_of(filters, values, e["row"], e["pixel"], bool(e["form"] & 8))
+
     def directory(self, e: dict, around: Parts, out: bytes, members: dict[int, tuple[bytes, int]]) -> bytes:
         p = e["first"]
         for _ in range(e["count"]):
@@ -135,6 +146,6 @@ class Closer:
         return out
 
 
-def close(recipe: bytes, deviations: bytes, contents: bytes, n: int) -> bytes:
-    """The file of n bytes."""
-    return Closer(recipe, deviations, contents).close(n)
+def close(recipe: bytes, deviations: bytes, contents: bytes, n: int, apart: list[bytes] | None = None) -> bytes:
+    """The file of n bytes. apart: the values of the pictures apart."""
+    return Closer(recipe, deviations, contents, apart or []).close(n)

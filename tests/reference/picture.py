@@ -10,7 +10,7 @@ from reference.network import RangeDecoder
 from reference.sound import END, LeastSquares, Mixer, clip, log8, logit
 
 WRAP = 2**64 - 1
-ORDERS = {1: (0,), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
+ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 TOP = 255 * 256
@@ -241,6 +241,20 @@ class Decoder:
                 high = middle
             node, partial = 2 * node + bit, 2 * partial + bit
         return v
+
+
+def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[bytes]:
+    """The pictures of a stream of them: bytes, channels and pixels a row of each."""
+    coder, before, found = RangeDecoder(stream), {}, []
+    for size, channels, width in shapes:
+        decoder = Decoder(b"", channels, width)
+        if channels in before:
+            for name in ("mixer", "scales", "table", "count"):
+                setattr(decoder, name, getattr(before[channels], name))
+        decoder.coder, before[channels] = coder, decoder
+        pixels = range(size // channels)
+        found.append(b"".join(bytes(decoder.pixel(t % width, t // width)) for t in pixels))
+    return found
 
 
 def decode(payload: bytes, raw_bytes: int) -> bytes:

@@ -233,7 +233,10 @@ class Header:
             v = 0 if lengths[i] == 0 else 2 if i and lengths[i - 1] == lengths[i] else 1
             if r >= 3 and v != 1 and bits.bit("RUN", v, min(r, 15)):
                 run = min(r, 6 if v else 138) - bits.number("RUN_SIZE", v > 0)
-                out.append((16, run - 3) if v else (17, run - 3) if run < 11 else (18, run - 11))
+                again = v > 0
+                if v == 0 and run <= 6 and i and lengths[i - 1] == 0:
+                    again = bool(bits.bit("RUN", 0, 0))
+                out.append((16, run - 3) if again else (17, run - 3) if run < 11 else (18, run - 11))
                 i += run
             else:
                 out.append((lengths[i], 0))

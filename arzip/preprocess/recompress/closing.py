@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
-from arzip.preprocess.recompress import coding, recipe, streams, wrapping
-from arzip.preprocess.recompress.recipe import DIRECTORY, GZIP, MAX_NUMBER, PNG, ZIP, Entry
+from arzip.preprocess.recompress import coding, recipe, rows, streams, wrapping
+from arzip.preprocess.recompress.recipe import DIRECTORY, FILTERED, GZIP, MAX_NUMBER, PNG, ZIP, Entry
 from arzip.preprocess.recompress.wrapping import Member
 
 MAX_TOTAL = MAX_NUMBER  # bytes of all texts together, nested ones included
@@ -22,11 +23,12 @@ def close_streams(
     size: int,
     counts: tuple[int, int] | None = None,
     rebuild: Rebuild | None = None,
+    apart: Iterable[bytes] = (),
 ) -> bytes:
     """The file of `size` bytes that a recipe and deviations make of the contents. Raises ValueError if they don't fit.
 
     counts: how many streams there must be, and how many with deviations. rebuild: for an opener, which has rebuilt each
-    stream before.
+    stream before. apart: the values of each picture that is coded apart.
     """
     reader = recipe.Reader(packed, deviations)
     skeleton, plain = reader.number(len(contents)), reader.number(len(contents))
@@ -35,7 +37,7 @@ def close_streams(
         raise ValueError("a recipe that doesn't fit its contents")
     if counts is not None and counts != (reader.streams, reader.corrected):
         raise ValueError("a recipe of other streams")
-    closer = _Closer(contents, skeleton, plain, rebuild or _Rebuilder())
+    closer = _Closer(contents, skeleton, plain, rebuild or _Rebuilder(), apart)
     data = closer.level(entries, size, 1)
     if closer.left() != 0:
         raise ValueError("contents that are left over")
@@ -70,16 +72,18 @@ class _Rebuilder:
 
 
 class _Closer:
-    def __init__(self, contents: bytes, skeleton: int, plain: int, rebuild: Rebuild) -> None:
+    def __init__(self, contents: bytes, skeleton: int, plain: int, rebuild: Rebuild, apart: Iterable[bytes]) -> None:
         self._skeleton = _Cursor(contents, 0, skeleton)
         self._plain = _Cursor(contents, skeleton, skeleton + plain)
         self._pictures = _Cursor(contents, skeleton + plain, len(contents))
+        self._apart = deque(apart)
         self._rebuild = rebuild
         self._total = MAX_TOTAL
 
     def left(self) -> int:
         """Bytes of the contents that weren't taken."""
-        return sum(cursor.end - cursor.at for cursor in (self._skeleton, self._plain, self._pictures))
+        cursors = (self._skeleton, self._plain, self._pictures)
+        return sum(cursor.end - cursor.at for cursor in cursors) + sum(map(len, self._apart))
 
     def level(self, entries: list[Entry], size: int, depth: int) -> bytes:
         """The file or text of `size` bytes that entries are joined to."""
@@ -121,10 +125,20 @@ class _Closer:
     def _text(self, entry: Entry, depth: int) -> bytes:
         """A stream's text, closed itself if it was opened."""
         if entry.kind == PNG:
-            return self._pictures.take(entry.size)
+            return self._pictures.take(entry.size) if entry.form == FILTERED else self._rows(entry)
         if entry.nested is None:
             return self._plain.take(entry.size)
         return self.level(entry.nested, entry.size, depth + 1)
+
+    def _rows(self, entry: Entry) -> bytes:
+        """A picture's rows, filtered again."""
+        height = entry.size // entry.row_bytes
+        filters, size = self._plain.take(height), height * (entry.row_bytes - 1)
+        apart = self._apart.popleft() if entry.form and self._apart else b""
+        values = apart if entry.form else self._pictures.take(size)
+        if len(values) != size:
+            raise ValueError("pictures that there aren't")
+        return rows.filter_again(values, filters, entry.row_bytes, entry.pixel_bytes, entry.guessed)
 
     def _local_header(self, entry: Entry, around: _Cursor) -> bytes:
         """A local header with its name and extra field; zeros where sizes are to be put in."""

@@ -139,7 +139,10 @@ def code_operations(coder, known, header, lengths):
         size = limit - code_number(coder, RUN_SIZE + 32 * np.int64(kind > 0), limit - size)
         if size < 3:
             return False
-        symbol = REPEAT if kind else (ZEROS if size < 11 else MANY_ZEROS)
+        repeated = np.int64(kind > 0)
+        if kind == 0 and size <= 6 and done > 0 and lengths[done - 1] == 0:
+            repeated = code_bit(coder, RUN, np.int64(symbol == REPEAT))
+        symbol = REPEAT if repeated else (ZEROS if size < 11 else MANY_ZEROS)
         header[OPERATIONS + count] = symbol | (size - (11 if symbol == MANY_ZEROS else 3)) << 8
         done, count = done + size, count + 1
     header[COUNT] = count

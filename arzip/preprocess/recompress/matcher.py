@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from arzip.jit.compile import inline_njit
 from arzip.preprocess.recompress.parts import bare
 from arzip.preprocess.recompress.tables import LENGTH_BITS, LENGTH_MASK, MAX_MATCH, MIN_MATCH
 
@@ -33,7 +34,7 @@ NONE = -1
 PRIME = 2654435761  # of multiplicative hashing, where the hash of a packer isn't replayed
 
 
-@bare
+@inline_njit
 def hash_at(text, at, parameters):
     """The hash of the string at a position that is followed by HASH_BYTES - 1 more bytes."""
     bits = parameters[HASH_BITS]
@@ -46,7 +47,7 @@ def hash_at(text, at, parameters):
     return mixed & ((1 << bits) - 1)
 
 
-@bare
+@inline_njit
 def insert(text, at, head, previous, parameters):
     """Put the string at a position in front of its chain."""
     if at + parameters[HASH_BYTES] <= text.size:
@@ -55,7 +56,7 @@ def insert(text, at, head, previous, parameters):
         head[h] = at
 
 
-@bare
+@inline_njit
 def is_reachable(at, candidate, parameters):
     """Whether the head of a chain may be matched. To zlib the text's first byte is the end of every chain."""
     return candidate > (NONE if parameters[FROM_START] else 0) and at - candidate <= parameters[REACH]
@@ -88,7 +89,7 @@ def find_longest(text, at, candidate, shortest, state, previous, parameters):
     return longest, distance
 
 
-@bare
+@inline_njit
 def search(text, state, head, previous, parameters, found):
     """The match at the state's position, without regard to the next one -> found; inserts the string there."""
     at = state[AT]
@@ -112,7 +113,7 @@ def search(text, state, head, previous, parameters, found):
             found[LENGTH], found[DISTANCE] = length, distance
 
 
-@bare
+@inline_njit
 def is_refused(length, distance, parameters):
     """Whether zlib's lazy levels take this match for none: too short for its distance or for filtered data."""
     if parameters[GREEDY]:
@@ -121,7 +122,7 @@ def is_refused(length, distance, parameters):
     return filtered or (length == MIN_MATCH and distance > parameters[TOO_FAR])
 
 
-@bare
+@inline_njit
 def search_later(text, state, head, previous, parameters, found):
     """The match at the next position, if it is longer than the one found here -> found."""
     at, length = state[AT] + 1, found[LENGTH]
@@ -144,7 +145,7 @@ def find_run(text, at):
     return length if length >= MIN_MATCH else 0
 
 
-@bare
+@inline_njit
 def predict(text, state, head, previous, parameters, found):
     """The token that zlib would take at the state's position -> found (5,); returns it."""
     found[LATER_LENGTH], found[KIND] = 0, NO_CANDIDATE
@@ -166,7 +167,7 @@ def predict(text, state, head, previous, parameters, found):
     return length | found[DISTANCE] << LENGTH_BITS
 
 
-@bare
+@inline_njit
 def advance(text, state, head, previous, parameters, token, pending, pending_distance):
     """Go over a token. pending: the match that zlib then has in hand for the next position, 0: none."""
     at, length = state[AT], min(token & LENGTH_MASK, MAX_MATCH)

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from binascii import crc32
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.preprocess.recompress import coding, recipe, streams, wrapping
+from arzip.preprocess.recompress import coding, recipe, rows, streams, wrapping
 from arzip.preprocess.recompress.closing import close_streams
 from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TOO_LONG, TYPE, Inflated, inflate, pad
 from arzip.preprocess.recompress.packer import Packer
 from arzip.preprocess.recompress.recipe import DIRECTORY, GZIP, PNG, ZIP, ZLIB, Entry
 from arzip.preprocess.recompress.starts import find_starts
+from arzip.preprocess.recompress.streams import Guesses
 from arzip.preprocess.recompress.tables import DYNAMIC
 from arzip.preprocess.recompress.wrapping import Member
 
 MIN_STREAM = 40  # bytes of a stream: shorter ones aren't worth an entry
 MIN_PLAIN_CUT = 256  # bytes of a broken stream of which only a zlib header speaks
-GUESSES = 4  # packers seen last that are tried first
 FAILED_WORK = 16  # text bytes that may be inflated in vain, for each byte of the file
 
 
@@ -44,6 +45,20 @@ class Segment(NamedTuple):
     data: bytes
     row_bytes: int = 0
     pixel_bytes: int = 0
+
+
+class Picture(NamedTuple):
+    """A picture without its filters: rows with them, values without, channels, or 0 where no predictor knows such, and
+    pixels a row.
+    """
+
+    text: bytes
+    values: bytes
+    channels: int
+    width: int
+
+
+Choose = Callable[[Picture], int]  # the form of a picture: FILTERED, 0 or its channels
 
 
 class Stream(NamedTuple):
@@ -68,6 +83,7 @@ class Opened(NamedTuple):
     segments: list[Segment]
     streams: list[Stream]
     refused: int
+    apart: list[Picture]
 
     @property
     def contents(self) -> bytes:
@@ -75,11 +91,14 @@ class Opened(NamedTuple):
         return b"".join(segment.data for segment in self.segments)
 
 
-def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
-    """Open every stream that can be rebuilt; None if there is none. The file was closed again and compared."""
+def open_streams(data: bytes, budget: Budget | None = None, choose: Choose | None = None) -> Opened | None:
+    """Open every stream that can be rebuilt; None if there is none. The file was closed again and compared.
+
+    choose: says the form of each picture; None: rows stay filtered.
+    """
     if len(data) > recipe.MAX_NUMBER:
         return None
-    opener = _Opener(budget or Budget(failed_bytes=FAILED_WORK * len(data) + (1 << 20)))
+    opener = _Opener(budget or Budget(failed_bytes=FAILED_WORK * len(data) + (1 << 20)), choose)
     entries = opener.level(data, 1)
     if not entries:
         return None
@@ -87,9 +106,11 @@ def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
     writer.numbers(len(opener.skeleton), len(opener.contents))
     writer.level(entries)
     segments = [Segment(bytes(opener.skeleton)), Segment(bytes(opener.contents)), *opener.pictures]
-    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams, opener.refused)
+    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams, opener.refused, opener.apart)
     try:
-        again = close_streams(opened.recipe, opened.deviations, opened.contents, len(data), rebuild=opener.rebuild)
+        apart = [picture.values for picture in opened.apart]
+        parts = (opened.recipe, opened.deviations, opened.contents)
+        again = close_streams(*parts, len(data), rebuild=opener.rebuild, apart=apart)
         same = again == data
     except ValueError:
         same = False
@@ -99,11 +120,13 @@ def open_streams(data: bytes, budget: Budget | None = None) -> Opened | None:
 @dataclass
 class _Opener:
     budget: Budget
+    choose: Choose | None = None
     skeleton: bytearray = field(default_factory=bytearray)
     contents: bytearray = field(default_factory=bytearray)
     pictures: list[Segment] = field(default_factory=list)
+    apart: list[Picture] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
-    guesses: list[Packer] = field(default_factory=list)
+    guesses: Guesses = field(default_factory=Guesses)
     refused: int = 0
     entries_left: int = recipe.MAX_ENTRIES
     chunks_left: int = recipe.MAX_CHUNKS
@@ -179,7 +202,6 @@ class _Level:
         kept = streams.open_stream(stream, inflated, window, opener.guesses, opener.models[self.depth - 1])
         if kept:
             opener.rebuilt[self.depth - 1].append(stream)
-            opener.guesses = [kept.packer, *(old for old in opener.guesses if old != kept.packer)][:GUESSES]
         return kept
 
     def _stream(self, kind: int, at: int, header: int) -> None:
@@ -228,12 +250,31 @@ class _Level:
         report = (recipe.KIND_NAMES[entry.kind], stream_bytes, len(text), len(entry.deviations), entry.packer, depth)
         opener.streams.append(Stream(*report))
         if entry.kind == PNG:
-            opener.pictures.append(Segment(text, entry.row_bytes, entry.pixel_bytes))
+            self._picture(entry, text)
             return
         if depth < recipe.MAX_DEPTH:
             entry.nested = opener.level(text, depth + 1) or None
         if entry.nested is None:
             opener.contents += text
+
+    def _picture(self, entry: Entry, text: bytes) -> None:
+        """Put a picture's rows to where they are coded, in the form that is chosen."""
+        opener, segment = self.opener, Segment(text, entry.row_bytes, entry.pixel_bytes)
+        found = rows.unfilter(text, entry.row_bytes, entry.pixel_bytes) if opener.choose else None
+        if opener.choose and found is not None:
+            values, filters, entry.guessed = found
+            row = entry.row_bytes - 1
+            channels = entry.pixel_bytes if entry.pixel_bytes <= recipe.MAX_CHANNELS else 0
+            known = channels and row % channels == 0 and row <= recipe.MAX_APART_ROW
+            picture = Picture(text, values, channels if known else 0, row // channels if known else row)
+            entry.form = opener.choose(picture)
+            if entry.form != recipe.FILTERED:
+                opener.contents += filters
+                segment = Segment(values, row, entry.pixel_bytes)
+            if entry.form > 0:
+                opener.apart.append(picture)
+                return
+        opener.pictures.append(segment)
 
     def _zip(self, at: int) -> None:
         header = self.data[at : at + wrapping.LOCAL_BYTES]

@@ -23,6 +23,8 @@ MAX_CHUNKS = 1 << 20  # of all PNGs
 MAX_ENTRIES = 1 << 18
 MAX_RECIPE = 1 << 24  # bytes
 DEFAULT_PACKER = Packer()
+FILTERED = -1  # form of a picture whose rows stand with their filters on
+MAX_CHANNELS, GUESSED, MAX_APART_ROW = 4, 8, 1 << 15  # bytes a row of a picture that is coded apart
 DESCRIPTORS = 5  # of a zip member: none, 12 bytes, with signature, with sizes of 8 bytes, both
 
 
@@ -32,7 +34,8 @@ class Entry:
 
     checked: what follows from the text (checksums, sizes) isn't kept. size: bytes of the text. nested: what the text
     is put together from, None: it stands as it is. kind's own: descriptor (ZIP); zlib header, chunk sizes but the last,
-    bytes a row and a pixel (PNG); how many entries, the archive's first byte, the first member's (DIRECTORY).
+    bytes a row and a pixel, form, whether filters are distances to guesses (PNG); how many entries, the archive's first
+    byte, the first member's (DIRECTORY).
     """
 
     gap: int
@@ -48,6 +51,8 @@ class Entry:
     chunks: list[int] = field(default_factory=list)
     row_bytes: int = 0
     pixel_bytes: int = 0
+    form: int = FILTERED  # else the channels of its values, which are coded apart, or 0: they stand in the contents
+    guessed: bool = False
     count: int = 0
     base: int = 0
     first: int = 0
@@ -76,7 +81,8 @@ class Writer:
         self.numbers(entry.gap)
         known = entry.packer in self._packers
         other = entry.kind != DIRECTORY and not (known and self._packers.index(entry.packer) == self._last)
-        flags = ((CHECKED, entry.checked), (CUT, entry.is_cut), (NESTED, entry.nested is not None))
+        inside = entry.nested is not None or entry.form != FILTERED
+        flags = ((CHECKED, entry.checked), (CUT, entry.is_cut), (NESTED, inside))
         flags += ((DEVIATES, bool(entry.deviations)), (OTHER_PACKER, other))  # type: ignore[assignment]
         self.out.append(entry.kind | sum(flag for flag, is_set in flags if is_set))
         if entry.kind == DIRECTORY:
@@ -108,6 +114,8 @@ class Writer:
         self.out += entry.zlib_header
         self.numbers(entry.row_bytes, entry.pixel_bytes, 2 * len(chunks) + (not regular))
         self.numbers(*(chunks[:1] if regular else chunks))
+        if entry.form != FILTERED:
+            self.out.append(entry.form | GUESSED * entry.guessed)
 
 
 class Reader:
@@ -121,6 +129,7 @@ class Reader:
         self._last = 0
         self._chunks_left, self._entries_left = MAX_CHUNKS, MAX_ENTRIES
         self.streams = self.corrected = 0
+        self.apart: list[tuple[int, int, int]] = []  # of each picture coded apart: bytes, channels, pixels a row
 
     def level(self, depth: int = 1) -> list[Entry]:
         """The entries of a level."""
@@ -173,9 +182,22 @@ class Reader:
             entry.descriptor = self.number(DESCRIPTORS - 1)
         if entry.kind == PNG:
             self._chunks(entry)
-        if head & NESTED:
+            if head & NESTED:
+                self._form(entry)
+        elif head & NESTED:
             entry.nested = self.level(depth + 1)
         return entry
+
+    def _form(self, entry: Entry) -> None:
+        form = self._bytes(1)[0]
+        entry.form, entry.guessed = form & ~GUESSED, bool(form & GUESSED)
+        row = entry.row_bytes - 1
+        if entry.form > MAX_CHANNELS or row < 1 or entry.pixel_bytes < 1 or entry.size % entry.row_bytes:
+            raise ValueError("a picture without rows")
+        if entry.form:
+            if row % entry.form or row > MAX_APART_ROW:
+                raise ValueError("a row of no pixels")
+            self.apart.append((entry.size // entry.row_bytes * row, entry.form, row // entry.form))
 
     def _deviate(self, entry: Entry) -> None:
         end = self.deviations_at + self.number()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.jit.compile import njit
+from arzip.jit.compile import inline_njit, njit
 from arzip.preprocess.recompress import coding, matcher
 from arzip.preprocess.recompress.coding import DECODE, MEASURE, ONES, code_bit, code_number, code_raw, with_room
 from arzip.preprocess.recompress.headers import code_header
@@ -117,7 +117,7 @@ def new_run(text, tokens, blocks, headers, early, parameters):
     )
 
 
-@bare
+@inline_njit
 def block_end(run):
     """Whether the block ends before the next token: by the packer's rule or with the text."""
     state, parameters = run.state, run.parameters
@@ -134,7 +134,7 @@ def block_end(run):
     return TEXT_END if state[AT] == run.text.size else NO_END
 
 
-@bare
+@inline_njit
 def count_token(run, token):
     """Count a token at the state's position for the block's codes."""
     length = min(token & LENGTH_MASK, MAX_MATCH)
@@ -147,7 +147,7 @@ def count_token(run, token):
         run.distance_counts[DISTANCE_CODE[token >> LENGTH_BITS]] += 1
 
 
-@bare
+@inline_njit
 def code_next(run, coder, stored, given):
     """Predict, code and count the next token and move on behind it; the token, 0 if there is none that fits.
 

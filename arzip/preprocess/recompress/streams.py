@@ -20,7 +20,11 @@ from arzip.preprocess.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
 
 SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
 MAX_EQUALS = 8
+GUESSES = 4  # packers seen last that are tried first
 FEW = 4  # deviations of a packer seen before, with which no better one is looked for
+FEW_TOKENS, FEW_EQUALS = 1500, 2  # of a stream that is not worth a long search
+MIN_FOREIGN = 256  # tokens of a stream for which packers that are not zlib are tried
+SETTLED, USUAL_SHARE = 3, 0.06  # after so many streams of no known packer guesses may miss this share of tokens
 MANY = 1 << 40
 BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
 MAX_SHARE = 0.25  # of the stream's bytes that deviations may take
@@ -54,11 +58,11 @@ def close(text: bytes, kept: Kept, models: NDArray[np.uint32], limit: int) -> by
 
 
 def open_stream(
-    stream: bytes, inflated: Inflated, window: int, guesses: Sequence[Packer], models: NDArray[np.uint32]
+    stream: bytes, inflated: Inflated, window: int, guesses: Guesses, models: NDArray[np.uint32]
 ) -> Kept | None:
     """What to keep beside the text of a stream whose bytes are given; None: it is better left closed.
 
-    window: its size in bits. guesses: packers to try first. Updates the models if the stream has deviations.
+    window: its size in bits. guesses: of the file; is updated, and so are the models if the stream has deviations.
     """
     filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
     packer, early, ones = estimate(inflated, filler, window, guesses)
@@ -76,6 +80,7 @@ def open_stream(
     except ValueError:
         return None
     models[:] = trial
+    guesses.add(packer)
     return kept
 
 
@@ -96,25 +101,46 @@ def _measure(inflated: Inflated, packer: Packer, filler: int, limit: int) -> tup
     return (ones if status != replay.UNSOUND else MANY), early
 
 
-def estimate(
-    inflated: Inflated, filler: int, window: int, guesses: Sequence[Packer]
-) -> tuple[Packer, NDArray[np.uint8], int]:
+class Guesses:
+    """Packers that streams of a file were found to come from, the last one first; and of how many streams no packer was
+    right, though all were tried.
+    """
+
+    def __init__(self) -> None:
+        self.packers: list[Packer] = []
+        self.vain = 0
+
+    def add(self, packer: Packer) -> None:
+        """A stream's packer."""
+        self.packers = [packer, *(old for old in self.packers if old != packer)][:GUESSES]
+
+    def limit(self, tokens: int) -> int:
+        """With how many deviations a guess suffices, so that no better packer is looked for."""
+        used_to = self.vain >= SETTLED and tokens < FEW_TOKENS
+        return FEW + int(USUAL_SHARE * tokens) if used_to else FEW
+
+
+def estimate(inflated: Inflated, filler: int, window: int, guesses: Guesses) -> tuple[Packer, NDArray[np.uint8], int]:
     """The packer with the fewest deviations, which blocks end early with it, and how many deviations there are."""
-    suspects = Suspects(inflated, window)
-    tried = [packer for packer in dict.fromkeys(guesses) if suspects.allow(packer)]
-    if tried and (guessed := _fewest(inflated, tried, filler, FEW))[2] <= FEW:
+    suspects, tokens = Suspects(inflated, window), len(inflated.tokens)
+    tried = [packer for packer in guesses.packers if suspects.allow(packer)]
+    limit = guesses.limit(tokens)
+    if tried and (guessed := _fewest(inflated, tried, filler, limit))[2] <= limit:
         return guessed
     sample = _sample(inflated)
     best = _fewest(inflated, packers := _best(sample, [*tried, *suspects.levels()]), filler)
+    if tokens < FEW_TOKENS and guesses.vain >= SETTLED:
+        return best
     if best[2]:
-        variants = [suspects.variants(packer) for packer in packers]
+        variants = [suspects.variants(packer) for packer in (packers if tokens >= FEW_TOKENS else packers[:FEW_EQUALS])]
         equals = [other for same in zip(*variants, strict=False) for other in same]
         best = _fewest(inflated, _best(sample, [best[0], *equals]), filler)
-    if best[2] > BAD_SHARE * len(inflated.tokens) + 8:
+    if best[2] > BAD_SHARE * tokens + 8 and tokens > MIN_FOREIGN:
         # A sample is the stream's front only
-        lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)]
+        lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)] if sample is not inflated else []
         other = _fewest(inflated, [*_best(sample, [best[0], *suspects.foreign_streams()]), *lazy], filler)
         best = other if other[2] < best[2] else best
+    guesses.vain += best[2] > FEW
     return best
 
 

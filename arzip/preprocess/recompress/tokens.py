@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from arzip.jit.compile import inline_njit
 from arzip.preprocess.recompress.coding import (
     FAR,
     HIT,
@@ -30,7 +31,7 @@ from arzip.preprocess.recompress.tables import IRREGULAR, LENGTH_BITS, LENGTH_MA
 MAX_HOPS = 1024  # entries of a chain that are looked at for a distance
 
 
-@bare
+@inline_njit
 def code_token(run, coder, known, token):
     """Code a token, whose prediction is in run.found; the token.
 

@@ -43,7 +43,7 @@ def check(stream_list: list[bytes]) -> int:
     for stream in stream_list:
         inflated = inflate(pad(stream), 0, 1 << 20)
         stream = stream[: (inflated.end_bit + 7) // 8]
-        kept = streams.open_stream(stream, inflated, 15, (), models)
+        kept = streams.open_stream(stream, inflated, 15, streams.Guesses(), models)
         assert kept is not None
         text = bytes(inflated.text)
         assert streams.close(text, kept, own, len(stream)) == stream
@@ -83,6 +83,47 @@ class Pipe(io.BytesIO):
         raise io.UnsupportedOperation
 
     tell = seek
+
+
+def spelt(text: bytes) -> bytes:
+    """A block of literals a and b, whose header spells zeros as repeats of the zero before, as zopfli does."""
+    bits: list[int] = []
+
+    def put(value: int, count: int) -> None:
+        bits.extend(value >> i & 1 for i in range(count))
+
+    def put_code(code: int, count: int) -> None:
+        bits.extend(code >> i & 1 for i in reversed(range(count)))
+
+    sizes = {symbol: 4 if symbol < 13 else 5 for symbol in range(19)}
+    put(1 | 2 << 1, 3)
+    put(0, 5), put(0, 5), put(15, 4)
+    for symbol in (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15):
+        put(sizes[symbol], 3)
+    for symbol, extra, extra_bits in [
+        (18, 80, 7),
+        (16, 3, 2),
+        (1, 0, 0),
+        (2, 0, 0),
+        (18, 8, 7),
+        (18, 127, 7),
+        (2, 0, 0),
+        (0, 0, 0),
+    ]:
+        put_code(symbol if symbol < 13 else symbol - 13 + 26, sizes[symbol])
+        put(extra, extra_bits)
+    for byte in text:
+        put_code(*((0, 1) if byte == ord("a") else (2, 2)))
+    put_code(3, 2)
+    return bytes(sum(bit << i for i, bit in enumerate(bits[at : at + 8])) for at in range(0, len(bits), 8))
+
+
+def test_zeros_spelt_as_repeats_are_rebuilt() -> None:
+    source = random.Random(5)
+    text = bytes(source.choice(b"aab") for _ in range(3000))
+    stream = spelt(text)
+    assert zlib.decompress(stream, -15) == text
+    assert check([stream]) == 1
 
 
 def zip_of(members: dict[str, bytes], pipe: bool = False) -> bytes:

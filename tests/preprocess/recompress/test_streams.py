@@ -42,7 +42,10 @@ def kept_of(stream: bytes, guesses: tuple[Packer, ...] = ()) -> streams.Kept | N
     """What is kept of a stream; it has come back from that, by fresh models."""
     inflated = inflate(pad(stream), 0, LIMIT)
     end = (inflated.end_bit + 7) // 8
-    kept = streams.open_stream(stream[:end], inflated, 15, guesses, coding.new_models())
+    seen = streams.Guesses()
+    for packer in reversed(guesses):
+        seen.add(packer)
+    kept = streams.open_stream(stream[:end], inflated, 15, seen, coding.new_models())
     if kept is not None:
         assert streams.close(bytes(inflated.text), kept, coding.new_models(), end) == stream[:end]
     return kept
