@@ -228,6 +228,12 @@ def step_kernel(last, context, orders, byte, ngram, gates, gates_bias, state_out
     softmax(y, out, out_bias, exponential, freqs, lane, live, D, LANES)
 
 
+def enter(device: str) -> None:
+    """Let the calling thread launch on a device."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.set_device(device)
+
+
 class NetworkWeights:
     """A model's network on a device of torch's: matrices as they are stored, blocks stacked on the first axis."""
 

@@ -1,0 +1,232 @@
+"""The GPUs of a run, and the wide blocks that wait for them: collected from many threads, coded in batches.
+
+A thread that comes with a block waits here until it is coded. A batch starts when there are enough blocks for one, or
+when all threads that could bring another are waiting too. A device that fails is given up, and those whose blocks it
+had are told: the CPU codes them. Must not import torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+from arzip.coding.lane_state import LaneState
+from arzip.context_mixing.profile import PROFILES
+from arzip.context_mixing.state import size_class
+from arzip.engine.backend import OnBytes
+from arzip.engine.cuda_blocks import CudaBlocks, Model, Work
+from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, count_devices, load_library
+from arzip.engine.plan import Plan
+from arzip.errors import UnsupportedError
+
+DEVICES = ("auto", "cpu", "cuda")
+SETTLE_SECONDS = 0.05  # a batch that isn't full waits so long for another block
+Opener = Callable[[], list[CudaBlocks]]
+
+
+class DeviceFailedError(Exception):
+    """No device coded the block: the CPU has to."""
+
+
+class _Job:
+    """A block that waits, and what became of it: coded if there is no error."""
+
+    def __init__(self, key: Hashable, plan: Plan, model: Model, work: Work) -> None:
+        self.key, self.plan, self.model, self.work = key, plan, model, work
+        self.error: BaseException | None = None
+        self.is_done = threading.Event()
+
+    def end(self, error: BaseException | None) -> None:
+        self.error = error
+        self.is_done.set()
+
+
+def open_gpus() -> list[CudaBlocks]:
+    """A coder on each device of the driver that will do. Raises NoDriverError where there is none."""
+    library = load_library()
+    coders, reason = [], "the CUDA driver has no device"
+    for number in range(count_devices(library)):
+        try:
+            coders.append(CudaBlocks(Device(number, library)))
+        except (NoDriverError, DriverError) as error:
+            reason = str(error)
+    if not coders:
+        raise NoDriverError(reason)
+    return coders
+
+
+class Devices:
+    """What "auto", "cpu" or "cuda" stands for on this machine. Nothing is opened before `open`; leave the context to end.
+
+    name: of what codes wide blocks; "" before `open`. faults: what devices were given up for, one line each.
+    """
+
+    def __init__(self, device: str, opener: Opener = open_gpus) -> None:
+        """Raises UnsupportedError on another word."""
+        if device not in DEVICES:
+            raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
+        self._device, self._opener = device, opener
+        self._changed = threading.Condition()
+        self._waiting: list[_Job] = []
+        self._members = self._running = 0
+        self._at_once = 1
+        self._coders: list[CudaBlocks] = []
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        self.name, self.faults, self.blocks = "", [], 0
+
+    def __enter__(self) -> Devices:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def open(self, at_once: int) -> int:
+        """Open the GPUs, once; at_once: blocks of a batch. Returns how many blocks keep all of them busy, 0 without any.
+
+        Raises UnsupportedError where there is none and "cuda" was asked for.
+        """
+        with self._changed:
+            if not self.name:
+                self._open()
+            self._at_once = max(at_once, 1)
+            return 2 * self._at_once * len(self._coders)
+
+    def _open(self) -> None:
+        self.name = "the CPU"
+        if self._device == "cpu":
+            return
+        try:
+            self._coders = self._opener()
+        except (NoDriverError, DriverError) as error:
+            if self._device == "cuda":
+                raise UnsupportedError(f"{error}; use --device cpu: archives are the same") from error
+            self.name = f"the CPU: {error}"
+            return
+        self.name = ", ".join(coder.name for coder in self._coders)
+        self._threads = [threading.Thread(target=self._serve, args=(coder,), daemon=True) for coder in self._coders]
+        for thread in self._threads:
+            thread.start()
+
+    @contextmanager
+    def bringing_blocks(self) -> Iterator[None]:
+        """Context of a thread that may come with a block: batches wait for it."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._members += change
+            self._changed.notify_all()
+
+    def supports(self, plan: Plan) -> bool:
+        """Whether blocks of this plan can be coded here."""
+        with self._changed:
+            return any(coder.supports(plan) for coder in self._coders)
+
+    def code(self, block: LaneState, plan: Plan, model: Model, on_bytes: OnBytes) -> None:
+        """Code a wide block before its first step, as CudaBlocks.code. Raises DeviceFailedError, and what on_bytes does.
+
+        on_bytes is called from another thread; after a failure it has got a negative number, so that nothing counts.
+        """
+        assert plan.cm_profile is not None
+        size, done = block.text.size, 0
+
+        def count(coded: int) -> None:
+            nonlocal done
+            done += coded
+            on_bytes(coded)
+
+        key = model, plan, block.is_decoding, size_class(PROFILES[plan.cm_profile], size)
+        job = _Job(key, plan, model, Work(block, count))
+        with self._changed:
+            if not any(coder.supports(plan) for coder in self._coders):
+                raise DeviceFailedError
+            self._waiting.append(job)
+            self._changed.notify_all()
+        job.is_done.wait()
+        if job.error is not None:
+            on_bytes(-done)
+            raise job.error
+        with self._changed:
+            self.blocks += 1
+
+    def _serve(self, coder: CudaBlocks) -> None:
+        """A device's thread: batch after batch, until one fails or the context is left."""
+        fault: DriverError | None = None
+        jobs: list[_Job] = []
+        try:
+            coder.enter()
+        except DriverError as error:
+            fault = error
+        while fault is None and (jobs := self._next_batch(coder)):
+            error: BaseException | None = None
+            try:
+                coder.code([job.work for job in jobs], jobs[0].plan, jobs[0].model)
+            except DriverError as failed:
+                fault, error = failed, DeviceFailedError(str(failed))
+            except BaseException as raised:  # by on_bytes, or for want of memory: those who wait must hear of it
+                error = raised
+            self._ended(coder, jobs, error, fault)
+        if fault is not None and not jobs:
+            self._ended(coder, [], None, fault)
+
+    def _ended(
+        self, coder: CudaBlocks, jobs: Sequence[_Job], error: BaseException | None, fault: DriverError | None
+    ) -> None:
+        with self._changed:
+            self._running -= len(jobs)
+            if fault is not None:
+                self._coders.remove(coder)
+                self.faults.append(f"{coder.name} failed, the CPU goes on: {fault}")
+                left = [job for job in self._waiting if not any(c.supports(job.plan) for c in self._coders)]
+                self._waiting = [job for job in self._waiting if job not in left]
+                for job in left:
+                    job.end(DeviceFailedError(str(fault)))
+            self._changed.notify_all()
+        for job in jobs:
+            job.end(error)
+
+    def _next_batch(self, coder: CudaBlocks) -> list[_Job]:
+        """Blocks to be coded together; none: the context was left."""
+        with self._changed:
+            while not self._closed:
+                jobs = self._ready(coder)
+                if jobs:
+                    self._waiting = [job for job in self._waiting if job not in jobs]
+                    self._running += len(jobs)
+                    return jobs
+                self._changed.wait()
+            return []
+
+    def _ready(self, coder: CudaBlocks) -> list[_Job]:
+        """Enough blocks for a batch, or all that there can be now; none: it is worth waiting."""
+        jobs = self._most_alike(coder)
+        if not jobs or len(jobs) >= self._at_once:
+            return jobs
+        before = len(self._waiting) + self._running, self._members
+        if before[0] < before[1]:
+            return []
+        self._changed.wait(SETTLE_SECONDS)
+        if (len(self._waiting) + self._running, self._members) != before:
+            return []
+        share = -(-len(jobs) // len(self._coders))  # each device gets some
+        return self._most_alike(coder)[:share]
+
+    def _most_alike(self, coder: CudaBlocks) -> list[_Job]:
+        """The blocks that can be coded together, of those that wait for this device: as many as possible."""
+        alike: dict[Hashable, list[_Job]] = defaultdict(list)
+        for job in self._waiting:
+            if coder.supports(job.plan):
+                alike[job.key].append(job)
+        return max(alike.values(), key=len, default=[])[: self._at_once]
