@@ -64,11 +64,11 @@ class Devices:
     name: of what codes wide blocks; "" before `open`. faults: what devices were given up for, one line each.
     """
 
-    def __init__(self, device: str, opener: Opener = open_gpus) -> None:
-        """Raises UnsupportedError on another word."""
+    def __init__(self, device: str, opener: Opener | None = None) -> None:
+        """opener: what opens the GPUs, `open_gpus` if None. Raises UnsupportedError on another word."""
         if device not in DEVICES:
             raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
-        self._device, self._opener = device, opener
+        self._device, self._opener = device, opener or open_gpus
         self._changed = threading.Condition()
         self._waiting: list[_Job] = []
         self._members = self._running = 0
