@@ -40,7 +40,7 @@ JOINT_STEPS = 32  # of the second source's logit, each half a unit
 JOINT_ENTRIES = STATES * JOINT_STEPS
 POINTER, LENGTH, MISS_HISTORY, EXPECTED = range(4)
 MATCH_FIELDS = 4
-STEP, BIT, RECORD_LENGTH, RECORD_LENGTH2, USE_NETWORK, SIZE = range(6)  # fields of the clock; SIZE: the block's, in bytes
+STEP, BIT, RECORD_LENGTH, RECORD_LENGTH2, USE_NETWORK, SIZE = range(6)  # fields of the clock; SIZE: in bytes
 
 
 class CMState(NamedTuple):

@@ -1,7 +1,7 @@
 """Wide blocks on a CUDA device, many at once: a CUDA block each, by the PTX that `build_ptx` made of the CPU's source.
 
-The blocks of a batch share plan, direction and size class; the shorter ones have fewer steps. The network, of plans with
-it, comes from cuda_network. Must not import torch.
+The blocks of a batch share plan, direction and size class; the shorter ones have fewer steps. The network, of plans
+with it, comes from cuda_network. Must not import torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS = 256  # of a batch between two looks at the clock: some hundredths of a s
 SPARE_BYTES = 256 << 20  # of the device's memory, left to others
 # What a device shows that it works with.
 PROOF_LANES, PROOF_STEPS = 64, 48
-PROOF_TEXT = b"<p>Each line, each word and each number: 1234567890.</p>\n\x00\x01\x02\xff\xc3\xa9the other and the next\n"
+PROOF_TEXT = b"<p>Each line, each word and each: 1234567890.</p>\n\x00\x01\x02\xff\xc3\xa9the other and the next\n"
 
 
 def _ignore(_: int) -> None:
@@ -86,7 +86,8 @@ class CudaBlocks:
     def code(self, works: Sequence[Work], plan: Plan, model: Model) -> None:
         """Run all steps of the blocks: an encoder's registers and stream, a decoder's text are filled in.
 
-        As many at once as the device has memory for. Raises DriverError, and so where a sample isn't coded as by the CPU.
+        As many at once as the device has memory for. Raises DriverError; so it is where a sample isn't coded as by
+        the CPU.
         """
         self._prove(plan, model)
         largest = max(works, key=lambda work: work.block.text.size).block
@@ -120,7 +121,7 @@ class CudaBlocks:
                     batch.fetch(name, number, getattr(block, name))
 
     def _prove(self, plan: Plan, model: Model) -> None:
-        """Before the first block of a model and profile: the device makes the CPU's streams of a sample, and reads them."""
+        """Before a model's first block of a profile: the device makes the CPU's streams of a sample, and reads them."""
         key = model.weights.digest, plan.components, plan.cm_profile
         if key in self._proven:
             return

@@ -59,7 +59,7 @@ def open_gpus() -> list[CudaBlocks]:
 
 
 class Devices:
-    """What "auto", "cpu" or "cuda" stands for on this machine. Nothing is opened before `open`; leave the context to end.
+    """What "auto", "cpu" or "cuda" stands for on this machine. Nothing is opened before `open`. Leave the context.
 
     name: of what codes wide blocks; "" before `open`. faults: what devices were given up for, one line each.
     """
@@ -89,7 +89,7 @@ class Devices:
             thread.join()
 
     def open(self, at_once: int) -> int:
-        """Open the GPUs, once; at_once: blocks of a batch. Returns how many blocks keep all of them busy, 0 without any.
+        """Open the GPUs, once; at_once: blocks of a batch. Returns how many blocks keep all GPUs busy, 0 without any.
 
         Raises UnsupportedError where there is none and "cuda" was asked for.
         """
@@ -135,7 +135,7 @@ class Devices:
             return any(coder.supports(plan) for coder in self._coders)
 
     def code(self, block: LaneState, plan: Plan, model: Model, on_bytes: OnBytes) -> None:
-        """Code a wide block before its first step, as CudaBlocks.code. Raises DeviceFailedError, and what on_bytes does.
+        """Code a wide block before its first step, as CudaBlocks.code. Raises DeviceFailedError and what on_bytes does.
 
         on_bytes is called from another thread; after a failure it has got a negative number, so that nothing counts.
         """

@@ -16,7 +16,6 @@ from arzip.coding.lane_state import (
     LaneState,
     chunk_steps,
     finish_streams,
-    lane_starts,
     new_lane_state,
     new_wide_state,
     reserve,

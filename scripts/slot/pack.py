@@ -4,7 +4,7 @@ mix/KIND/NAME.bin.xz, .idx.xz   documents of a source (or .bz2, where that is sm
 mix/shares.json                 how much of each is drawn: the shares of the whole mix
 start/NAME.safetensors.xz       networks to go on from, without what primes the memory
 cases/NAME.npz.xz               what the network's exact step must give, for each shipped model
-wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, for each profile of context mixing
+wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, for each profile, with the network and without
 pack.json                       sizes, and the SHA-256 of every file once it is unpacked
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import click
@@ -152,13 +153,27 @@ def extras(plan: Plan, found: Sequence[Path], text: bytes) -> dict[str, bytes]:
             files[f"start/{name}.safetensors"] = start_file(path)
         case = cases.make(path, np.frombuffer(text, np.uint8), plan.case_lanes, plan.case_steps)
         files[f"cases/{name}.npz"] = cases.dump(case)
-    texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
-    for profile in range(len(PROFILES)):
-        case = wide_cases.make(found[0], profile, texts, plan.wide_lanes)
-        files[f"wide/{profile}.npz"] = cases.dump(case)
+    files |= wide_files(plan, found[-1], text)
     missing = wanted - {Path(name).stem for name in files} - {""}
     if missing:
         raise click.ClickException(f"no model to start from is called {', '.join(sorted(missing))}")
+    return files
+
+
+def wide_files(plan: Plan, path: Path, text: bytes) -> dict[str, bytes]:
+    """The cases of wide blocks, by name: each profile with the network and without; and in as many lanes as levels have.
+
+    The numbers are those of the profiles: FAST, FULL, MIDDLE, LARGE.
+    """
+    files = {}
+    for profile, network in product(range(len(PROFILES)), (False, True)):
+        texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
+        case = wide_cases.make(path, profile, texts, plan.wide_lanes, network)
+        files[f"wide/{profile}{'-network' * network}.npz"] = cases.dump(case)
+    for profile, network in ((0, False), (1, False), (1, True)):
+        texts = [text[: plan.wide_bytes]]
+        case = wide_cases.make(path, profile, texts, plan.wide_full_lanes, network)
+        files[f"wide/full-{profile}{'-network' * network}.npz"] = cases.dump(case)
     return files
 
 

@@ -14,7 +14,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -175,7 +177,8 @@ def test_device_makes_and_reads_the_streams_of_the_cpu(
     plan, raws = Plan(5, network, profile, True), [text_of(size, size) for size in (77, 70, 66)]
     expected = [engine.encode_wide(raw, plan, ignore) for raw in raws]
     seen: list[int] = []
-    works = [Work(new_wide_state(np.frombuffer(bytearray(raw), np.uint8), 5, plan.components, None), seen.append) for raw in raws]
+    blocks = [new_wide_state(np.frombuffer(bytearray(raw), np.uint8), 5, plan.components, None) for raw in raws]
+    works = [Work(block, seen.append) for block in blocks]
     coder.code(works, plan, engine)
     assert [finish_streams(work.block) for work in works] == expected
     works = [
@@ -230,7 +233,8 @@ def test_call_that_fails_leaves_the_cpu_with_the_same_archive(
         native.fail(-1)
         assert run(given, options)[0] == wanted
         names = native.calls()
-        places = {name: at for at, name in reversed(list(enumerate(names)))} | {f"{n}, last": at for at, n in enumerate(names)}
+        places = {name: at for at, name in reversed(list(enumerate(names)))}
+        places |= {f"{name}, last": at for at, name in enumerate(names)}
         for name, at in places.items():
             native.fail(at)
             got, summary = run(given, options)
@@ -305,7 +309,9 @@ def ignore_both(plan: Plan, model: Engine) -> None:
     pass
 
 
-def count_blocks(code: Callable[..., None], coded: dict[int, int], number: int, works: list[Work], *rest: object) -> None:
+def count_blocks(
+    code: Callable[..., None], coded: dict[int, int], number: int, works: list[Work], *rest: object
+) -> None:
     coded[number] += len(works)
     code(works, *rest)
 
@@ -359,14 +365,18 @@ def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
 
     native.set()
     device, texts = Device(0, native.library), [text_of(58, seed) for seed in range(2)]
-    for profile in range(len(PROFILES)):
-        case = cases.load(cases.dump(wide_cases.make(tiny_model, profile, texts, 5)))
-        lines = wide_cases.check(case, device, SHAPES[:1])
+
+    def load(case: dict[str, Any], on: Device) -> CpuNetwork | None:
+        return CpuNetwork(cases.unpack_network(case), "cuda:0", 132) if "config" in case else None
+
+    for profile, network in product(range(len(PROFILES)), (False, True)):
+        case = cases.load(cases.dump(wide_cases.make(tiny_model, profile, texts, 5, network)))
+        lines = wide_cases.check(case, device, SHAPES[:1], load)
         assert [line.split(": ")[1] for line in lines] == ["EQUAL to the CPU, 2 blocks"] * 2
-    assert wide_cases.speed(case, 0, device, SHAPES[0], 3) > 0
+    assert wide_cases.speed(case, 0, device, SHAPES[0], 3, load=load).mb_s > 0
     assert native.launched[-1][1] == 4  # twice the two blocks
     case["0:text"][1, 7] ^= 1
-    lines = wide_cases.check(case, device, SHAPES[:1])
+    lines = wide_cases.check(case, device, SHAPES[:1], load)
     assert "DIFFERENT" in lines[0] and "cm:text of block 1" in lines[0] and "block 0" not in lines[0]
     assert "EQUAL" in lines[1]
 
