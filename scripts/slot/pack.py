@@ -4,7 +4,7 @@ mix/KIND/NAME.bin.xz, .idx.xz   documents of a source (or .bz2, where that is sm
 mix/shares.json                 how much of each is drawn: the shares of the whole mix
 start/NAME.safetensors.xz       networks to go on from, without what primes the memory
 cases/NAME.npz.xz               what the network's exact step must give, for each shipped model
-wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, for each profile, with the network and without
+wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, each profile, with and without network
 pack.json                       sizes, and the SHA-256 of every file once it is unpacked
 """
 
@@ -161,7 +161,7 @@ def extras(plan: Plan, found: Sequence[Path], text: bytes) -> dict[str, bytes]:
 
 
 def wide_files(plan: Plan, path: Path, text: bytes) -> dict[str, bytes]:
-    """The cases of wide blocks, by name: each profile with the network and without; and in as many lanes as levels have.
+    """The cases of wide blocks, by name: each profile with the network and without; and in a level's lanes.
 
     The numbers are those of the profiles: FAST, FULL, MIDDLE, LARGE.
     """

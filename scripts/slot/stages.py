@@ -157,9 +157,9 @@ def wide(toy: bool, device: str, scratch: Path, until: float) -> None:
         finish({"cases": len(found)})
     from arzip.engine.cuda_driver import Device
 
-    card, result = Device(), {}
+    loaded, result = wide_cases.Loaded(Device()), {}
     for name, case in found.items():
-        result[name] = wide_cases.check(case, card)
+        result[name] = wide_cases.check(case, loaded)
         for line in result[name]:
             click.echo(f"{name}: {line}")
         tell(result)
@@ -170,7 +170,7 @@ def wide(toy: bool, device: str, scratch: Path, until: float) -> None:
             break
         what = f"{name}, {blocks} blocks, {shape[0]} threads a lane, {shape[1]} a block, {wide_cases.DIRECTIONS[part]}"
         try:
-            found_speed = wide_cases.speed(found[name], part, card, shape, blocks, plan.wide_steps)
+            found_speed = wide_cases.speed(found[name], part, loaded, shape, blocks, plan.wide_steps)
             rates[what] = found_speed._asdict()
             click.echo(f"{what}: {found_speed.mb_s} MB/s, {found_speed.us_a_step} us a step")
         except DriverError as error:

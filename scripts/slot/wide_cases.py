@@ -146,16 +146,35 @@ def differences(case: Arrays, part: int, batch: Batch) -> Iterator[str]:
                 yield f"{name} of block {block}"
 
 
-def check(
-    case: Arrays, device: Device, shapes: Sequence[tuple[int, int]] = SHAPES, load: Callable[..., Any] = load_network
-) -> list[str]:
-    """One line for each shape of launches and direction: EQUAL, or which arrays differ. load: loads the network."""
+class Loaded:
+    """What is loaded into a device once: the kernels of each shape of launches, and the network of each case."""
+
+    def __init__(self, device: Device, load: Callable[..., Any] = load_network) -> None:
+        self.device, self._load = device, load
+        self._kernels: dict[tuple[int, int], Kernels] = {}
+        self._networks: dict[int, Any] = {}
+
+    def kernels(self, shape: tuple[int, int]) -> Kernels:
+        """Raises DriverError."""
+        if shape not in self._kernels:
+            self._kernels[shape] = load_kernels(self.device, shape)
+        return self._kernels[shape]
+
+    def network(self, case: Arrays) -> Any:
+        """None: the case has none. Raises DriverError."""
+        if id(case) not in self._networks:
+            self._networks[id(case)] = self._load(case, self.device)
+        return self._networks[id(case)]
+
+
+def check(case: Arrays, loaded: Loaded, shapes: Sequence[tuple[int, int]] = SHAPES) -> list[str]:
+    """One line for each shape of launches and direction: EQUAL, or which arrays differ."""
     lines = []
     for shape in shapes:
         for part in PART:
             what = f"{shape[0]} threads a lane, {shape[1]} a block, {DIRECTIONS[part]}"
             try:
-                with place(case, part, device, load_kernels(device, shape), load(case, device)) as batch:
+                with place(case, part, loaded.device, loaded.kernels(shape), loaded.network(case)) as batch:
                     batch.begin()
                     batch.code_steps(0, steps_of(case))
                     wrong = list(differences(case, part, batch))
@@ -176,17 +195,16 @@ class Speed(NamedTuple):
 def speed(
     case: Arrays,
     part: int,
-    device: Device,
+    loaded: Loaded,
     shape: tuple[int, int],
     blocks: int,
     steps: int = 0,
-    load: Callable[..., Any] = load_network,
 ) -> Speed:
     """How fast at least so many blocks with large tables are coded, in some steps after the first few; 0: all steps."""
     times, last = -(-blocks // len(case["0:text"])), steps_of(case)
     first = min(WARM_STEPS, last // 4)
     end = min(first + steps, last) if steps else last
-    with place(case, part, device, load_kernels(device, shape), load(case, device), times, True) as batch:
+    with place(case, part, loaded.device, loaded.kernels(shape), loaded.network(case), times, True) as batch:
         batch.begin()
         batch.code_steps(0, first)
         began = time.perf_counter()

@@ -369,14 +369,15 @@ def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
     def load(case: dict[str, Any], on: Device) -> CpuNetwork | None:
         return CpuNetwork(cases.unpack_network(case), "cuda:0", 132) if "config" in case else None
 
+    loaded = wide_cases.Loaded(device, load)
     for profile, network in product(range(len(PROFILES)), (False, True)):
         case = cases.load(cases.dump(wide_cases.make(tiny_model, profile, texts, 5, network)))
-        lines = wide_cases.check(case, device, SHAPES[:1], load)
+        lines = wide_cases.check(case, loaded, SHAPES[:1])
         assert [line.split(": ")[1] for line in lines] == ["EQUAL to the CPU, 2 blocks"] * 2
-    assert wide_cases.speed(case, 0, device, SHAPES[0], 3, load=load).mb_s > 0
+    assert wide_cases.speed(case, 0, loaded, SHAPES[0], 3).mb_s > 0
     assert native.launched[-1][1] == 4  # twice the two blocks
     case["0:text"][1, 7] ^= 1
-    lines = wide_cases.check(case, device, SHAPES[:1], load)
+    lines = wide_cases.check(case, loaded, SHAPES[:1])
     assert "DIFFERENT" in lines[0] and "cm:text of block 1" in lines[0] and "block 0" not in lines[0]
     assert "EQUAL" in lines[1]
 
