@@ -25,7 +25,7 @@ from arzip.engine.plan import Plan
 from arzip.network.config import Weights
 
 STEPS = 256  # of a batch between two looks at the clock: some hundredths of a second
-SPARE_BYTES = 256 << 20  # of the device's memory, left to others
+SPARE_BYTES = 512 << 20  # of the device's memory: the kernels' stacks, what torch takes for itself, others
 # What a device shows that it works with.
 PROOF_LANES, PROOF_STEPS = 64, 48
 PROOF_TEXT = b"<p>Each line, each word and each: 1234567890.</p>\n\x00\x01\x02\xff\xc3\xa9the other and the next\n"
@@ -95,7 +95,7 @@ class CudaBlocks:
         cm = model.initial_cm_state(plan, largest.starts[:-1], size)
         each = sum(array.nbytes for state_ in (cm, largest) for array in state_)
         network = self._network(model.weights) if plan.use_network else None
-        each += plan.lanes * cuda_network.LANE_BYTES * plan.use_network
+        each += plan.lanes * cuda_network.lane_bytes(model.weights.config) * plan.use_network
         at_once = (self._device.free_bytes() - SPARE_BYTES) // each
         if at_once < 1:
             raise DriverError(f"{self.name} has less memory free than the {each >> 20:,} MB that a block takes")

@@ -10,10 +10,14 @@ import importlib.util
 from typing import Any
 
 from arzip.engine.cuda_driver import DriverError
-from arzip.network.config import Weights
+from arzip.network.config import NetworkConfig, Weights
 
-LANE_BYTES = 1 << 13  # of a device's memory for a lane's state and buffers, at most: 7 KB for the widest model shipped
 PACKAGES = "torch", "triton"
+
+
+def lane_bytes(config: NetworkConfig) -> int:
+    """How much of a device's memory a lane takes: its state and the buffers of a step."""
+    return 6 * config.blocks * config.d + 5 * config.d + config.hidden + 4 * (256 + config.tables) + 32
 
 
 def missing() -> str:

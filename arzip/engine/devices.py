@@ -76,15 +76,18 @@ class Devices:
         self._coders: list[CudaBlocks] = []
         self._threads: list[threading.Thread] = []
         self._closed = False
-        self.name, self.faults, self.blocks = "", [], 0
+        self.name, self.blocks = "", 0
+        self.faults: list[str] = []
 
     def __enter__(self) -> Devices:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._changed:
-            self._closed = True
+            self._closed, left, self._waiting = True, self._waiting, []
             self._changed.notify_all()
+        for job in left:
+            job.end(DeviceFailedError("the run has ended"))
         for thread in self._threads:
             thread.join()
 
@@ -144,14 +147,16 @@ class Devices:
 
         def count(coded: int) -> None:
             nonlocal done
+            if self._closed:
+                raise DeviceFailedError("the run has ended")
             done += coded
             on_bytes(coded)
 
         key = model, plan, block.is_decoding, size_class(PROFILES[plan.cm_profile], size)
         job = _Job(key, plan, model, Work(block, count))
         with self._changed:
-            if not any(coder.supports(plan) for coder in self._coders):
-                raise DeviceFailedError
+            if self._closed or not any(coder.supports(plan) for coder in self._coders):
+                raise DeviceFailedError("no GPU is left")
             self._waiting.append(job)
             self._changed.notify_all()
         job.is_done.wait()
@@ -164,11 +169,11 @@ class Devices:
     def _serve(self, coder: CudaBlocks) -> None:
         """A device's thread: batch after batch, until one fails or the context is left."""
         fault: DriverError | None = None
-        jobs: list[_Job] = []
         try:
             coder.enter()
-        except DriverError as error:
-            fault = error
+        except DriverError as failed:
+            fault = failed
+            self._ended(coder, [], None, fault)
         while fault is None and (jobs := self._next_batch(coder)):
             error: BaseException | None = None
             try:
@@ -178,8 +183,6 @@ class Devices:
             except BaseException as raised:  # by on_bytes, or for want of memory: those who wait must hear of it
                 error = raised
             self._ended(coder, jobs, error, fault)
-        if fault is not None and not jobs:
-            self._ended(coder, [], None, fault)
 
     def _ended(
         self, coder: CudaBlocks, jobs: Sequence[_Job], error: BaseException | None, fault: DriverError | None
@@ -211,17 +214,15 @@ class Devices:
 
     def _ready(self, coder: CudaBlocks) -> list[_Job]:
         """Enough blocks for a batch, or all that there can be now; none: it is worth waiting."""
-        jobs = self._most_alike(coder)
-        if not jobs or len(jobs) >= self._at_once:
-            return jobs
-        before = len(self._waiting) + self._running, self._members
-        if before[0] < before[1]:
-            return []
-        self._changed.wait(SETTLE_SECONDS)
-        if (len(self._waiting) + self._running, self._members) != before:
-            return []
-        share = -(-len(jobs) // len(self._coders))  # each device gets some
-        return self._most_alike(coder)[:share]
+        while True:
+            jobs, blocks = self._most_alike(coder), len(self._waiting) + self._running
+            if not jobs or len(jobs) >= self._at_once:
+                return jobs
+            if blocks < self._members:
+                return []
+            if not self._changed.wait(SETTLE_SECONDS):  # no thread came or went; another device may have taken some
+                jobs = self._most_alike(coder)
+                return jobs[: -(-len(jobs) // len(self._coders))]  # each device gets some
 
     def _most_alike(self, coder: CudaBlocks) -> list[_Job]:
         """The blocks that can be coded together, of those that wait for this device: as many as possible."""

@@ -106,8 +106,9 @@ def sigmoid_of(table, z):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def embed(last, byte, ngram, rows, x, lane, live, D: tl.constexpr, TABLES: tl.constexpr, NGRAM_D: tl.constexpr,
-          ROW_BITS: tl.constexpr, LANES: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def embed(last, byte, ngram, rows, x, lane, live,  # type: ignore[no-untyped-def]
+          D: tl.constexpr, TABLES: tl.constexpr, NGRAM_D: tl.constexpr, ROW_BITS: tl.constexpr,
+          LANES: tl.constexpr):  # fmt: skip
     """The residual stream x (L, D) from last bytes and n-gram rows; returns its sums of squares (L,) int64."""
     BYTE_D: tl.constexpr = D - TABLES * NGRAM_D
     newest = tl.load(last + lane, mask=live, other=0).to(tl.int32)
@@ -196,10 +197,10 @@ def softmax(y, out, bias, exponential, freqs, lane, live, D: tl.constexpr, LANES
 
 
 @triton.jit
-def step_kernel(last, context, orders, byte, ngram, gates, gates_bias, state_out, mlp_in, mlp_out, out, out_bias,
-                sigmoid, exponential, rows, pair, h, x, y, u, freqs, lanes, turn,
+def step_kernel(last, context, orders, byte, ngram, gates, gates_bias, state_out,  # type: ignore[no-untyped-def]
+                mlp_in, mlp_out, out, out_bias, sigmoid, exponential, rows, pair, h, x, y, u, freqs, lanes, turn,
                 D: tl.constexpr, HIDDEN: tl.constexpr, BLOCKS: tl.constexpr, TABLES: tl.constexpr,
-                NGRAM_D: tl.constexpr, ROW_BITS: tl.constexpr, LANES: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+                NGRAM_D: tl.constexpr, ROW_BITS: tl.constexpr, LANES: tl.constexpr):  # fmt: skip
     """A step of `lanes` lanes: see NetworkStep for the arrays. turn, 0 or 1: the half of `pair` for this step."""
     lane = (tl.program_id(0) * LANES + tl.arange(0, LANES)).to(tl.int64)
     live = lane < lanes

@@ -47,7 +47,7 @@ from arzip.network.config import Weights
 CHECKOUT = Path(__file__).parents[2]
 SHAPE = SHAPES[0]
 LAUNCH = Launch(2, 8)  # threads of this CPU: fewer than the shape says
-MEMORY = 1 << 30
+MEMORY = 1 << 32
 RUN = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.POINTER(ctypes.c_uint64))
 needs_compiler = pytest.mark.skipif(os.name != "posix" or not shutil.which("cc"), reason="needs a C compiler")
 needs_numba = pytest.mark.skipif(

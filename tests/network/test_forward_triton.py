@@ -1,4 +1,4 @@
-"""The network's kernel for GPUs: the integers of the compiled step, under Triton's interpreter; what compilers make of it.
+"""The network's kernel for GPUs: the compiled step's integers, under Triton's interpreter; what compilers make of it.
 
 The interpreter must be chosen before triton is imported, so it runs in a process of its own.
 """
