@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "preprocess": {"coding.range_coder", "format", "jit"},  # what streams deviate in is range coded
     "coding": {"context_mixing", "jit", "network", "probability"},
     "media": {"coding.range_coder", "context_mixing.logistic", "format.varint", "jit", "probability"},
-    "engine": {"coding", "context_mixing", "errors", "jit", "network", "probability", "system.extras", "weights.file"},
+    "engine": {"coding", "context_mixing", "errors", "jit", "network", "weights.file"},
     "planner": {"engine", "levels"},
     "block_codec": {
         *("context_mixing.profile", "engine", "errors", "format", "levels", "media", "planner", "preprocess"),

@@ -32,7 +32,7 @@ PROOF_TEXT = b"<p>Each line, each word and each: 1234567890.</p>\n\x00\x01\x02\x
 
 
 def _ignore(_: int) -> None:
-    """Of a sample's bytes nobody hears."""
+    """The bytes of a sample are not reported."""
 
 
 class Model(Protocol):

@@ -23,7 +23,7 @@ from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 
 DEVICES = ("auto", "cpu", "cuda")
-SETTLE_SECONDS = 0.05  # a batch that isn't full waits so long for another block
+QUIET_SECONDS = 0.05  # a batch that isn't full waits so long for another block
 Opener = Callable[[], list[CudaBlocks]]
 
 
@@ -174,21 +174,21 @@ class Devices:
         except DriverError as failed:
             fault = failed
             self._ended(coder, [], None, fault)
-        while fault is None and (jobs := self._next_batch(coder)):
+        while fault is None and (batch := self._next_batch(coder)):
             error: BaseException | None = None
             try:
-                coder.code([job.work for job in jobs], jobs[0].plan, jobs[0].model)
+                coder.code([job.work for job in batch], batch[0].plan, batch[0].model)
             except DriverError as failed:
                 fault, error = failed, DeviceFailedError(str(failed))
             except BaseException as raised:  # by on_bytes, or for want of memory: those who wait must hear of it
                 error = raised
-            self._ended(coder, jobs, error, fault)
+            self._ended(coder, batch, error, fault)
 
     def _ended(
-        self, coder: CudaBlocks, jobs: Sequence[_Job], error: BaseException | None, fault: DriverError | None
+        self, coder: CudaBlocks, batch: Sequence[_Job], error: BaseException | None, fault: DriverError | None
     ) -> None:
         with self._changed:
-            self._running -= len(jobs)
+            self._running -= len(batch)
             if fault is not None:
                 self._coders.remove(coder)
                 self.faults.append(f"{coder.name} failed, the CPU goes on: {fault}")
@@ -197,34 +197,34 @@ class Devices:
                 for job in left:
                     job.end(DeviceFailedError(str(fault)))
             self._changed.notify_all()
-        for job in jobs:
+        for job in batch:
             job.end(error)
 
     def _next_batch(self, coder: CudaBlocks) -> list[_Job]:
         """Blocks to be coded together; none: the context was left."""
         with self._changed:
             while not self._closed:
-                jobs = self._ready(coder)
-                if jobs:
-                    self._waiting = [job for job in self._waiting if job not in jobs]
-                    self._running += len(jobs)
-                    return jobs
+                batch = self._ready(coder)
+                if batch:
+                    self._waiting = [job for job in self._waiting if job not in batch]
+                    self._running += len(batch)
+                    return batch
                 self._changed.wait()
             return []
 
     def _ready(self, coder: CudaBlocks) -> list[_Job]:
         """Enough blocks for a batch, or all that there can be now; none: it is worth waiting."""
         while True:
-            jobs, blocks = self._most_alike(coder), len(self._waiting) + self._running
-            if not jobs or len(jobs) >= self._at_once:
-                return jobs
+            batch, blocks = self._alike(coder), len(self._waiting) + self._running
+            if not batch or len(batch) >= self._at_once:
+                return batch
             if blocks < self._members:
                 return []
-            if not self._changed.wait(SETTLE_SECONDS):  # no thread came or went; another device may have taken some
-                jobs = self._most_alike(coder)
-                return jobs[: -(-len(jobs) // len(self._coders))]  # each device gets some
+            if not self._changed.wait(QUIET_SECONDS):  # no thread came or went; another device may have taken some
+                batch = self._alike(coder)
+                return batch[: -(-len(batch) // len(self._coders))]  # each device gets some
 
-    def _most_alike(self, coder: CudaBlocks) -> list[_Job]:
+    def _alike(self, coder: CudaBlocks) -> list[_Job]:
         """The blocks that can be coded together, of those that wait for this device: as many as possible."""
         alike: dict[Hashable, list[_Job]] = defaultdict(list)
         for job in self._waiting:

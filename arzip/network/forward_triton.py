@@ -20,7 +20,7 @@ from arzip.network import config as formats
 from arzip.network.config import Weights
 
 TILE = tl.constexpr(64)  # columns of a product at a time, and inputs: widths are multiples of it
-SMALLEST_TILE = 16  # lanes a program: as few as the int8 product takes
+MIN_TILE = 16  # lanes a program: as few as the int8 product takes
 WARPS = 4
 CONTEXT_FIELDS = 3  # of ngram_rows: history, word, previous word
 
@@ -265,7 +265,7 @@ class NetworkWeights:
 def tile_lanes(lanes: int, multiprocessors: int) -> int:
     """Lanes a program: as many as its tensor cores like, 64, or fewer while multiprocessors would be idle."""
     tile = 64
-    while tile > SMALLEST_TILE and -(-lanes // tile) < multiprocessors:
+    while tile > MIN_TILE and -(-lanes // tile) < multiprocessors:
         tile //= 2
     return tile
 
@@ -276,7 +276,7 @@ class NetworkStep:
     Before the first byte of a lane its `last` must be 0. Lanes that are at their end may go on: none reads another.
     """
 
-    def __init__(self, network: NetworkWeights, lanes: int, tile: int = SMALLEST_TILE, warps: int = WARPS) -> None:
+    def __init__(self, network: NetworkWeights, lanes: int, tile: int = MIN_TILE, warps: int = WARPS) -> None:
         config = network.config
         d, blocks = config.d, config.blocks
         self._network, self._lanes, self._tile, self._warps, self._turn = network, lanes, tile, warps, 0
