@@ -196,7 +196,7 @@ def softmax(y, out, bias, exponential, freqs, lane, live, D: tl.constexpr, LANES
         tl.store(at, tl.load(exponential + k), mask=live[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["lanes", "turn"])  # else compiled anew for a 1, and for a multiple of 16
 def step_kernel(last, context, orders, byte, ngram, gates, gates_bias, state_out,  # type: ignore[no-untyped-def]
                 mlp_in, mlp_out, out, out_bias, sigmoid, exponential, rows, pair, h, x, y, u, freqs, lanes, turn,
                 D: tl.constexpr, HIDDEN: tl.constexpr, BLOCKS: tl.constexpr, TABLES: tl.constexpr,

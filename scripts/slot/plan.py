@@ -60,7 +60,7 @@ class Plan:
     wide_steps: int = 96
     wide_first: tuple[str, ...] = ()
     network_lanes: tuple[int, ...] = (8192, 2048, 33792)
-    network_tiles: tuple[tuple[int, int], ...] = ((64, 4), (32, 4), (16, 4), (64, 8), (128, 8))
+    network_tiles: tuple[tuple[int, int], ...] = ((64, 4), (16, 4), (64, 8), (32, 4))
     network_steps: int = 50
     batches: tuple[int, ...] = (512, 1024, 2048)
     timing_steps: int = 20
