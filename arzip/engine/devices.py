@@ -114,6 +114,8 @@ class Devices:
             self.name = f"the CPU: {error}"
             return
         self.name = ", ".join(coder.name for coder in self._coders)
+        if reasons := {coder.without_network for coder in self._coders} - {""}:
+            self.name += f" ({', '.join(sorted(reasons))})"
         self._threads = [threading.Thread(target=self._serve, args=(coder,), daemon=True) for coder in self._coders]
         for thread in self._threads:
             thread.start()

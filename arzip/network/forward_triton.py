@@ -99,7 +99,7 @@ def product(sums, a, w, lane, live, column, K: tl.constexpr, STRIDE: tl.constexp
 
 
 @triton.jit
-def sigmoid_of(table, z):  # type: ignore[no-untyped-def]
+def sigmoid_of(table, z):
     """Sigmoids of z in Q12, by table, in Q16: forward_cpu.gate."""
     k = (z + GATE_HALF) >> GATE_SHIFT
     return tl.load(table + tl.minimum(tl.maximum(k, 0 - HALF_GATES), HALF_GATES - 1) + HALF_GATES).to(tl.int64)

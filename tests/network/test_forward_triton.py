@@ -5,6 +5,7 @@ The interpreter must be chosen before triton is imported, so it runs in a proces
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import re
@@ -57,6 +58,23 @@ def differences(weights: Weights, lanes: int, steps: int, tile: int) -> list[str
     return found
 
 
+def batch_differences(lanes: int, steps: int) -> list[str]:
+    """As the kernels of wide blocks see it: bytes written to one address, frequencies read from another."""
+    weights = tiny_network.weights(tiny_network.lively())
+    network = forward_cpu.load_network(weights)
+    state = forward_cpu.init_state(network, lanes)
+    batch = cuda_network.DeviceNetwork(weights, "cpu", 132).start(lanes)
+    found = []
+    for t, last in enumerate(letters(steps, lanes)):
+        forward_cpu.step(network, state, last, 0, lanes)
+        ctypes.memmove(batch.last, last.ctypes.data, lanes)
+        batch.step()
+        freqs = np.empty((lanes, 256), np.int32)
+        ctypes.memmove(freqs.ctypes.data, batch.freqs, freqs.nbytes)
+        found += [] if np.array_equal(freqs, state.freqs) else [f"step {t}"]
+    return found
+
+
 def shipped(name: str, seed: int) -> Weights:
     """A random network of the shape of a shipped model, with smaller tables."""
     config = load_weights(registry.find(name), with_initial_states=False).config
@@ -64,6 +82,7 @@ def shipped(name: str, seed: int) -> Weights:
 
 
 CASES = {
+    "batch": lambda: batch_differences(7, 2),
     "tiny": lambda: differences(tiny_network.weights(tiny_network.lively()), 5, 3, 16),
     "other": lambda: differences(
         tiny_network.weights(tiny_network.lively(tiny_network.OTHER_SHAPE), tiny_network.OTHER_SHAPE), 35, 3, 32
@@ -77,7 +96,7 @@ CASES = {
 
 @needs_triton
 @pytest.mark.parametrize(
-    "case", ["tiny", "other", "extreme", *(["nano", "small", "base"] * ("ARZIP_LONG_TESTS" in os.environ))]
+    "case", ["batch", "tiny", "other", "extreme", *(["nano", "small", "base"] * ("ARZIP_LONG_TESTS" in os.environ))]
 )
 def test_kernel_gives_the_compiled_steps_integers_under_tritons_interpreter(case: str) -> None:
     program = f"import test_forward_triton as here; print(here.CASES[{case!r}]())"
