@@ -52,24 +52,30 @@ def make(path: Path, text: NDArray[np.uint8], lanes: int, steps: int) -> Arrays:
     return pack_network(weights, letters) | {"last": last, "digests": np.array(found)}
 
 
-def pack_network(weights: Any, letters: NDArray[np.uint8]) -> Arrays:
+def pack_network(weights: Any, *texts: NDArray[np.uint8]) -> Arrays:
     """A model's network for texts (L, T) alone: its n-gram tables have no other rows."""
-    from arzip.network import ngram_rows as context
-
-    config, (lanes, steps) = weights.config, letters.shape
-    rows = np.empty((steps + 1, lanes, config.tables), np.int64)
-    contexts, orders = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64), np.array([*config.orders, 0])
-    padded = np.concatenate([letters, np.zeros((lanes, 1), np.uint8)], 1)  # a lane may go on past its end
-    context.window_rows(padded, contexts, orders, config.rows.bit_length() - 1, rows)
-    used = [np.unique(rows[..., k]) for k in range(config.tables)]
+    config = weights.config
+    found = [_rows_of(config, letters) for letters in texts]
+    used = [np.unique(np.concatenate([rows[k] for rows in found])) for k in range(config.tables)]
     names = np.full((config.tables, max(map(len, used))), -1, np.int32)
     small = np.zeros((*names.shape, config.ngram_d), np.int8)
     for k, own in enumerate(used):
         names[k, : len(own)] = own
         small[k, : len(own)] = weights.tensors["ngram"][k, own]
     tensors = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith("memory.")}
-    found = {f"w:{name}": tensor for name, tensor in (tensors | {"ngram": small}).items()}
-    return found | {"rows": names, "config": np.array(config.dumps())}
+    network = {f"w:{name}": tensor for name, tensor in (tensors | {"ngram": small}).items()}
+    return network | {"rows": names, "config": np.array(config.dumps())}
+
+
+def _rows_of(config: NetworkConfig, letters: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+    """The rows of each n-gram table that lanes of text (L, T) ask for."""
+    from arzip.network import ngram_rows as context
+
+    lanes, steps = letters.shape
+    rows = np.empty((steps, lanes, config.tables), np.int64)
+    contexts, orders = np.zeros((lanes, context.CONTEXT_FIELDS), np.uint64), np.array([*config.orders, 0])
+    context.window_rows(np.ascontiguousarray(letters), contexts, orders, config.rows.bit_length() - 1, rows)
+    return [np.unique(rows[..., k]) for k in range(config.tables)]
 
 
 def unpack_network(case: Arrays) -> Any:

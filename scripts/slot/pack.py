@@ -5,6 +5,7 @@ mix/shares.json                 how much of each is drawn: the shares of the who
 start/NAME.safetensors.xz       networks to go on from, without what primes the memory
 cases/NAME.npz.xz               what the network's exact step must give, for each shipped model
 wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, each profile, with and without network
+wide-network.npz.xz             the network of those with one
 pack.json                       sizes, and the SHA-256 of every file once it is unpacked
 """
 
@@ -166,15 +167,16 @@ def wide_files(plan: Plan, path: Path, text: bytes) -> dict[str, bytes]:
     The numbers are those of the profiles: FAST, FULL, MIDDLE, LARGE.
     """
     files = {}
+    texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
     for profile, network in product(range(len(PROFILES)), (False, True)):
-        texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
         case = wide_cases.make(path, profile, texts, plan.wide_lanes, network)
         files[f"wide/{profile}{'-network' * network}.npz"] = cases.dump(case)
     for profile, network in ((0, False), (1, False), (1, True)):
-        texts = [text[: plan.wide_bytes]]
-        case = wide_cases.make(path, profile, texts, plan.wide_full_lanes, network)
+        case = wide_cases.make(path, profile, texts[:1], plan.wide_full_lanes, network)
         files[f"wide/full-{profile}{'-network' * network}.npz"] = cases.dump(case)
-    return files
+    letters = wide_cases.lanes_of(texts, plan.wide_lanes), wide_cases.lanes_of(texts[:1], plan.wide_full_lanes)
+    weights = load_weights(path, with_initial_states=False)
+    return files | {"wide-network.npz": cases.dump(cases.pack_network(weights, *letters))}
 
 
 def write(output: Path, files: dict[str, bytes]) -> None:

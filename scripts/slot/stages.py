@@ -157,7 +157,8 @@ def wide(toy: bool, device: str, scratch: Path, until: float) -> None:
         finish({"cases": len(found)})
     from arzip.engine.cuda_driver import Device
 
-    loaded, result = wide_cases.Loaded(Device()), {}
+    network = cases.load((scratch / "wide-network.npz").read_bytes())
+    loaded, result = wide_cases.Loaded(Device(), network), {}
     for name, case in found.items():
         result[name] = wide_cases.check(case, loaded)
         for line in result[name]:

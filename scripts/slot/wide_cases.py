@@ -60,6 +60,7 @@ def make(path: Any, profile: int, texts: Sequence[bytes], lanes: int, with_netwo
     case: Arrays = {f"cm:{name}": array for name, array in initial._asdict().items()}
     facts: dict[str, Any] = {"cm": initial._fields, "lanes": blocks[0]._fields, "shared": sorted(wide.SHARED)}
     large = create(PROFILES[profile], starts[:-1], LARGE_BYTES)
+    facts["network"] = with_network
     facts["large"] = {name: getattr(large, name).shape for name in TABLES}
     found: list[dict[str, list[str]]] = []
     for part in PART:
@@ -77,12 +78,17 @@ def make(path: Any, profile: int, texts: Sequence[bytes], lanes: int, with_netwo
                 for name, array in state._asdict().items():
                     digests.setdefault(f"{kind}:{name}", []).append(digest(array))
         found.append(digests)
-    if with_network:
-        longest = int(starts[1])
-        padded = np.concatenate([texts_array, np.zeros((len(texts), longest), np.uint8)], 1)
-        letters = np.stack([text[at : at + longest] for text in padded for at in starts[:-1]])
-        case |= cases.pack_network(weights, letters)
     return case | {"facts": np.array(json.dumps(facts | {"digests": found}))}
+
+
+def lanes_of(texts: Sequence[bytes], lanes: int) -> NDArray[np.uint8]:
+    """What each lane of some texts of one size holds (L, T); a shorter one goes on with its neighbour's first byte."""
+    from arzip.coding.lane_state import lane_starts
+
+    starts = lane_starts(len(texts[0]), lanes)
+    longest = int(starts[1])
+    padded = [np.frombuffer(text + bytes(longest), np.uint8) for text in texts]
+    return np.stack([text[at : at + longest] for text in padded for at in starts[:-1]])
 
 
 def code_on_cpu(cm: Any, block: Any, weights: Any) -> None:
@@ -103,11 +109,9 @@ def code_on_cpu(cm: Any, block: Any, weights: Any) -> None:
         wide.code_steps(cm, block, state.freqs, t, t + 1)
 
 
-def load_network(case: Arrays, device: Device) -> DeviceNetwork | None:
-    """The network of a case on a device, if it has one. Raises DriverError."""
-    if "config" not in case:
-        return None
-    return DeviceNetwork(cases.unpack_network(case), f"cuda:{device.number}", device.multiprocessors)
+def load_network(network: Arrays, device: Device) -> Any:
+    """The network of `cases.pack_network` on a device. Raises DriverError."""
+    return DeviceNetwork(cases.unpack_network(network), f"cuda:{device.number}", device.multiprocessors)
 
 
 def place(
@@ -147,12 +151,13 @@ def differences(case: Arrays, part: int, batch: Batch) -> Iterator[str]:
 
 
 class Loaded:
-    """What is loaded into a device once: the kernels of each shape of launches, and the network of each case."""
+    """What is loaded into a device once: the kernels of each shape of launches, and the network of the cases."""
 
-    def __init__(self, device: Device, load: Callable[..., Any] = load_network) -> None:
-        self.device, self._load = device, load
+    def __init__(self, device: Device, network: Arrays, load: Callable[..., Any] = load_network) -> None:
+        """network: of `cases.pack_network`."""
+        self.device, self._packed, self._load = device, network, load
         self._kernels: dict[tuple[int, int], Kernels] = {}
-        self._networks: dict[int, Any] = {}
+        self._network: Any = None
 
     def kernels(self, shape: tuple[int, int]) -> Kernels:
         """Raises DriverError."""
@@ -162,9 +167,10 @@ class Loaded:
 
     def network(self, case: Arrays) -> Any:
         """None: the case has none. Raises DriverError."""
-        if id(case) not in self._networks:
-            self._networks[id(case)] = self._load(case, self.device)
-        return self._networks[id(case)]
+        if not json.loads(str(case["facts"]))["network"]:
+            return None
+        self._network = self._network or self._load(self._packed, self.device)
+        return self._network
 
 
 def check(case: Arrays, loaded: Loaded, shapes: Sequence[tuple[int, int]] = SHAPES) -> list[str]:
