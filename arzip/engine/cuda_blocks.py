@@ -21,6 +21,7 @@ from arzip.engine import cuda_network
 from arzip.engine.backend import OnBytes
 from arzip.engine.cuda_batch import SHAPES, Batch, Device, Field, load_kernels
 from arzip.engine.cuda_driver import DriverError
+from arzip.engine.cuda_network import NetworkFailedError
 from arzip.engine.plan import Plan
 from arzip.network.config import Weights
 
@@ -87,9 +88,17 @@ class CudaBlocks:
         """Run all steps of the blocks: an encoder's registers and stream, a decoder's text are filled in.
 
         As many at once as the device has memory for. Raises DriverError; so it is where a sample isn't coded as by
-        the CPU.
+        the CPU. After a NetworkFailedError plans with the network are no longer supported.
         """
-        self._prove(plan, model)
+        try:
+            self._prove(plan, model)
+            self._code_all(works, plan, model)
+        except NetworkFailedError as error:
+            self.without_network = str(error)
+            raise
+
+    def _code_all(self, works: Sequence[Work], plan: Plan, model: Model) -> None:
+        """`code` without its checks."""
         largest = max(works, key=lambda work: work.block.text.size).block
         size = largest.text.size
         cm = model.initial_cm_state(plan, largest.starts[:-1], size)
@@ -131,11 +140,11 @@ class CudaBlocks:
         expected = model.encode_wide(sample, own, _ignore)
         text = np.frombuffer(bytearray(sample), np.uint8)
         coded = Work(new_wide_state(text, own.lanes, own.components, None), _ignore)
-        self.code([coded], own, model)
+        self._code_all([coded], own, model)
         if expected is None or finish_streams(coded.block) != expected:
             raise DriverError("it doesn't make the CPU's streams of a sample")
         again = Work(new_wide_state(np.zeros_like(text), own.lanes, own.components, expected), _ignore)
-        self.code([again], own, model)
+        self._code_all([again], own, model)
         if again.block.text.tobytes() != sample:
             raise DriverError("it doesn't read the CPU's streams of a sample")
 

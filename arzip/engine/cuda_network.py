@@ -15,6 +15,10 @@ from arzip.network.config import NetworkConfig, Weights
 PACKAGES = "torch", "triton"
 
 
+class NetworkFailedError(DriverError):
+    """The network can't be run on the GPU; context mixing alone may be."""
+
+
 def lane_bytes(config: NetworkConfig) -> int:
     """How much of a device's memory a lane takes: its state and the buffers of a step."""
     return 6 * config.blocks * config.d + 5 * config.d + config.hidden + 4 * (256 + config.tables) + 32
@@ -34,7 +38,7 @@ class BatchNetwork:
         self.last, self.freqs = step.last.data_ptr(), step.freqs.data_ptr()
 
     def step(self) -> None:
-        """Launch a step of all lanes. Raises DriverError."""
+        """Launch a step of all lanes. Raises NetworkFailedError."""
         try:
             self._step()
         except Exception as error:  # compilers raise what they like
@@ -45,7 +49,7 @@ class DeviceNetwork:
     """A model's network on a device of torch's, e.g. "cuda:0"."""
 
     def __init__(self, weights: Weights, device: str, multiprocessors: int) -> None:
-        """Raises DriverError."""
+        """Raises NetworkFailedError."""
         self._device, self._multiprocessors = device, multiprocessors
         try:
             from arzip.network import forward_triton
@@ -57,7 +61,7 @@ class DeviceNetwork:
             raise _failure(error) from error
 
     def start(self, lanes: int) -> BatchNetwork:
-        """The network of so many lanes before their first byte. Raises DriverError."""
+        """The network of so many lanes before their first byte. Raises NetworkFailedError."""
         tile = self._forward.tile_lanes(lanes, self._multiprocessors)
         try:
             return BatchNetwork(self._forward.NetworkStep(self._weights, lanes, tile))
@@ -65,6 +69,6 @@ class DeviceNetwork:
             raise _failure(error) from error
 
 
-def _failure(error: Exception) -> DriverError:
+def _failure(error: Exception) -> NetworkFailedError:
     words = " ".join(str(error).split())
-    return DriverError(f"the network on the GPU: {type(error).__name__}: {words[:200]}")
+    return NetworkFailedError(f"the network on the GPU: {type(error).__name__}: {words[:200]}")

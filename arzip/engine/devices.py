@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -19,6 +19,7 @@ from arzip.context_mixing.state import size_class
 from arzip.engine.backend import OnBytes
 from arzip.engine.cuda_blocks import CudaBlocks, Model, Work
 from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, count_devices, load_library
+from arzip.engine.cuda_network import NetworkFailedError
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 
@@ -170,34 +171,43 @@ class Devices:
 
     def _serve(self, coder: CudaBlocks) -> None:
         """A device's thread: batch after batch, until one fails or the context is left."""
-        fault: DriverError | None = None
+        batch: list[_Job] = []
         try:
             coder.enter()
-        except DriverError as failed:
-            fault = failed
-            self._ended(coder, [], None, fault)
-        while fault is None and (batch := self._next_batch(coder)):
-            error: BaseException | None = None
-            try:
-                coder.code([job.work for job in batch], batch[0].plan, batch[0].model)
-            except DriverError as failed:
-                fault, error = failed, DeviceFailedError(str(failed))
-            except BaseException as raised:  # by on_bytes, or for want of memory: those who wait must hear of it
-                error = raised
-            self._ended(coder, batch, error, fault)
+            while batch := self._next_batch(coder):
+                self._code(coder, batch)
+        except DriverError as error:
+            with self._changed:
+                self._coders.remove(coder)
+            self._failed(f"{coder.name} failed, the CPU goes on: {error}", batch)
 
-    def _ended(
-        self, coder: CudaBlocks, batch: Sequence[_Job], error: BaseException | None, fault: DriverError | None
-    ) -> None:
+    def _code(self, coder: CudaBlocks, batch: list[_Job]) -> None:
+        """Code a batch and tell those who wait for it. Raises DriverError, and then they wait on."""
+        failure: BaseException | None = None
+        try:
+            coder.code([job.work for job in batch], batch[0].plan, batch[0].model)
+        except NetworkFailedError as error:
+            self._failed(f"{coder.name} goes on without the network, the CPU with it: {error}", batch)
+            return
+        except DriverError:
+            raise
+        except BaseException as error:  # by on_bytes, or for want of memory
+            failure = error
+        self._end(batch, failure)
+
+    def _failed(self, fault: str, batch: list[_Job]) -> None:
+        """Leave a batch to the CPU, and all blocks that no device can code any more."""
+        with self._changed:
+            self.faults.append(fault)
+            left = [job for job in self._waiting if not any(coder.supports(job.plan) for coder in self._coders)]
+            self._waiting = [job for job in self._waiting if job not in left]
+        for job in left:
+            job.end(DeviceFailedError(fault))
+        self._end(batch, DeviceFailedError(fault))
+
+    def _end(self, batch: list[_Job], error: BaseException | None) -> None:
         with self._changed:
             self._running -= len(batch)
-            if fault is not None:
-                self._coders.remove(coder)
-                self.faults.append(f"{coder.name} failed, the CPU goes on: {fault}")
-                left = [job for job in self._waiting if not any(c.supports(job.plan) for c in self._coders)]
-                self._waiting = [job for job in self._waiting if job not in left]
-                for job in left:
-                    job.end(DeviceFailedError(str(fault)))
             self._changed.notify_all()
         for job in batch:
             job.end(error)

@@ -37,6 +37,7 @@ from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.cuda_batch import ENTRY_POINTS, SHAPES
 from arzip.engine.cuda_blocks import CudaBlocks, Work
 from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, Parameters, load_library
+from arzip.engine.cuda_network import NetworkFailedError
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError
@@ -291,6 +292,26 @@ def test_device_that_makes_other_streams_is_given_up(
     assert data == expected and summary.device_blocks == 0
     [fault] = summary.faults
     assert fault == "Fake GPU failed, the CPU goes on: it doesn't make the CPU's streams of a sample"
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("wide_levels")
+def test_network_that_does_not_run_leaves_the_device_what_needs_none(
+    coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise NetworkFailedError("no compiler")
+
+    monkeypatch.setattr(coder, "_load_network", fails)
+    monkeypatch.setattr(devices, "open_gpus", lambda: [coder])
+    raw, options = text_of(60 * 2, 8), codec.Options(6, str(tiny_model), "auto", 2, wide=True)
+    data, summary = archive(raw, options)
+    assert data == archive(raw, replace(options, device="cpu"))[0] and summary.device_blocks == 0
+    assert summary.faults == ("Fake GPU goes on without the network, the CPU with it: no compiler",)
+    data, summary = archive(raw, replace(options, level=1))
+    assert data == archive(raw, replace(options, level=1, device="cpu"))[0] and summary.device_blocks == 2
+    assert (summary.device, summary.faults) == ("Fake GPU (no compiler)", ())
 
 
 @needs_compiler
