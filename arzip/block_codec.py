@@ -7,6 +7,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from arzip import levels, planner
 from arzip.context_mixing.profile import PROFILES
 from arzip.engine.backend import OnBytes, OnCosts
+from arzip.engine.devices import DeviceFailedError
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import DamagedError, UnsupportedError
@@ -179,16 +181,28 @@ def _encode_text(
 ) -> bytes | None:
     """The list of matches, if it has a place, and the stream or streams; None if a wide block has no room for one."""
     matches = long_range.pack(chosen.matches) if chosen.matches or chosen.plan.wide else b""
-    with workers.hold(engine.threads_for(chosen.plan, decoding=False)):
-        if not chosen.plan.wide:
-            coded = engine.encode(chosen.text, chosen.plan, on_bytes, on_costs)
-        elif streams := engine.encode_wide(chosen.text, chosen.plan, on_bytes, on_costs):
-            coded = lane_streams.pack(streams)
-        else:
+    if chosen.plan.wide:
+        streams = _encode_wide(engine, chosen, workers, on_bytes, on_costs)
+        if streams is None:
             on_bytes(-len(chosen.text))
             return None
+        coded = lane_streams.pack(streams)
+    else:
+        with workers.hold(engine.threads_for(chosen.plan, decoding=False)):
+            coded = engine.encode(chosen.text, chosen.plan, on_bytes, on_costs)
     on_bytes(len(raw) - len(chosen.text))
     return matches + coded
+
+
+def _encode_wide(
+    engine: Engine, chosen: _Text, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None
+) -> list[bytes] | None:
+    """The streams of a wide block, by a GPU if there is one; its costs are the CPU's. None: see Engine.encode_wide."""
+    if on_costs is None and engine.is_for_devices(chosen.plan):
+        with suppress(DeviceFailedError):
+            return engine.encode_on_device(chosen.text, chosen.plan, on_bytes)
+    with workers.hold(engine.threads_for(chosen.plan, decoding=False)):
+        return engine.encode_wide(chosen.text, chosen.plan, on_bytes, on_costs)
 
 
 def _profile_byte(chosen: _Text) -> int:
@@ -285,9 +299,17 @@ def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnByt
         raise DamagedError(message, block.number) from error
 
 
-def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], workers: Workers, on_bytes: OnBytes) -> bytes:
+def decode(
+    block: Block,
+    digest: bytes,
+    open_: Callable[[bytes], Engine],
+    workers: Workers,
+    on_bytes: OnBytes,
+    on_devices: bool = True,
+) -> bytes:
     """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
 
+    on_devices: a GPU may decode it, if there is one.
     Raises UnsupportedError, DamagedError, and what open_ raises.
     """
     frame = block.frame
@@ -296,7 +318,7 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
         return block.payload
     if frame.method is Method.MEMORY and frame.cm_profile in MEDIA_PROFILES:
         return _decode_media(block, digest, workers, on_bytes)
-    decoder = _Decoder(block, digest, open_, workers)
+    decoder = _Decoder(block, digest, open_, workers, on_devices)
     if frame.method is not Method.OPENED:
         components, repeats = _COMPONENTS[frame.method], frame.method is Method.REPEATS
         return decoder.decode(block.payload, *components, repeats, frame.raw_bytes, on_bytes)
@@ -319,12 +341,13 @@ def decode(block: Block, digest: bytes, open_: Callable[[bytes], Engine], worker
 
 
 class _Decoder(NamedTuple):
-    """Decodes what stands in a block's payload. digest, engine_of, workers: as of `decode`."""
+    """Decodes what stands in a block's payload. digest, engine_of, workers, on_devices: as of `decode`."""
 
     block: Block
     digest: bytes
     engine_of: Callable[[bytes], Engine]
     workers: Workers
+    on_devices: bool
 
     def decode(self, data: bytes, network: bool, memory: bool, repeats: bool, size: int, on_bytes: OnBytes) -> bytes:
         """The `size` bytes that `data` stands for; network, memory, repeats: what takes part."""
@@ -338,20 +361,24 @@ class _Decoder(NamedTuple):
         if not self.digest or frame.lanes > rest_bytes:
             raise DamagedError(f"block {number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", number)
         plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
-        engine = self.engine_of(self.digest)
-        with self.workers.hold(engine.threads_for(plan, True, frame.single_block)):
-            text = self._decode_text(engine, data[start:], rest_bytes, plan, on_bytes)
+        text = self._decode_text(self.engine_of(self.digest), data[start:], rest_bytes, plan, on_bytes)
         on_bytes(size - rest_bytes)
         rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
         return long_range.restore(rest, matches)
 
     def _decode_text(self, engine: Engine, data: bytes, size: int, plan: Plan, on_bytes: OnBytes) -> bytes:
         """What the lanes hold, from the stream or the streams."""
+        single = self.block.frame.single_block
         if not plan.wide:
-            return engine.decode(data, size, plan, on_bytes)
+            with self.workers.hold(engine.threads_for(plan, True, single)):
+                return engine.decode(data, size, plan, on_bytes)
         try:
             streams = lane_streams.parse(data, plan.lanes)
-            return engine.decode_wide(streams, size, plan, on_bytes, self.block.frame.single_block)
+            if self.on_devices and engine.is_for_devices(plan):
+                with suppress(DeviceFailedError):
+                    return engine.decode_on_device(streams, size, plan, on_bytes)
+            with self.workers.hold(engine.threads_for(plan, True, single)):
+                return engine.decode_wide(streams, size, plan, on_bytes, single)
         except ValueError as error:
             message = f"block {self.block.number} is damaged: its streams don't fit; {SALVAGE_HINT}"
             raise DamagedError(message, self.block.number) from error

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from arzip import block_codec, levels
 from arzip.block_codec import Coded
-from arzip.engine.backend import OnCosts
+from arzip.engine.backend import OnBytes, OnCosts
+from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
 from arzip.format import stream
@@ -22,10 +23,12 @@ from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
-from arzip.system.workers import Workers
+from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
 
 Progress = Callable[[int, int], None]
+BATCH_BLOCKS = 132  # of a GPU at a time: as many as a large one has multiprocessors
+WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that waits for a GPU
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Options:
     """How to work. Only `level`, `model`, `wide` and `opens` change the archive; decoding needs none of them.
 
     wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
-    streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: "auto" (the
-    CPU: measured faster at our lane counts), "cpu" or "cuda".
+    streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: what codes
+    wide blocks: "auto" (the GPUs that are at hand, else the CPU), "cpu" or "cuda". Other blocks are the CPU's.
     """
 
     level: int = levels.DEFAULT
@@ -50,7 +53,9 @@ class Summary:
     """What was read and written, in bytes, and in how many blocks.
 
     Of compressing: how many deflate streams were opened, how many bytes their blocks then had, and how many of the
-    streams needed corrections, and how many streams of these blocks were too long for the level.
+    streams needed corrections, and how many streams of these blocks were too long for the level. device: what was there
+    for wide blocks, "" if there were none; device_blocks: how many of them a GPU coded. faults: of GPUs that failed, a
+    line each; the CPU took over.
     """
 
     raw_bytes: int
@@ -60,6 +65,9 @@ class Summary:
     opened_bytes: int = 0
     corrected_streams: int = 0
     refused_streams: int = 0
+    device: str = ""
+    device_blocks: int = 0
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Evaluation:
 def compress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read `source` to its end and write one archive of it. `progress` gets raw and archive bytes so far.
 
-    Raises ModelError when the model that the options name can't be had.
+    Raises ModelError when the model that the options name can't be had, UnsupportedError when the device can't.
     """
     return _compress(source, sink, options, progress, None)
 
@@ -93,16 +101,18 @@ def _compress(
     raw_bytes = blocks = 0
     heads: list[OpenedHead] = []
     refused = 0
-    with Workers(options.threads) as workers:
-        engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
+    wide = options.wide and on_costs is None  # costs are the CPU's
+    with Workers(options.threads) as workers, _open_devices(options, wide, workers) as devices:
+        engine = open_engine(registry.find(options.model or level.model), workers.threads, devices)
         writer = stream.Writer(sink, engine.digest)
         meter = _ProgressMeter(workers, progress)
 
         def encode(piece: detect.Piece) -> Coded:
             raw, layout = piece
-            if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
-                return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
-            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
+            with devices.bringing_blocks():
+                if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
+                    return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
+                return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
 
         for block in workers.map(encode, _read_pieces(source, level)):
             raw_bytes += len(block.raw)
@@ -117,7 +127,8 @@ def _compress(
         writer.finish()
     streams, corrected = sum(head.streams for head in heads), sum(head.corrected for head in heads)
     opened_bytes = sum(head.contents_bytes for head in heads)
-    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused)
+    found = devices.name, devices.blocks, tuple(devices.faults)
+    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused, *found)
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -127,17 +138,17 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
     """
     verifier = stream.Verifier()
     raw_bytes = archive_bytes = blocks = 0
-    with Workers(options.threads) as workers:
-        engines = _Engines(options, workers)
+    with Workers(options.threads) as workers, _open_devices(options, False, workers) as devices:
+        engines = _Engines(options, workers, devices)
         meter = _ProgressMeter(workers, progress)
 
         def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
             event, digest = item
             if not isinstance(event, Block):
                 return event, b""
-            return event, block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+            return event, _decode(event, digest, engines, meter.on_bytes)
 
-        for event, raw in workers.map(decode, _with_digest(stream.read_events(source))):
+        for event, raw in workers.map(decode, _prepared(stream.read_events(source), devices, workers)):
             verifier.check(event, raw)
             if isinstance(event, Block):
                 sink.write(raw)
@@ -146,7 +157,29 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
             elif isinstance(event, Member):
                 archive_bytes += event.archive_bytes
                 meter.archive_bytes = archive_bytes
-    return Summary(raw_bytes, archive_bytes, blocks)
+    found = {"device": devices.name, "device_blocks": devices.blocks, "faults": tuple(devices.faults)}
+    return Summary(raw_bytes, archive_bytes, blocks, **found)  # type: ignore[arg-type]
+
+
+def _decode(block: Block, digest: bytes, engines: _Engines, on_bytes: OnBytes) -> bytes:
+    """The raw bytes of a block, not yet checked; but what a GPU made of it is, and if it is wrong, the CPU tries."""
+    devices, workers = engines.devices, engines.workers
+    with devices.bringing_blocks():
+        before, fault = devices.blocks, None
+        try:
+            raw = block_codec.decode(block, digest, engines.with_digest, workers, on_bytes)
+            if not block.frame.wide or stream.is_sound(block, raw) or devices.blocks == before:
+                return raw
+        except DamagedError as error:
+            if not block.frame.wide or devices.blocks == before:
+                raise
+            fault = error
+        raw = block_codec.decode(block, digest, engines.with_digest, workers, lambda _: workers.check(), False)
+        if stream.is_sound(block, raw):
+            devices.faults.append(f"block {block.number} was wrong on {devices.name}, right on the CPU")
+        elif fault:
+            raise fault
+        return raw
 
 
 def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -158,8 +191,8 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
     digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
-    with Workers(options.threads) as workers:
-        engines = _Engines(options, workers)
+    with Workers(options.threads) as workers, Devices("cpu") as devices:
+        engines = _Engines(options, workers, devices)
         meter = _ProgressMeter(workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
@@ -201,13 +234,27 @@ def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[detect.Piece
         yield from splitter.split(raw) if level.sound else [(raw, None)]
 
 
-def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
-    """Each event with the model digest of the archive it stands in."""
+def _prepared(events: Iterator[Event], devices: Devices, workers: Workers) -> Iterator[tuple[Event, bytes]]:
+    """Each event with the model digest of the archive it stands in; opens the devices before the first wide block."""
     digest = b""
     for event in events:
         if isinstance(event, Header):
             digest = event.digest
+        if isinstance(event, Block) and event.frame.wide:
+            _open(devices, workers)
         yield event, digest
+
+
+def _open_devices(options: Options, wide: bool, workers: Workers) -> Devices:
+    """The devices of a run, open if blocks will be wide or a GPU is asked for. Raises UnsupportedError."""
+    devices = Devices(options.device)
+    if wide or options.device == "cuda":
+        _open(devices, workers)
+    return devices
+
+
+def _open(devices: Devices, workers: Workers) -> None:
+    workers.look_ahead(devices.open(min(BATCH_BLOCKS, free_bytes() // (2 * WAITING_BYTES))))
 
 
 class _NullSink:
@@ -218,9 +265,8 @@ class _NullSink:
 class _Engines:
     """The engines that archives ask for, each opened once, by whichever thread comes first."""
 
-    def __init__(self, options: Options, workers: Workers) -> None:
-        self.workers = workers
-        self._device = options.device
+    def __init__(self, options: Options, workers: Workers, devices: Devices) -> None:
+        self.workers, self.devices = workers, devices
         self._preferred = options.model
         self._lock = threading.Lock()
         self._open: dict[bytes, Engine] = {}
@@ -230,7 +276,7 @@ class _Engines:
         with self._lock:
             if digest not in self._open:
                 path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
-                engine = open_engine(path, self._device, self.workers.threads)
+                engine = open_engine(path, self.workers.threads, self.devices)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine

@@ -11,6 +11,7 @@ DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # minimum length of a lane, as each lane starts with an empty state
 WIDE_LANE_BYTES = 16384  # minimum length of a lane of a wide block
+WIDE_ALONE_LANE_BYTES = 1 << 17  # of one that the probe leaves to context mixing alone: records and logs repeat much
 LARGE_BYTES = 1 << 20  # blocks above this size take the settings of `Level.large`
 OPENED_FREE_BYTES = 1 << 20  # may be modelled for any block whose streams are opened
 NEVER, ALWAYS = 2.0, -2.0  # values of min_gain outside the range of gains
@@ -84,6 +85,15 @@ def level(number: int, wide: bool = False) -> Level:
 def max_opened(size_bytes: int, choices: Level) -> int:
     """How many bytes may be modelled in the place of a block of `size_bytes` whose streams are opened."""
     return OPENED_FREE_BYTES + choices.opened_ratio * size_bytes
+
+
+def lanes_alone(size_bytes: int, choices: Level) -> int:
+    """Lanes of a block without the network. Where a level never has one, as many as it would have with it."""
+    if not choices.wide:
+        return 1
+    if choices.min_gain >= NEVER:
+        return lanes_and_profile(size_bytes, choices)[0]
+    return max(1, min(choices.lanes, size_bytes // WIDE_ALONE_LANE_BYTES))
 
 
 def lanes_and_profile(size_bytes: int, choices: Level) -> tuple[int, int]:

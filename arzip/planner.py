@@ -20,9 +20,9 @@ SURE_BYTES, SURE_SHARE = 1 << 14, 0.8  # bytes of each sample, and what must be 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     """The plan for a block of `raw` bytes, at least one; threads: maximum for the probe."""
     lanes, cm_profile = levels.lanes_and_profile(len(raw), level)
-    wide = level.wide and lanes > 1
-    cm_only = Plan(lanes if wide else 1, False, level.cm_only_profile, wide)
-    mixed = Plan(lanes, True, cm_profile, wide)
+    alone = levels.lanes_alone(len(raw), level)
+    cm_only = Plan(alone, False, level.cm_only_profile, level.wide and alone > 1)
+    mixed = Plan(lanes, True, cm_profile, level.wide and lanes > 1)
     min_gain = level.min_gain
     if min_gain >= levels.NEVER:
         return cm_only

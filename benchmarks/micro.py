@@ -33,7 +33,7 @@ SIZE_BYTES = 48_000
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return open_engine(registry.find(levels.level(levels.DEFAULT).model), "cpu")
+    return open_engine(registry.find(levels.level(levels.DEFAULT).model))
 
 
 @pytest.fixture(scope="module")

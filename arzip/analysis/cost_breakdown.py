@@ -25,7 +25,7 @@ CLASSES = ("letter", "digit", "space", "newline", "punctuation", "control", "hig
 def byte_costs(raw: bytes, level_number: int, model: str | None) -> NDArray[np.float64]:
     """Cost of each byte of `raw` in bits (n,). Raises ModelError if the model can't be loaded."""
     level = levels.level(level_number)
-    engine = open_engine(registry.find(model or level.model), "cpu")
+    engine = open_engine(registry.find(model or level.model))
     blocks = [raw[at : at + level.block_bytes] for at in range(0, len(raw), level.block_bytes)]
     return np.concatenate([np.zeros(0), *(block_costs(engine, block, level) for block in blocks)])
 

@@ -83,6 +83,7 @@ def test(name: str, settings: Settings, reporter: Reporter) -> dict[str, Any]:
         with reporter.progress(name, source.size_bytes, of_archive=True) as progress:
             summary = codec.decompress(source.stream, null, codec_options(settings), progress)
     reporter.log(name, f"sound, {summary.raw_bytes:,} bytes in {summary.blocks} blocks")
+    _tell_of_devices(name, summary, reporter)
     return {
         "name": name,
         "sound": True,
@@ -175,8 +176,17 @@ def _finish(
 ) -> None:
     """After a complete output: report it, and remove the source if --rm is given."""
     reporter.log(source.name, f"{describe(summary, seconds)} -> {shown(path) if path else 'standard output'}")
+    _tell_of_devices(source.name, summary, reporter)
     if settings.rm and source.name != "-":
         files.remove_source(source)
+
+
+def _tell_of_devices(name: str, summary: Summary, reporter: Reporter) -> None:
+    """What coded wide blocks, and what went wrong with GPUs: the output is whole all the same."""
+    if summary.device:
+        reporter.log(name, f"wide blocks on {summary.device}; by a GPU: {summary.device_blocks} of {summary.blocks}")
+    for fault in summary.faults:
+        reporter.note(name, fault)
 
 
 def describe(summary: Summary, seconds: float) -> str:

@@ -61,6 +61,10 @@ class Reporter:
         self.exit_code = self.exit_code or WARNING
         self._say(name, message, self._settings.quiet < 1)
 
+    def note(self, name: str, message: str) -> None:
+        """A warning of what did no harm: the exit code stays."""
+        self._say(name, message, self._settings.quiet < 1)
+
     def log(self, name: str, message: str) -> None:
         self._say(name, message, self._settings.verbose > 0)
 

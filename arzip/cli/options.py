@@ -54,7 +54,12 @@ OUTPUT = grouped(
 )
 MODEL = grouped(
     click.option("-m", "--model", metavar="NAME|PATH", help="The weights; see 'arzip models'."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to compute."),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        help="Where wide blocks are coded: auto takes a GPU.",
+    ),
     click.option(
         "-T", "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="At most N; 0: one a core. [0]"
     ),

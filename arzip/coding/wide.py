@@ -135,7 +135,8 @@ def begin(cm):
 def code_steps(cm, block, freqs, first_step, end_step):
     """Code the steps [first_step, end_step) of a block whose registers are (L, 3) and whose stream is (L, words).
 
-    freqs (L, 256) int32: the network's, for one step; none without a network.
+    Fewer if the block has fewer: others of the same launch may be longer. freqs (L, 256) int32: the network's, for one
+    step; none without a network.
     """
-    for t in range(first_step, end_step):
+    for t in range(first_step, min(end_step, block.starts[1] - block.starts[0])):
         code_byte(cm, block, freqs, None, 0, t, active_lanes(block.starts, t), np.int64(0), None, None)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import uint64
 
 from arzip.context_mixing.hashing import SPREAD
-from arzip.context_mixing.state import EXPECTED, LENGTH, MISS_BUCKETS, MISS_HISTORY, POINTER, STEP
+from arzip.context_mixing.state import EXPECTED, LENGTH, MISS_BUCKETS, MISS_HISTORY, POINTER, SIZE, STEP
 from arzip.jit import spmd
 from arzip.jit.compile import inline_njit, njit, prefetch
 
@@ -91,7 +91,7 @@ def advance(cm, lane, byte):
                     history >>= 1
                 if misses > MAX_MISSES:
                     pointer = 0
-        if pointer >= cm.text.size - 8:
+        if pointer >= cm.clock[SIZE]:
             pointer = 0
         cm.match[lane, k, POINTER] = pointer
         cm.match[lane, k, EXPECTED] = np.int64(text[pointer]) + 1 if pointer > 0 else 0

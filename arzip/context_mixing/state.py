@@ -40,7 +40,7 @@ JOINT_STEPS = 32  # of the second source's logit, each half a unit
 JOINT_ENTRIES = STATES * JOINT_STEPS
 POINTER, LENGTH, MISS_HISTORY, EXPECTED = range(4)
 MATCH_FIELDS = 4
-STEP, BIT, RECORD_LENGTH, RECORD_LENGTH2, USE_NETWORK = range(5)  # fields of the clock
+STEP, BIT, RECORD_LENGTH, RECORD_LENGTH2, USE_NETWORK, SIZE = range(6)  # fields of the clock; SIZE: in bytes
 
 
 class CMState(NamedTuple):
@@ -137,14 +137,10 @@ def create(
     profile: Profile, starts: NDArray[np.int64], size: int, ngrams: NDArray[np.uint8] = ngram_table.NO_ROWS
 ) -> CMState:
     """The initial state for a block of `size` bytes whose lanes begin at `starts` (L,); ngrams: the model's table."""
-    lane = np.zeros((len(starts), LANE_FIELDS), np.int64)
-    lane[:, LINE] = lane[:, LINE1] = lane[:, FIELD_START] = starts
     return CMState(
-        clock=np.zeros(8, np.int64),
         text=np.zeros(size + 8, np.uint8),
-        starts=starts.astype(np.int64),
-        lane=lane,
         ngrams=ngrams,
+        **own_arrays(np.zeros(8, np.int64), starts, size),
         **_contexts(profile, len(starts), size, len(ngrams) > 0),
         **_history(profile, len(starts)),
         **_matches(profile, len(starts), size),
@@ -152,6 +148,23 @@ def create(
         **_maps(profile, len(starts), size),
         **_mixer(profile, len(starts)),
     )
+
+
+def own_arrays(clock: NDArray[np.int64], starts: NDArray[np.int64], size: int) -> dict[str, NDArray[Any]]:
+    """The arrays in which the initial states of blocks of one `size_class` and one number of lanes differ.
+
+    clock: that of any of them.
+    """
+    lane = np.zeros((len(starts), LANE_FIELDS), np.int64)
+    lane[:, LINE] = lane[:, LINE1] = lane[:, FIELD_START] = starts
+    clock = clock.copy()
+    clock[SIZE] = size
+    return {"clock": clock, "starts": starts.astype(np.int64), "lane": lane}
+
+
+def size_class(profile: Profile, size: int) -> tuple[int, ...]:
+    """What the shapes of a state depend on, `text` apart, for blocks of `size` bytes."""
+    return size.bit_length(), (size - 1).bit_length(), (2 * size * max(len(profile.contexts), 1)).bit_length()
 
 
 def _contexts(profile: Profile, lanes: int, size: int, has_ngrams: bool) -> dict[str, NDArray[Any]]:

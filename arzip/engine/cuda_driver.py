@@ -63,6 +63,38 @@ def load_library(name: str = "") -> ctypes.CDLL:
     return library
 
 
+class Parameters:
+    """Parameters of a kernel, 8 bytes each (arzip.jit.kernel_parameters), laid out once for many launches."""
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self._words = (c_uint64 * len(values))(*(value % 2**64 for value in values))
+        first = ctypes.addressof(self._words)
+        self.pointers = (c_void_p * len(values))(*(first + 8 * k for k in range(len(values))))
+
+    def set_last(self, *values: int) -> None:
+        """Replace the last ones."""
+        for k, value in enumerate(values, len(self._words) - len(values)):
+            self._words[k] = value % 2**64
+
+
+def count_devices(library: ctypes.CDLL) -> int:
+    """Number of devices of the driver. Raises NoDriverError."""
+    count = c_int()
+    status = library.cuInit(0) or library.cuDeviceGetCount(byref(count))
+    if status != SUCCESS:
+        raise NoDriverError(f"the CUDA driver doesn't start: {_name_of(library, status)}")
+    return count.value
+
+
+def _name_of(library: ctypes.CDLL, status: int) -> str:
+    """The driver's name of a status."""
+    text = c_char_p()
+    get: Any = getattr(library, "cuGetErrorName", None)
+    if get is None or get(c_int(status), byref(text)) != SUCCESS or not text.value:
+        return f"error {status}"
+    return text.value.decode()
+
+
 class Device:
     """A CUDA device: its memory, and the kernels that are loaded into it.
 
@@ -71,14 +103,10 @@ class Device:
 
     def __init__(self, number: int = 0, library: ctypes.CDLL | None = None) -> None:
         """Raises NoDriverError, DriverError."""
-        self._library = library or load_library()
-        status = self._library.cuInit(0)
-        if status != SUCCESS:
-            raise NoDriverError(f"the CUDA driver doesn't start: {self._words(status)}")
-        count = c_int()
-        self._call("cuDeviceGetCount", byref(count))
-        if count.value <= number:
-            raise NoDriverError(f"the CUDA driver has {count.value} devices")
+        self._library, self.number = library or load_library(), number
+        count = count_devices(self._library)
+        if count <= number:
+            raise NoDriverError(f"the CUDA driver has {count} devices")
         device = c_int()
         self._call("cuDeviceGet", byref(device), number)
         name = ctypes.create_string_buffer(256)
@@ -103,19 +131,11 @@ class Device:
         self._call("cuDeviceGetAttribute", byref(value), which, device)
         return value.value
 
-    def _words(self, status: int) -> str:
-        """The driver's name of a status."""
-        text = c_char_p()
-        get: Any = getattr(self._library, "cuGetErrorName", None)
-        if get is None or get(c_int(status), byref(text)) != SUCCESS or not text.value:
-            return f"error {status}"
-        return text.value.decode()
-
     def _call(self, function: str, *arguments: Any) -> None:
         """Call the driver. Raises DriverError."""
         status = getattr(self._library, function)(*arguments)
         if status != SUCCESS:
-            raise DriverError(f"{function}: {self._words(status)}")
+            raise DriverError(f"{function}: {_name_of(self._library, status)}")
 
     # memory
 
@@ -173,12 +193,10 @@ class Device:
         self._call("cuModuleGetFunction", byref(function), module, name.encode())
         return function
 
-    def launch(self, function: c_void_p, blocks: int, block_threads: int, parameters: Sequence[int]) -> None:
-        """Start a kernel with these parameters, 8 bytes each (arzip.jit.kernel_parameters)."""
-        words = (c_uint64 * len(parameters))(*(value % 2**64 for value in parameters))
-        first = ctypes.addressof(words)
-        pointers = (c_void_p * len(parameters))(*(first + 8 * k for k in range(len(parameters))))
-        self._call("cuLaunchKernel", function, blocks, 1, 1, block_threads, 1, 1, 0, None, pointers, None)
+    def launch(self, function: c_void_p, blocks: int, block_threads: int, parameters: Parameters) -> None:
+        """Start a kernel, on the stream that torch uses, too; the driver copies the parameters at once."""
+        words = 0, None, parameters.pointers, None
+        self._call("cuLaunchKernel", function, blocks, 1, 1, block_threads, 1, 1, *words)
 
     def wait(self) -> None:
         """Return once all that was launched is done. Raises DriverError if a kernel failed."""

@@ -1,4 +1,4 @@
-"""A model on a device: raw bytes -> stream -> raw bytes. The only place that chooses between devices.
+"""A model, ready to code: raw bytes -> stream -> raw bytes, by the CPU, or by a GPU of the run (devices.py).
 
 Any two engines of one model make the same streams, as tests check. Must not import archive or file code.
 """
@@ -16,7 +16,6 @@ from arzip.coding.lane_state import (
     LaneState,
     chunk_steps,
     finish_streams,
-    lane_starts,
     new_lane_state,
     new_wide_state,
     reserve,
@@ -25,27 +24,23 @@ from arzip.coding.lane_state import (
 from arzip.context_mixing import predictor, pretrained
 from arzip.context_mixing.profile import PROFILES, Profile
 from arzip.context_mixing.state import USE_NETWORK, CMState, create
-from arzip.engine import batches
 from arzip.engine.backend import Backend, OnBytes, OnCosts, Run
 from arzip.engine.cpu_backend import CpuBackend
-from arzip.engine.cuda_blocks import CudaBlocks
+from arzip.engine.devices import Devices
 from arzip.engine.plan import Plan
-from arzip.errors import UnsupportedError
 from arzip.jit.atomics import CAN_YIELD
 from arzip.network.config import Weights
-from arzip.system import extras
 from arzip.weights.file import load_weights
 
-DEVICES = ("auto", "cpu", "cuda")
 # Gives the state's arrays their smallest shapes in blocks without context mixing.
 NO_CM_PROFILE = Profile(contexts=(), direct=(), matches=(6,), mixer_contexts=(0,), apms=(0,))
 
 
 class Engine:
-    """A model, ready to code blocks on one device. `digest`: the model's."""
+    """A model, ready to code blocks. `digest`: the model's."""
 
-    def __init__(self, weights: Weights, backend: Backend) -> None:
-        self.digest = weights.digest
+    def __init__(self, weights: Weights, backend: Backend, devices: Devices | None = None) -> None:
+        self.weights, self.digest, self._devices = weights, weights.digest, devices
         self._initial_states = pretrained.initial_states(weights.tensors)
         self._ngrams = pretrained.ngrams_of(weights.tensors)
         self._backend = backend
@@ -76,43 +71,23 @@ class Engine:
         code_chunks(self._run(block, plan, only_block), block, on_bytes, None)
         return block.text.tobytes()
 
-    def encode_blocks(
-        self, raws: Sequence[bytes], plan: Plan, threads: int, on_bytes: OnBytes, coder: CudaBlocks | None = None
-    ) -> list[list[bytes] | None]:
-        """`encode_wide` of several blocks of one plan at once: by a device's coder, or on so many threads.
+    def is_for_devices(self, plan: Plan) -> bool:
+        """Whether blocks of this plan can be coded by a GPU of the run."""
+        return self._devices is not None and plan.wide and self._devices.supports(plan)
 
-        Blocks that the device fails on are coded by the CPU, with a warning.
-        """
+    def encode_on_device(self, raw: bytes, plan: Plan, on_bytes: OnBytes) -> list[bytes] | None:
+        """`encode_wide` by a GPU, beside other blocks. Raises DeviceFailedError, which counts nothing."""
+        assert self._devices is not None
+        block = new_wide_state(np.frombuffer(bytearray(raw), np.uint8), plan.lanes, plan.components, None)
+        self._devices.code(block, plan, self, on_bytes)
+        return finish_streams(block)
 
-        def on_device(these: list[bytes], size: int, cuda: CudaBlocks) -> list[list[bytes] | None]:
-            return cuda.encode(these, plan, self._initial(plan, size), on_bytes)
-
-        def on_cpu(raw: bytes) -> list[bytes] | None:
-            return self.encode_wide(raw, plan, on_bytes)
-
-        return batches.run(raws, [len(raw) for raw in raws], plan, coder, on_device, on_cpu, threads)
-
-    def decode_blocks(
-        self,
-        blocks: Sequence[tuple[Sequence[bytes], int]],
-        plan: Plan,
-        threads: int,
-        on_bytes: OnBytes,
-        coder: CudaBlocks | None = None,
-    ) -> list[bytes]:
-        """`decode_wide` of several blocks, each its streams and its size, of one plan at once; as `encode_blocks`."""
-
-        def on_device(these: list[tuple[Sequence[bytes], int]], size: int, cuda: CudaBlocks) -> list[bytes]:
-            streams = [streams for streams, _ in these]
-            return cuda.decode(streams, size, plan, self._initial(plan, size), on_bytes)
-
-        def on_cpu(block: tuple[Sequence[bytes], int]) -> bytes:
-            return self.decode_wide(*block, plan, on_bytes, len(blocks) == 1)
-
-        return batches.run(blocks, [size for _, size in blocks], plan, coder, on_device, on_cpu, threads)
-
-    def _initial(self, plan: Plan, size_bytes: int) -> CMState:
-        return self.initial_cm_state(plan, lane_starts(size_bytes, plan.lanes)[:-1], size_bytes)
+    def decode_on_device(self, streams: Sequence[bytes], raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+        """`decode_wide` by a GPU, beside other blocks. Raises DeviceFailedError, which counts nothing; ValueError."""
+        assert self._devices is not None
+        block = new_wide_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, streams)
+        self._devices.code(block, plan, self, on_bytes)
+        return block.text.tobytes()
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
         """Cost of `raw` in bits under this plan: the sum of -log2 p."""
@@ -188,18 +163,7 @@ def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
     return code_chunks(run, block, on_bytes, None).text.tobytes()
 
 
-def open_engine(path: Path, device: str, threads: int = 1) -> Engine:
-    """The engine of a weights file on "cpu", "cuda" or "auto".
-
-    Raises ModelError, UnsupportedError, and ArzipError where "cuda" is asked for and torch isn't installed.
-    """
-    if device not in DEVICES:
-        raise UnsupportedError(f"no device is called {device!r}: {', '.join(DEVICES)}")
+def open_engine(path: Path, threads: int = 1, devices: Devices | None = None) -> Engine:
+    """The engine of a weights file. devices: the GPUs that wide blocks may be coded by. Raises ModelError."""
     weights = load_weights(path)
-    if device == "cuda":
-        extras.require("torch", "cuda", "--device cuda")
-        from arzip.engine.torch_backend import TorchBackend, require_cuda
-
-        require_cuda()
-        return Engine(weights, TorchBackend(weights, device))
-    return Engine(weights, CpuBackend(weights, threads > 1 and CAN_YIELD))
+    return Engine(weights, CpuBackend(weights, threads > 1 and CAN_YIELD), devices)

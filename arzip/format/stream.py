@@ -138,6 +138,11 @@ def read_events(source: Readable) -> Iterator[Event]:
     return _events(_Window(source), skip_payloads=False)
 
 
+def is_sound(block: Block, raw: bytes) -> bool:
+    """Whether the decoded bytes of a block agree with the check in its frame."""
+    return len(raw) == block.frame.raw_bytes and zlib.crc32(raw) == block.frame.raw_check
+
+
 class Verifier:
     """Compares decoded bytes with the archive's checks. Call `check` with every event of one source, in order."""
 
@@ -149,7 +154,7 @@ class Verifier:
         if isinstance(event, Header):
             self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
         elif isinstance(event, Block):
-            if len(raw) != event.frame.raw_bytes or zlib.crc32(raw) != event.frame.raw_check:
+            if not is_sound(event, raw):
                 message = f"block {event.number} is damaged: its bytes don't match their check; {SALVAGE_HINT}"
                 raise DamagedError(message, event.number)
             self._content_hash.update(raw)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
+MAX_WAITING = 512  # threads, of which few run at a time: see `hold`
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -24,12 +26,21 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def free_bytes() -> int:
+    """Free memory of this machine, in bytes; a guess where the system doesn't say."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 << 30
+
+
 class Workers:
     """A thread pool. Leaving the context cancels running work, which must call `check` now and then."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads or usable_cores()
-        self._pool = ThreadPoolExecutor(self.threads)
+        self._ahead = self.threads + 1  # one is at hand when another ends
+        self._pool = ThreadPoolExecutor(MAX_WAITING)
         self._cancelled = threading.Event()
         self._free = self.threads
         self._freed = threading.Condition()
@@ -40,6 +51,10 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._cancelled.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def look_ahead(self, items: int) -> None:
+        """Let so many items, at least, be worked on at a time: more than threads, if most of them wait for a device."""
+        self._ahead = max(self._ahead, min(items, MAX_WAITING - 1))
 
     @contextmanager
     def hold(self, threads: int) -> Iterator[None]:
@@ -66,7 +81,7 @@ class Workers:
         fault: Exception | None = None
         source = iter(items)
         while True:
-            while fault is None and len(waiting) <= self.threads:
+            while fault is None and len(waiting) < self._ahead:
                 try:
                     waiting.append(self._pool.submit(work, next(source)))
                 except StopIteration:

@@ -4,7 +4,8 @@ mix/KIND/NAME.bin.xz, .idx.xz   documents of a source (or .bz2, where that is sm
 mix/shares.json                 how much of each is drawn: the shares of the whole mix
 start/NAME.safetensors.xz       networks to go on from, without what primes the memory
 cases/NAME.npz.xz               what the network's exact step must give, for each shipped model
-wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, for each profile of context mixing
+wide/PROFILE.npz.xz             what the kernels of wide blocks must leave, each profile, with and without network
+wide-network.npz.xz             the network of those with one
 pack.json                       sizes, and the SHA-256 of every file once it is unpacked
 """
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import click
@@ -152,14 +154,29 @@ def extras(plan: Plan, found: Sequence[Path], text: bytes) -> dict[str, bytes]:
             files[f"start/{name}.safetensors"] = start_file(path)
         case = cases.make(path, np.frombuffer(text, np.uint8), plan.case_lanes, plan.case_steps)
         files[f"cases/{name}.npz"] = cases.dump(case)
-    texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
-    for profile in range(len(PROFILES)):
-        case = wide_cases.make(found[0], profile, texts, plan.wide_lanes)
-        files[f"wide/{profile}.npz"] = cases.dump(case)
+    files |= wide_files(plan, found[-1], text)
     missing = wanted - {Path(name).stem for name in files} - {""}
     if missing:
         raise click.ClickException(f"no model to start from is called {', '.join(sorted(missing))}")
     return files
+
+
+def wide_files(plan: Plan, path: Path, text: bytes) -> dict[str, bytes]:
+    """The cases of wide blocks, by name: each profile with the network and without; and in a level's lanes.
+
+    The numbers are those of the profiles: FAST, FULL, MIDDLE, LARGE.
+    """
+    files = {}
+    texts = [text[at : at + plan.wide_bytes] for at in (0, plan.wide_bytes)]
+    for profile, network in product(range(len(PROFILES)), (False, True)):
+        case = wide_cases.make(path, profile, texts, plan.wide_lanes, network)
+        files[f"wide/{profile}{'-network' * network}.npz"] = cases.dump(case)
+    for profile, network in ((0, False), (1, False), (1, True)):
+        case = wide_cases.make(path, profile, texts[:1], plan.wide_full_lanes, network)
+        files[f"wide/full-{profile}{'-network' * network}.npz"] = cases.dump(case)
+    letters = wide_cases.lanes_of(texts, plan.wide_lanes), wide_cases.lanes_of(texts[:1], plan.wide_full_lanes)
+    weights = load_weights(path, with_initial_states=False)
+    return files | {"wide-network.npz": cases.dump(cases.pack_network(weights, *letters))}
 
 
 def write(output: Path, files: dict[str, bytes]) -> None:

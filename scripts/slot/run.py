@@ -27,7 +27,7 @@ from scripts.slot.stages import RESULT
 from scripts.slot.training import WAYS
 from scripts.slot.unpack import unpack
 
-MACHINE_SECONDS, EXACT_SECONDS, WIDE_SECONDS, WARM_SECONDS = 60.0, 90.0, 90.0, 150.0  # at most
+MACHINE_SECONDS, EXACT_SECONDS, WIDE_SECONDS, WARM_SECONDS = 60.0, 60.0, 150.0, 150.0  # at most
 GRACE_SECONDS = 8.0  # a stage is ended when it is so much late; so much is kept back at the end, too
 
 

@@ -31,7 +31,7 @@ def unpack_one(pack: Path, folder: Path, name: str, digest: str) -> int:
     return len(data)
 
 
-def unpack(pack: Path, folder: Path, only: Iterable[str] = ("cases/", "wide/", "start/", "mix/")) -> int:
+def unpack(pack: Path, folder: Path, only: Iterable[str] = ("cases/", "wide", "start/", "mix/")) -> int:
     """Unpack what begins with one of `only` into a folder; how many bytes that is. Raises ValueError, OSError."""
     digests = json.loads((pack / MANIFEST).read_text("utf-8"))["files"]
     names = [name for name in digests if name.startswith(tuple(only))]

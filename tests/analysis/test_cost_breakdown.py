@@ -42,7 +42,7 @@ def test_costs_are_those_of_the_shipped_model() -> None:
         pytest.skip("the model is not at hand")
     from arzip.engine.engine import open_engine
 
-    engine = open_engine(path, "cpu")
+    engine = open_engine(path)
     bits = engine.cost_bits(MIXED, planning.choose(engine, MIXED, levels.level(9)))
     assert abs(cost_breakdown.byte_costs(MIXED, 9, None).sum() - bits) < 1e-6 * bits
 

@@ -164,15 +164,6 @@ def test_costs_are_those_of_the_streams(weights: Weights) -> None:
     assert bits <= spent <= bits + 16 * len(streams)
 
 
-def test_blocks_side_by_side_are_blocks_one_by_one(weights: Weights) -> None:
-    engine, plan = Engine(weights, CpuBackend(weights, False)), Plan(9, True, 0, True)
-    raws = [text_of(700 + k, k) for k in range(5)]
-    streams = engine.encode_blocks(raws, plan, 3, quiet)
-    assert streams == [engine.encode_wide(raw, plan, quiet) for raw in raws]
-    pairs = [(s, len(raw)) for s, raw in zip(streams, raws, strict=True) if s is not None]
-    assert engine.decode_blocks(pairs, plan, 2, quiet) == raws
-
-
 def test_lane_that_costs_too_much_is_given_up(weights: Weights) -> None:
     """A stream that fills its room ends there, one that is just too long is seen when it is whole."""
     for bits, given_up in ((8, False), (3000, True), (8 * 200, True)):
@@ -236,11 +227,24 @@ def test_threads_make_the_same_wide_archive(options: Options) -> None:
 
 
 @pytest.mark.parametrize("level", range(1, 10))
-def test_every_level_makes_wide_blocks_that_decode_without_options(level: int, options: Options) -> None:
+def test_every_level_makes_wide_blocks_that_decode_without_options(
+    level: int, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levels, "WIDE_ALONE_LANE_BYTES", levels.WIDE_LANE_BYTES)  # whatever the probe says
     raw = words(40_000)
     archive = compress(raw, replace(options, level=level, wide=True))
     assert [block.frame.wide for block in blocks_of(archive)] == [True]
     assert decompress(archive, options) == raw
+
+
+def test_lanes_without_the_network_are_longer_where_the_network_was_refused() -> None:
+    size = 1 << 20
+    assert levels.lanes_alone(size, levels.level(1, True)) == size // levels.WIDE_LANE_BYTES
+    for number in range(5, 10):
+        level = levels.level(number, True)
+        assert levels.lanes_alone(size, level) == size // levels.WIDE_ALONE_LANE_BYTES
+        assert levels.lanes_alone(1 << 30, level) == levels.WIDE_LANES
+        assert levels.lanes_alone(1000, level) == levels.lanes_alone(size, levels.level(number)) == 1
 
 
 def test_short_input_is_no_wide_block(options: Options) -> None:

@@ -6,12 +6,19 @@ The driver is fake_cuda.c, whose kernels are those that CUDA gets, run by thread
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,22 +27,31 @@ import tiny_network
 from spmd.cases import pretrained_tensors, text_of
 from spmd.native_threads import NativeKernel, compile_runtime
 
+from arzip import codec, levels
+from arzip.coding.lane_state import finish_streams, lane_starts, new_wide_state
 from arzip.context_mixing import pretrained
 from arzip.context_mixing.profile import PROFILES
-from arzip.engine import build_ptx, cuda_batch
+from arzip.context_mixing.state import create, own_arrays, size_class
+from arzip.engine import build_ptx, cuda_batch, cuda_blocks, devices
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.cuda_batch import ENTRY_POINTS, SHAPES
-from arzip.engine.cuda_blocks import CudaBlocks, supports
-from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, load_library
+from arzip.engine.cuda_blocks import CudaBlocks, Work
+from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, Parameters, load_library
+from arzip.engine.cuda_network import NetworkFailedError
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
+from arzip.errors import DamagedError
 from arzip.jit import nvptx
 from arzip.jit.spmd import Launch
+from arzip.levels import ALWAYS, NEVER
+from arzip.network import forward_cpu
+from arzip.network.config import Weights
+from arzip.weights.file import load_weights
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 SHAPE = SHAPES[0]
-LAUNCH = Launch(2, 8)  # threads of this CPU: fewer than the shape says
-MEMORY = 1 << 30
+LAUNCH = Launch(2, 4)  # threads of this CPU: fewer than the shape says
+MEMORY = 1 << 32
 RUN = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.POINTER(ctypes.c_uint64))
 needs_compiler = pytest.mark.skipif(os.name != "posix" or not shutil.which("cc"), reason="needs a C compiler")
 needs_numba = pytest.mark.skipif(
@@ -52,19 +68,31 @@ class FakeDriver:
         subprocess.run([str(shutil.which("cc")), "-O2", "-shared", "-fPIC", "-o", path, source], check=True)
         self.path = str(path)
         self.library = load_library(self.path)
+        self.library.fake_call.restype = ctypes.c_char_p
         self.library.fake_set.argtypes = (RUN, ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_int, ctypes.c_int)
         self.launched: list[tuple[int, int, int]] = []
         self.kernels: list[Callable[..., None]] = []
-        self.words = [0, 0]
+        self.words, self.is_idle, self._lock = [0, 0], False, Lock()
         self._callback = RUN(self._run)
 
     def set(self, memory: int = MEMORY, devices: int = 1, major: int = 9) -> None:
         self.launched.clear()
+        self.fail(-1)
         self.library.fake_set(self._callback, *self.words, memory, devices, major)
+
+    def fail(self, at: int) -> None:
+        """All calls from number `at` on, counted from now on; none if it is negative."""
+        self.library.fake_fail(at)
+
+    def calls(self) -> list[str]:
+        """The functions that were called since."""
+        return [self.library.fake_call(k).decode() for k in range(self.library.fake_calls())]
 
     def _run(self, kernel: int, blocks: int, threads: int, words: ctypes._Pointer[ctypes.c_uint64]) -> None:
         self.launched.append((kernel, blocks, threads))
-        self.kernels[kernel](blocks, *words[: self.words[kernel]])
+        if not self.is_idle:
+            with self._lock:  # the threads of one launch at a time meet at its barriers
+                self.kernels[kernel](blocks, *words[: self.words[kernel]])
 
 
 @pytest.fixture(scope="module")
@@ -93,109 +121,304 @@ def engine() -> Engine:
     return Engine(weights, CpuBackend(weights, False))
 
 
+class CpuNetwork:
+    """Stands in for cuda_network.DeviceNetwork: the compiled step, on arrays of this CPU's memory."""
+
+    def __init__(self, weights: Weights, device: str, multiprocessors: int) -> None:
+        assert (device, multiprocessors) == ("cuda:0", 132)
+        self.network = forward_cpu.load_network(weights)
+
+    def start(self, lanes: int) -> CpuNetwork:
+        self.bytes, self.state = np.zeros(lanes, np.uint8), forward_cpu.init_state(self.network, lanes)
+        self.last, self.freqs = self.bytes.ctypes.data, self.state.freqs.ctypes.data
+        return self
+
+    def step(self) -> None:
+        forward_cpu.step(self.network, self.state, self.bytes, 0, self.bytes.size)
+
+
 @pytest.fixture
-def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any text for PTX: the fake driver doesn't compile it."""
+def coder(native: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> CudaBlocks:
+    """A coder on the fake device, which doesn't compile PTX; what it shows that it works with is short."""
     monkeypatch.setattr(cuda_batch, "read_ptx", lambda name, shape: b".version 7.8\n")
+    monkeypatch.setattr(cuda_blocks, "PROOF_LANES", 3)
+    monkeypatch.setattr(cuda_blocks, "PROOF_STEPS", 5)
+    native.set()
+    return CudaBlocks(Device(0, native.library), SHAPE, "", CpuNetwork)
 
 
-def ticks(seen: list[int]) -> Callable[[int], None]:
-    return seen.append
+@pytest.fixture
+def wide_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide blocks of 60 bytes at each level; the network takes part in all above -4."""
+    tiny = tuple(
+        replace(own, block_bytes=60, lanes=4, min_gain=NEVER if number < 5 else ALWAYS)
+        for number, own in enumerate(levels.WIDE_LEVELS, 1)
+    )
+    monkeypatch.setattr(levels, "WIDE_LEVELS", tiny)
+    monkeypatch.setattr(levels, "WIDE_LANE_BYTES", 10)
+
+
+def archive(raw: bytes, options: codec.Options) -> tuple[bytes, codec.Summary]:
+    sink = io.BytesIO()
+    return (summary := codec.compress(io.BytesIO(raw), sink, options)) and sink.getvalue(), summary
+
+
+def content(data: bytes, options: codec.Options) -> tuple[bytes, codec.Summary]:
+    sink = io.BytesIO()
+    return (summary := codec.decompress(io.BytesIO(data), sink, options)) and sink.getvalue(), summary
+
+
+def ignore(_: int) -> None:
+    pass
 
 
 @needs_compiler
 @needs_numba
-@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("network", [False, True])
 @pytest.mark.parametrize("profile", range(4))
-def test_device_makes_and_reads_the_streams_of_the_cpu(native: FakeDriver, engine: Engine, profile: int) -> None:
-    native.set()
-    coder, plan = CudaBlocks(Device(0, native.library), SHAPE), Plan(5, False, profile, True)
-    raws = [text_of(123, seed) for seed in range(3)]
+def test_device_makes_and_reads_the_streams_of_the_cpu(
+    native: FakeDriver, coder: CudaBlocks, engine: Engine, profile: int, network: bool
+) -> None:
+    """Blocks of three sizes beside one another: a shorter one has fewer steps, or shorter lanes."""
+    plan, raws = Plan(5, network, profile, True), [text_of(size, size) for size in (77, 70, 66)]
+    expected = [engine.encode_wide(raw, plan, ignore) for raw in raws]
     seen: list[int] = []
-    streams = engine.encode_blocks(raws, plan, 1, ticks(seen), coder)
-    assert streams == engine.encode_blocks(raws, plan, 1, ticks([]))
-    assert native.launched == [(0, 3, SHAPE[1]), (1, 3, SHAPE[1])]
-    pairs = [(own, 123) for own in streams if own is not None]
-    assert engine.decode_blocks(pairs, plan, 1, ticks(seen), coder) == raws
-    assert sum(seen) == 2 * 3 * 123
+    blocks = [new_wide_state(np.frombuffer(bytearray(raw), np.uint8), 5, plan.components, None) for raw in raws]
+    works = [Work(block, seen.append) for block in blocks]
+    coder.code(works, plan, engine)
+    assert [finish_streams(work.block) for work in works] == expected
+    works = [
+        Work(new_wide_state(np.zeros(len(raw), np.uint8), 5, plan.components, own), seen.append)
+        for raw, own in zip(raws, expected, strict=True)
+    ]
+    coder.code(works, plan, engine)
+    assert [work.block.text.tobytes() for work in works] == raws
+    assert sum(seen) == 2 * sum(map(len, raws))
+    launches = [16, 1] if network else [1, 1]  # a launch a step beside the network
+    assert native.launched[-launches[0] :] == [(1, 3, SHAPE[1])] * launches[0]
+    assert [blocks for kernel, blocks, _ in native.launched if kernel == 0] == [1, 1, 3, 3]  # two of the sample
 
 
 @needs_compiler
 @needs_numba
-@pytest.mark.usefixtures("shipped")
-def test_blocks_of_other_sizes_and_plans_are_coded_too(native: FakeDriver, engine: Engine) -> None:
-    native.set()
-    coder = CudaBlocks(Device(0, native.library), SHAPE)
-    raws = [text_of(size, size) for size in (60, 61, 60, 17)]
-    for plan in (Plan(6, False, 0, True), Plan(6, True, 0, True)):
-        streams = engine.encode_blocks(raws, plan, 2, ticks([]), coder)
-        assert streams == [engine.encode_wide(raw, plan, ticks([])) for raw in raws]
-        pairs = [(own, len(raw)) for own, raw in zip(streams, raws, strict=True) if own is not None]
-        assert engine.decode_blocks(pairs, plan, 2, ticks([]), coder) == raws
-    blocks = [blocks for kernel, blocks, _ in native.launched if kernel == 0]
-    assert sorted(blocks) == [1, 1, 1, 1, 2, 2]  # nothing of the plan with the network
+@pytest.mark.usefixtures("wide_levels")
+@pytest.mark.parametrize("level", [1, 6])
+def test_archives_are_the_cpus_and_are_read_by_either(
+    coder: CudaBlocks, tiny_model: Path, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = text_of(60 * 4 + 41, 3)
+    on_cpu = codec.Options(level, str(tiny_model), "cpu", 2, wide=True)
+    expected, summary = archive(raw, on_cpu)
+    assert (summary.device, summary.device_blocks) == ("the CPU", 0)
+    monkeypatch.setattr(devices, "open_gpus", lambda: [coder])
+    for device in ("auto", "cuda"):
+        data, summary = archive(raw, replace(on_cpu, device=device))
+        assert data == expected
+        assert (summary.device, summary.device_blocks, summary.faults) == ("Fake GPU", 5, ())
+    back, summary = content(expected, codec.Options(model=str(tiny_model)))
+    assert back == raw
+    assert (summary.device, summary.device_blocks, summary.faults) == ("Fake GPU", 5, ())
+    assert content(expected, on_cpu)[0] == raw
 
 
 @needs_compiler
 @needs_numba
-@pytest.mark.usefixtures("shipped")
+@pytest.mark.usefixtures("wide_levels")
+def test_call_that_fails_leaves_the_cpu_with_the_same_archive(
+    native: FakeDriver, coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first and the last call of each function of the driver, there and back; what kernels make is left out."""
+    raw, options = text_of(60, 4), codec.Options(6, str(tiny_model), threads=1, wide=True)
+    monkeypatch.setattr(native, "is_idle", True)
+    monkeypatch.setattr(CudaBlocks, "_prove", ignore_both)
+    expected, _ = archive(raw, replace(options, device="cpu"))
+
+    def open_gpus() -> list[CudaBlocks]:
+        return [CudaBlocks(Device(0, native.library), SHAPE, "", CpuNetwork)]
+
+    monkeypatch.setattr(devices, "open_gpus", open_gpus)
+    for run, given, wanted in ((archive, raw, expected), (content, expected, raw)):
+        native.fail(-1)
+        with suppress(DamagedError):
+            assert run(given, options)[0] != wanted or run is content  # a wrong block is the CPU's in the end
+        names = native.calls()
+        assert set(names) > {"cuLaunchKernel", "cuMemAlloc_v2", "cuMemFree_v2", "cuMemcpyDtoH_v2", "cuCtxSynchronize"}
+        places = {name: at for at, name in reversed(list(enumerate(names)))}
+        places |= {f"{name}, last": at for at, name in enumerate(names)}
+        for name, at in places.items():
+            native.fail(at)
+            got, summary = run(given, options)
+            assert got == wanted, name
+            assert summary.faults or summary.device.startswith("the CPU: "), name
+            assert "FAULT" in " ".join((*summary.faults, summary.device)), name
+    native.fail(-1)
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("wide_levels")
+def test_block_that_comes_out_wrong_is_decoded_by_the_cpu(
+    native: FakeDriver, coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, options = text_of(60 * 2, 5), codec.Options(1, str(tiny_model), "cpu", 1, wide=True)
+    data, _ = archive(raw, options)
+
+    def code(works: list[Work], plan: Plan, model: Engine) -> None:
+        for work in works:
+            work.block.text[:] = 7
+
+    monkeypatch.setattr(coder, "code", code)
+    monkeypatch.setattr(devices, "open_gpus", lambda: [coder])
+    back, summary = content(data, codec.Options(model=str(tiny_model)))
+    assert back == raw and len(summary.faults) == 2
+    assert "block 1 was wrong on Fake GPU, right on the CPU" in summary.faults
+    damaged = bytearray(data)
+    damaged[-40] ^= 1  # where the end of the last payload is
+    with pytest.raises(DamagedError):
+        content(bytes(damaged), codec.Options(model=str(tiny_model)))
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("wide_levels")
+def test_device_that_makes_other_streams_is_given_up(
+    coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, options = text_of(60 * 3, 6), codec.Options(1, str(tiny_model), "cpu", 2, wide=True)
+    expected, _ = archive(raw, options)
+    monkeypatch.setattr(coder, "_code", lambda works, plan, cm, size, network: None)
+    monkeypatch.setattr(devices, "open_gpus", lambda: [coder])
+    data, summary = archive(raw, replace(options, device="auto"))
+    assert data == expected and summary.device_blocks == 0
+    [fault] = summary.faults
+    assert fault == "Fake GPU failed, the CPU goes on: it doesn't make the CPU's streams of a sample"
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("wide_levels")
+def test_network_that_does_not_run_leaves_the_device_what_needs_none(
+    coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise NetworkFailedError("no compiler")
+
+    monkeypatch.setattr(coder, "_load_network", fails)
+    monkeypatch.setattr(devices, "open_gpus", lambda: [coder])
+    raw, options = text_of(60 * 2, 8), codec.Options(6, str(tiny_model), "auto", 2, wide=True)
+    data, summary = archive(raw, options)
+    assert data == archive(raw, replace(options, device="cpu"))[0] and summary.device_blocks == 0
+    assert summary.faults == ("Fake GPU goes on without the network, the CPU with it: no compiler",)
+    data, summary = archive(raw, replace(options, level=1))
+    assert data == archive(raw, replace(options, level=1, device="cpu"))[0] and summary.device_blocks == 2
+    assert (summary.device, summary.faults) == ("Fake GPU (no compiler)", ())
+
+
+@needs_compiler
+@needs_numba
+@pytest.mark.usefixtures("wide_levels")
+def test_blocks_are_dealt_out_to_all_devices(
+    native: FakeDriver, coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.set(devices=2)
+    coders = [CudaBlocks(Device(number, native.library), SHAPE, "no") for number in range(2)]
+    coded: dict[int, int] = {0: 0, 1: 0}
+    for number, own in enumerate(coders):
+        monkeypatch.setattr(own, "_prove", ignore_both)
+        monkeypatch.setattr(own, "_code", partial(count_blocks, own._code, coded, number))
+    monkeypatch.setattr(devices, "open_gpus", lambda: coders)
+    raw = text_of(60 * 6, 7)
+    options = codec.Options(1, str(tiny_model), "auto", 2, wide=True)
+    data, summary = archive(raw, options)
+    assert summary.device == "Fake GPU, Fake GPU (no)" and sum(coded.values()) == summary.device_blocks == 6
+    assert min(coded.values()) > 0
+    assert data == archive(raw, replace(options, device="cpu"))[0]
+
+
+def ignore_both(*_: object) -> None:
+    pass
+
+
+def count_blocks(
+    code: Callable[..., None], coded: dict[int, int], number: int, works: list[Work], *rest: object
+) -> None:
+    coded[number] += len(works)
+    code(works, *rest)
+
+
+@needs_compiler
+@needs_numba
 def test_blocks_that_do_not_fit_at_once_take_turns_and_all_memory_is_given_back(
-    native: FakeDriver, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    native: FakeDriver, coder: CudaBlocks, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, raws = Plan(4, False, 0, True), [text_of(50, seed) for seed in range(3)]
     cm = engine.initial_cm_state(plan, np.arange(4), 50)
     each = sum(array.nbytes for array in cm)
-    monkeypatch.setattr("arzip.engine.cuda_blocks.SPARE_BYTES", 0)
+    monkeypatch.setattr(cuda_blocks, "SPARE_BYTES", 0)
     native.set(memory=int(2.9 * each))
     device = Device(0, native.library)
-    streams = engine.encode_blocks(raws, plan, 1, ticks([]), CudaBlocks(device, SHAPE))
-    assert streams == engine.encode_blocks(raws, plan, 1, ticks([]))
-    assert [blocks for kernel, blocks, _ in native.launched if kernel == 0] == [2, 1]
+    blocks = [new_wide_state(np.frombuffer(bytearray(raw), np.uint8), 4, plan.components, None) for raw in raws]
+    CudaBlocks(device, SHAPE, "no").code([Work(block, ignore) for block in blocks], plan, engine)
+    assert [finish_streams(block) for block in blocks] == [engine.encode_wide(raw, plan, ignore) for raw in raws]
+    assert [blocks for kernel, blocks, _ in native.launched if kernel == 0] == [1, 1, 2, 1]
     assert device.free_bytes() == int(2.9 * each)
+    native.set(memory=each // 2)
+    with pytest.raises(DriverError, match="Fake GPU has less memory free than the"):
+        CudaBlocks(device, SHAPE, "no").code([Work(block, ignore) for block in blocks], plan, engine)
+
+
+@pytest.mark.parametrize("profile", range(len(PROFILES)))
+def test_states_of_a_size_class_differ_in_their_own_arrays_only(profile: int) -> None:
+    by_class: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for size in (50, 51, 60, 63, 64, 65, 1000, 1023, 1024, 1025, 5000, 8191, 8192):
+        cm = create(PROFILES[profile], lane_starts(size, 4)[:-1], size)
+        key = size_class(PROFILES[profile], size)
+        first = by_class.setdefault(key, (size,))[0]
+        other = create(PROFILES[profile], lane_starts(first, 4)[:-1], first)
+        own = own_arrays(other.clock, lane_starts(size, 4)[:-1], size)
+        for name, array in cm._asdict().items():
+            if name == "text":
+                continue
+            assert np.array_equal(array, own.get(name, getattr(other, name))), (name, size, first)
+    assert len(by_class) < 13
 
 
 @needs_compiler
 @needs_numba
-@pytest.mark.usefixtures("shipped")
-def test_device_that_fails_leaves_its_blocks_to_the_cpu(native: FakeDriver, engine: Engine) -> None:
-    plan, raws = Plan(4, False, 0, True), [text_of(50, seed) for seed in range(3)]
-    native.set(memory=1000)
-    coder = CudaBlocks(Device(0, native.library), SHAPE)
-    with pytest.warns(UserWarning, match="CUDA_ERROR_OUT_OF_MEMORY"):
-        streams = engine.encode_blocks(raws, plan, 1, ticks([]), coder)
-    assert streams == engine.encode_blocks(raws, plan, 1, ticks([]))
-    assert not native.launched
-
-
-@needs_compiler
-@needs_numba
-@pytest.mark.usefixtures("shipped")
 def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
-    native: FakeDriver, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    native: FakeDriver, coder: CudaBlocks, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not (CHECKOUT / "scripts" / "slot").is_dir():
         pytest.skip("no checkout")
     monkeypatch.syspath_prepend(str(CHECKOUT))
-    from scripts.slot import wide_cases
+    from scripts.slot import cases, wide_cases
 
     native.set()
     device, texts = Device(0, native.library), [text_of(58, seed) for seed in range(2)]
-    for profile in range(len(PROFILES)):
-        case = wide_cases.load(wide_cases.dump(wide_cases.make(tiny_model, profile, texts, 5)))
-        lines = wide_cases.check(case, device, SHAPES[:1])
+
+    def load(network: dict[str, Any], on: Device) -> CpuNetwork:
+        return CpuNetwork(cases.unpack_network(network), f"cuda:{on.number}", on.multiprocessors)
+
+    network = cases.pack_network(load_weights(tiny_model), wide_cases.lanes_of(texts, 5))
+    loaded = wide_cases.Loaded(device, network, load)
+    for profile, with_network in product(range(len(PROFILES)), (False, True)):
+        case = cases.load(cases.dump(wide_cases.make(tiny_model, profile, texts, 5, with_network)))
+        lines = wide_cases.check(case, loaded, SHAPES[:1])
         assert [line.split(": ")[1] for line in lines] == ["EQUAL to the CPU, 2 blocks"] * 2
-    assert wide_cases.speed(case, 0, device, SHAPES[0], 3) > 0
+    assert wide_cases.speed(case, 0, loaded, SHAPES[0], 3).mb_s > 0
     assert native.launched[-1][1] == 4  # twice the two blocks
     case["0:text"][1, 7] ^= 1
-    lines = wide_cases.check(case, device, SHAPES[:1])
+    lines = wide_cases.check(case, loaded, SHAPES[:1])
     assert "DIFFERENT" in lines[0] and "cm:text of block 1" in lines[0] and "block 0" not in lines[0]
     assert "EQUAL" in lines[1]
 
 
-def test_only_wide_plans_without_the_network_are_for_the_device() -> None:
-    assert supports(Plan(64, False, 0, True))
-    for plan in (Plan(64, False, 0), Plan(64, True, 0, True), Plan(64, True, None, True)):
-        assert not supports(plan)
+def test_only_wide_plans_are_for_the_device(coder: CudaBlocks) -> None:
+    assert coder.supports(Plan(64, False, 0, True)) and coder.supports(Plan(64, True, 0, True))
+    for plan in (Plan(64, False, 0), Plan(64, True, None, True)):
+        assert not coder.supports(plan)
+    coder.without_network = "no torch"
+    assert coder.supports(Plan(64, False, 0, True)) and not coder.supports(Plan(64, True, 0, True))
 
 
 # ----------------------------------------------------------------------------------------------------------- the driver
@@ -253,7 +476,9 @@ def test_parameters_reach_the_kernel_as_they_are(driver: FakeDriver) -> None:
     driver.kernels, driver.words = [lambda *found: seen.append(found)] * 2, [3, 4]
     driver.set()
     device = Device(0, driver.library)
-    device.launch(device.load(b".version 7.8", "code_steps"), 5, 64, [1, 2**63 + 5, -1, 0])
+    words = Parameters([1, 2**63 + 5, 7, 7])
+    words.set_last(-1, 0)
+    device.launch(device.load(b".version 7.8", "code_steps"), 5, 64, words)
     driver.kernels, driver.words = kernels, words
     assert (seen, driver.launched) == ([(5, 1, 2**63 + 5, 2**64 - 1, 0)], [(1, 5, 64)])
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -282,12 +283,33 @@ def test_run_needs_no_numba_and_every_stage_brings_something(results: Path) -> N
 
 
 def test_case_that_differs_is_told_with_place_and_size(packed: Path, tmp_path: Path) -> None:
+    """The compiled step stands in for the GPU's: the rows that a case left out are never asked for."""
+    from arzip.network import forward_cpu
+
+    def stepper(weights: Any, lanes: int, tile: int) -> cases.Stepper:
+        network = forward_cpu.load_network(weights)
+        state = forward_cpu.init_state(network, lanes)
+
+        def run(last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            forward_cpu.step(network, state, last, 0, lanes)
+            return state.freqs, state.h
+
+        return run
+
     unpack(packed / "slot", tmp_path, ["cases/"])
     case = cases.load((tmp_path / "cases/small.npz").read_bytes())
-    assert all("EQUAL" in line for line in cases.check(case, "cpu"))
-    case["digests"][3] = "0" * 64
-    first, *others = cases.check(case, "cpu")
-    assert "DIFFERENT at step 3: 0 of 256 weights" in first and all("EQUAL" in line for line in others)
+    assert all("EQUAL" in line for line in cases.check(case, stepper))
+    case["digests"][3, 1] = "0"
+    first, second, *others = cases.check(case, stepper)
+    assert "DIFFERENT at step 3: states" in first and "DIFFERENT" in second
+    assert others and all("EQUAL" in line for line in others)
+
+
+def test_wide_cases_are_packed_for_every_profile_with_and_without_the_network(packed: Path, tmp_path: Path) -> None:
+    unpack(packed / "slot", tmp_path, ["wide/"])
+    names = {path.stem for path in (tmp_path / "wide").glob("*.npz")}
+    assert names >= {f"{profile}{network}" for profile in range(4) for network in ("", "-network")}
+    assert set(PLAN.wide_first) <= names
 
 
 # -------------------------------------------------------------------------------------------------------- the way back
