@@ -6,7 +6,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,7 @@ from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.devices import DeviceFailedError
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
+from arzip.engine.records import RecordEngine
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import lane_streams
 from arzip.format.opened_head import OpenedHead
@@ -118,6 +119,29 @@ def _is_sure(engine: Engine, raw: bytes, block: OpenedBlock, workers: Workers) -
         pictures = b"".join(picture.text for picture in block.apart)
         texts = [long_range.extract(block.joined, block.matches), pictures]
         return planner.is_surely_cheaper(engine, texts, len(block.deviations), rest)
+
+
+def encode_records(
+    engine: RecordEngine, raws: Sequence[bytes], level: Level, workers: Workers, opens: bool = True
+) -> list[Coded]:
+    """What `encode` makes of each block, of 1 to levels.SHORT_BYTES bytes; those of one plan are coded together.
+
+    engine: of this thread alone.
+    """
+    results: dict[int, Coded] = {}
+    alike: dict[Plan, list[tuple[int, _Text]]] = {}
+    for number, raw in enumerate(raws):
+        if opens and opened.open_block(raw, levels.max_opened(len(raw), level)) is not None:
+            results[number] = encode(engine, raw, level, workers, lambda _: workers.check(), None, opens)
+            continue
+        chosen = _prepare(engine, raw, [], level, workers)
+        alike.setdefault(chosen.plan, []).append((number, chosen))
+    for plan, members in alike.items():
+        payloads = engine.encode_records([chosen.text for _, chosen in members], plan, workers.check)
+        for (number, chosen), payload in zip(members, payloads, strict=True):
+            method = _METHODS[plan.components]
+            results[number] = Coded(raws[number], payload, method, plan.lanes, _profile_byte(chosen))
+    return [results[number] for number in range(len(raws))]
 
 
 def _encode_closed(

@@ -5,9 +5,11 @@ Blocks are coded side by side on several threads. Must not know the file system,
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from arzip import block_codec, levels
@@ -97,38 +99,123 @@ def evaluate(source: BinaryIO, options: Options, progress: Progress | None = Non
 def _compress(
     source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
 ) -> Summary:
-    level = levels.level(options.level, options.wide)
-    raw_bytes = blocks = 0
-    heads: list[OpenedHead] = []
-    refused = 0
     wide = options.wide and on_costs is None  # costs are the CPU's
     with Workers(options.threads) as workers, _open_devices(options, wide, workers) as devices:
-        engine = open_engine(registry.find(options.model or level.model), workers.threads, devices)
-        writer = stream.Writer(sink, engine.digest)
-        meter = _ProgressMeter(workers, progress)
+        encoder = Encoder(sink, options, workers, progress, on_costs, devices)
+        pieces = (piece for raw in _read_blocks(source, encoder.block_bytes) for piece in encoder.split(raw))
+        for coded in workers.map(encoder.encode, pieces):
+            encoder.write(coded)
+        return encoder.finish()
 
-        def encode(piece: detect.Piece) -> Coded:
-            raw, layout = piece
-            with devices.bringing_blocks():
-                if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
-                    return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
-                return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
 
-        for block in workers.map(encode, _read_pieces(source, level)):
-            raw_bytes += len(block.raw)
-            blocks += 1
-            if len(block.payload) < len(block.raw):
-                writer.write_coded(block.raw, block.payload, block.method, block.lanes, block.profile_byte)
-                heads += [block.opened] if block.opened else []
-                refused += block.refused
-            else:
-                writer.write_stored(block.raw)
-            meter.archive_bytes = writer.bytes_written
-        writer.finish()
-    streams, corrected = sum(head.streams for head in heads), sum(head.corrected for head in heads)
-    opened_bytes = sum(head.contents_bytes for head in heads)
-    found = devices.name, devices.blocks, tuple(devices.faults)
-    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused, *found)
+class Encoder:
+    """Makes one archive: `split` each block of block_bytes of a stream, `encode` its pieces, on any thread, `write`
+    them in order, `finish`. Arguments as of `compress` and `evaluate`; raises as they do.
+    """
+
+    def __init__(
+        self,
+        sink: Writable,
+        options: Options,
+        workers: Workers,
+        progress: Progress | None = None,
+        on_costs: OnCosts | None = None,
+        devices: Devices | None = None,
+    ) -> None:
+        self._devices = devices or Devices("cpu")
+        self._level = levels.level(options.level, options.wide)
+        self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
+        path = registry.find(options.model or self._level.model)
+        self._engine = cached_engine(path, workers.threads).on(self._devices)
+        self._splitter = detect.Splitter(self._level.pictures)
+        self._writer = stream.Writer(sink, self._engine.digest)
+        self._meter = _ProgressMeter(workers, progress)
+        self._raw_bytes = self._blocks = self._refused = 0
+        self._heads: list[OpenedHead] = []
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of each block but the last."""
+        return self._level.block_bytes
+
+    def split(self, raw: bytes) -> list[detect.Piece]:
+        """The next block of the stream, cut around samples; each piece with the layout of its samples."""
+        return self._splitter.split(raw) if self._level.sound else [(raw, None)]
+
+    def encode(self, piece: detect.Piece) -> Coded:
+        """The block that a piece becomes."""
+        (raw, layout), level, workers = piece, self._level, self._workers
+        engine, reports = self._engine, (self._meter.on_bytes, self._on_costs)
+        with self._devices.bringing_blocks():
+            if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
+                return block_codec.encode_media(raw, layout, workers, *reports)
+            return block_codec.encode(engine, raw, level, workers, *reports, self._opens)
+
+    def write(self, coded: Coded) -> None:
+        """Add a block to the archive, stored if coding it saves nothing."""
+        self._raw_bytes += len(coded.raw)
+        self._blocks += 1
+        if write_block(self._writer, coded):
+            self._heads += [coded.opened] if coded.opened else []
+            self._refused += coded.refused
+        self._meter.archive_bytes = self._writer.bytes_written
+
+    def finish(self) -> Summary:
+        """Write what ends the archive."""
+        self._writer.finish()
+        streams = sum(head.streams for head in self._heads)
+        corrected = sum(head.corrected for head in self._heads)
+        opened_bytes = sum(head.contents_bytes for head in self._heads)
+        sizes = self._raw_bytes, self._writer.bytes_written, self._blocks
+        found = self._devices.name, self._devices.blocks, tuple(self._devices.faults)
+        return Summary(*sizes, streams, opened_bytes, corrected, self._refused, *found)
+
+
+def write_block(writer: stream.Writer, coded: Coded) -> bool:
+    """Add a block, stored if coding it saves nothing; returns whether it is coded."""
+    if len(coded.payload) >= len(coded.raw):
+        writer.write_stored(coded.raw)
+        return False
+    writer.write_coded(coded.raw, coded.payload, coded.method, coded.lanes, coded.profile_byte)
+    return True
+
+
+class Decoder:
+    """Decodes blocks, of any archives and in any order, on any thread. Arguments as of `decompress`.
+
+    devices: the GPUs that wide blocks may be decoded by; None for the CPU alone.
+    """
+
+    def __init__(
+        self, options: Options, workers: Workers, progress: Progress | None = None, devices: Devices | None = None
+    ) -> None:
+        self._devices = devices or Devices("cpu")
+        self.engine_of = _Engines(options, workers, self._devices).with_digest
+        self._workers = workers
+        self.meter = _ProgressMeter(workers, progress)
+
+    def decode(self, block: Block, digest: bytes) -> bytes:
+        """The raw bytes of a block, not yet checked; but what a GPU made of it is, and if it is wrong, the CPU tries.
+
+        digest: of the model that its archive names. Raises the errors of arzip.errors.
+        """
+        devices, workers = self._devices, self._workers
+        with devices.bringing_blocks():
+            before, fault = devices.blocks, None
+            try:
+                raw = block_codec.decode(block, digest, self.engine_of, workers, self.meter.on_bytes)
+                if not block.frame.wide or stream.is_sound(block, raw) or devices.blocks == before:
+                    return raw
+            except DamagedError as error:
+                if not block.frame.wide or devices.blocks == before:
+                    raise
+                fault = error
+            raw = block_codec.decode(block, digest, self.engine_of, workers, lambda _: workers.check(), False)
+            if stream.is_sound(block, raw):
+                devices.faults.append(f"block {block.number} was wrong on {devices.name}, right on the CPU")
+            elif fault:
+                raise fault
+            return raw
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -136,50 +223,38 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
-    verifier = stream.Verifier()
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers, _open_devices(options, False, workers) as devices:
-        engines = _Engines(options, workers, devices)
-        meter = _ProgressMeter(workers, progress)
-
-        def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
-            event, digest = item
-            if not isinstance(event, Block):
-                return event, b""
-            return event, _decode(event, digest, engines, meter.on_bytes)
-
-        for event, raw in workers.map(decode, _prepared(stream.read_events(source), devices, workers)):
-            verifier.check(event, raw)
+        decoder = Decoder(options, workers, progress, devices)
+        items = _opening(stream.with_digest(stream.read_events(source)), devices, workers)
+        for event, raw in decode_events(items, decoder, workers, stream.Verifier()):
             if isinstance(event, Block):
                 sink.write(raw)
                 raw_bytes += len(raw)
                 blocks += 1
             elif isinstance(event, Member):
                 archive_bytes += event.archive_bytes
-                meter.archive_bytes = archive_bytes
+                decoder.meter.archive_bytes = archive_bytes
     found = {"device": devices.name, "device_blocks": devices.blocks, "faults": tuple(devices.faults)}
     return Summary(raw_bytes, archive_bytes, blocks, **found)  # type: ignore[arg-type]
 
 
-def _decode(block: Block, digest: bytes, engines: _Engines, on_bytes: OnBytes) -> bytes:
-    """The raw bytes of a block, not yet checked; but what a GPU made of it is, and if it is wrong, the CPU tries."""
-    devices, workers = engines.devices, engines.workers
-    with devices.bringing_blocks():
-        before, fault = devices.blocks, None
-        try:
-            raw = block_codec.decode(block, digest, engines.with_digest, workers, on_bytes)
-            if not block.frame.wide or stream.is_sound(block, raw) or devices.blocks == before:
-                return raw
-        except DamagedError as error:
-            if not block.frame.wide or devices.blocks == before:
-                raise
-            fault = error
-        raw = block_codec.decode(block, digest, engines.with_digest, workers, lambda _: workers.check(), False)
-        if stream.is_sound(block, raw):
-            devices.faults.append(f"block {block.number} was wrong on {devices.name}, right on the CPU")
-        elif fault:
-            raise fault
-        return raw
+def decode_events(
+    items: Iterable[tuple[Event, bytes]], decoder: Decoder, workers: Workers | None, verifier: stream.Verifier
+) -> Iterator[tuple[Event, bytes]]:
+    """Each event, in order, with the checked raw bytes of a Block; blocks are decoded side by side by workers.
+
+    items: events, each with the digest of its archive's model. Raises the errors of arzip.errors, after all events
+    before the fault.
+    """
+
+    def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
+        event, digest = item
+        return event, decoder.decode(event, digest) if isinstance(event, Block) else b""
+
+    for event, raw in workers.map(decode, items) if workers else map(decode, items):
+        verifier.check(event, raw)
+        yield event, raw
 
 
 def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -191,15 +266,14 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
     digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
-    with Workers(options.threads) as workers, Devices("cpu") as devices:
-        engines = _Engines(options, workers, devices)
-        meter = _ProgressMeter(workers, progress)
+    with Workers(options.threads) as workers:
+        decoder = Decoder(options, workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
                 digest = event.digest
                 continue
             try:
-                raw = block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+                raw = decoder.decode(event, digest)
                 stream.Verifier().check(event, raw)
             except DamagedError:
                 continue
@@ -227,19 +301,26 @@ def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
             return
 
 
-def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[detect.Piece]:
-    """Blocks of a stream; those with samples are cut around them, and have the layout of the samples."""
-    splitter = detect.Splitter(level.pictures)
-    for raw in _read_blocks(source, level.block_bytes):
-        yield from splitter.split(raw) if level.sound else [(raw, None)]
+def cached_engine(path: Path, threads: int) -> Engine:
+    """`open_engine`, or what it returned before for this file: reading it takes longer than coding a short block."""
+    try:
+        status = path.stat()
+        version: tuple[int, ...] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    except OSError:
+        version = ()  # opening it raises the error
+    return _opened_engine(path, min(threads, 2), version)
 
 
-def _prepared(events: Iterator[Event], devices: Devices, workers: Workers) -> Iterator[tuple[Event, bytes]]:
-    """Each event with the model digest of the archive it stands in; opens the devices before the first wide block."""
-    digest = b""
-    for event in events:
-        if isinstance(event, Header):
-            digest = event.digest
+@functools.lru_cache(maxsize=4)
+def _opened_engine(path: Path, threads: int, version: tuple[int, ...]) -> Engine:
+    return open_engine(path, threads)
+
+
+def _opening(
+    items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Workers
+) -> Iterator[tuple[Event, bytes]]:
+    """The items; opens the devices before the first wide block."""
+    for event, digest in items:
         if isinstance(event, Block) and event.frame.wide:
             _open(devices, workers)
         yield event, digest
@@ -276,7 +357,7 @@ class _Engines:
         with self._lock:
             if digest not in self._open:
                 path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
-                engine = open_engine(path, self.workers.threads, self.devices)
+                engine = cached_engine(path, self.workers.threads).on(self.devices)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine

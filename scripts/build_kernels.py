@@ -39,7 +39,7 @@ def read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def model_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Kernels of network, context mixing and coder, with arguments of the types that blocks call them with."""
-    from arzip.coding import lane_state, lockstep, prefill, range_coder, wide_lockstep
+    from arzip.coding import lane_state, lockstep, prefill, range_coder, records, wide_lockstep
     from arzip.context_mixing import predictor, static_shapes
     from arzip.context_mixing.profile import PROFILES
     from arzip.context_mixing.state import create
@@ -61,6 +61,8 @@ def model_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     yield prefill.run_network, (network, state, block, chunk)
     yield prefill.run_network, (network, state, many, chunk)
     yield forward_cpu.step, (network, state, read_only(empty(1, dtype=np.uint8)), 0, 1)
+    yield records.predict_records, (network, state, text, empty(2), empty(1, 1, 8, dtype=np.int32))
+    yield records.reset_apms, (states[0], empty(1, 1))
     yield prefill.tile_lanes, (1,)
     yield predictor.begin, (states[0], 0, 1)
     yield range_coder.carry, (empty(1, dtype=np.uint32), 1)

@@ -5,6 +5,7 @@ Any two engines of one model make the same streams, as tests check. Must not imp
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,12 @@ class Engine:
         self._initial_states = pretrained.initial_states(weights.tensors)
         self._ngrams = pretrained.ngrams_of(weights.tensors)
         self._backend = backend
+
+    def on(self, devices: Devices) -> Engine:
+        """This engine with these GPUs for its wide blocks."""
+        engine = copy.copy(self)
+        engine._devices = devices
+        return engine
 
     def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
         """The stream of a block. on_bytes and on_costs are called after each chunk: see `encode_block`."""

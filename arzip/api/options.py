@@ -1,0 +1,49 @@
+"""Checks what callers pass. Imports the codec when its options are made."""
+
+from __future__ import annotations
+
+import operator
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from arzip import levels
+
+if TYPE_CHECKING:
+    from arzip.codec import Options
+
+MAX_LEVEL = len(levels.LEVELS)
+
+
+class Arguments(NamedTuple):
+    """Arguments that were checked; see `compress`."""
+
+    level: int
+    model: str | None
+    threads: int
+    wide: bool
+    opens: bool
+
+    def options(self) -> Options:
+        """The codec's options."""
+        from arzip.codec import Options
+
+        return Options(self.level, self.model, "auto", self.threads, self.wide, self.opens)
+
+
+def check(
+    level: Any = levels.DEFAULT, *, model: Any = None, threads: Any = 0, wide: bool = False, opens: bool = True
+) -> Arguments:
+    """Raises TypeError on arguments of wrong types, ValueError on a level or a number of threads that there isn't."""
+    level, threads = operator.index(level), operator.index(threads)
+    if not 1 <= level <= MAX_LEVEL:
+        raise ValueError(f"level {level}: levels are 1 .. {MAX_LEVEL}")
+    if threads < 0:
+        raise ValueError(f"{threads} threads: 0 is for as many as there are cores")
+    return Arguments(level, None if model is None else os.fsdecode(model), threads, bool(wide), bool(opens))
+
+
+def as_bytes(data: Any) -> bytes:
+    """The bytes of any object with a contiguous buffer. Raises TypeError."""
+    if isinstance(data, bytes):
+        return data
+    return memoryview(data).cast("B").tobytes()
