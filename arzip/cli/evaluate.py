@@ -12,7 +12,11 @@ from arzip.cli.messages import Reporter
 from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OPEN, PROGRESS, grouped
 
 
-@click.command("eval", context_settings=CONTEXT)
+@click.command(
+    "eval",
+    context_settings=CONTEXT,
+    short_help="Show bits per byte of each FILE, archived and by the model alone; writes nothing.",
+)
 @FILES
 @click.option("--by-position", is_flag=True, help="Where in the file the bits go: its twentieths.")
 @click.option("--by-byte-class", is_flag=True, help="Which bytes take them: letters, digits, spaces ...")
