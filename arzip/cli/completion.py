@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
 from arzip.cli.args import expand_levels
+from arzip.cli.options import CONTEXT
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_ARZIP_COMPLETE"
@@ -20,23 +21,8 @@ PROGRAM = "arzip"
 Items = list[CompletionItem]
 
 
-def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Leave it to the shell, which knows files best."""
-    return [CompletionItem(incomplete, type="file")]
-
-
-def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """The names of models at hand; of a path, its files."""
-    from arzip.weights import registry
-
-    names = sorted({registry.name_of(path) for path in registry.paths()})
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)] or complete_files(
-        ctx, param, incomplete
-    )
-
-
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
     short_help="Print a script by which bash, zsh or fish completes words and files.",
 )
 @click.argument("shell", type=click.Choice(SHELLS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter
@@ -21,7 +22,7 @@ def gather(names: Sequence[str], settings: Settings, reporter: Reporter, *, of_a
     found = list(names)
     for path, end in ((settings.filelist, b"\n"), (settings.filelist0, b"\0")):
         if path is not None:
-            reporter.each([path], lambda path, end=end: found.extend(_listed(path, end)))
+            reporter.each([path], partial(_add_listed, found, end))
     if not (found or settings.filelist is not None or settings.filelist0 is not None):
         return ["-"]
     if settings.recursive:
@@ -31,10 +32,10 @@ def gather(names: Sequence[str], settings: Settings, reporter: Reporter, *, of_a
     return found
 
 
-def _listed(path: str, end: bytes) -> list[str]:
-    """The names in a file, each ended by `end`. Raises ArzipError if it can't be read."""
+def _add_listed(found: list[str], end: bytes, path: str) -> None:
+    """Append the names in a file, each ended by `end`. Raises ArzipError if it can't be read."""
     with files.open_source(path, special=True) as source:
-        return [os.fsdecode(name) for name in source.stream.read().split(end) if name]
+        found += [os.fsdecode(name) for name in source.stream.read().split(end) if name]
 
 
 def _walk(name: str, reporter: Reporter, of_archives: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ import click
 
 from arzip import levels
 from arzip.cli import environment
-from arzip.cli.completion import complete_files, complete_models
+from arzip.cli.completers import complete_files, complete_models
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
 
