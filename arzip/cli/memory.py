@@ -11,7 +11,7 @@ from arzip.format.opened_head import OpenedHead
 from arzip.format.records import Frame, Method
 from arzip.format.stream import Member
 
-PROGRAM_BYTES = 240_000_000  # Python, numba, the compiled loops, a model: measured, Linux x86-64, CPython 3.11
+PROGRAM_BYTES = 185_000_000  # Python, numba, the compiled loops, a model: measured, Linux x86-64, CPython 3.11
 SLOT_BYTES, ENTRY_BYTES, WEIGHT_BYTES = 16, 8, 4
 STATES, LENGTHS_AND_MISSES, RUN_ENTRIES, JOINT_ENTRIES = 256, 128, 256, 256 * 32
 APM_ENTRIES = tuple(25 * contexts for contexts in (256, 1 << 16, 1 << 16, 257 << 8))
