@@ -18,6 +18,7 @@ from arzip.cli.actions import run_compress, run_decompress, run_list, run_test
 from arzip.cli.args import Settings, expand_levels
 from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
+from arzip.cli.environment import VARIABLES
 from arzip.cli.evaluate import evaluate
 from arzip.cli.messages import ERROR, Reporter
 from arzip.cli.options import (
@@ -41,11 +42,13 @@ from arzip.system import files
 from arzip.version import __version__
 
 SAME_AS_FLAGS = ("compress", "decompress", "test", "list")
-EXIT_CODES = (
-    "Exit codes: 0 all is well, 1 an error, 2 a warning: something was skipped or left out; "
-    "130, 143 stopped by Ctrl-C or SIGTERM: no output; 141 a closed pipe."
-)
-ENVIRONMENT = "Environment: ARZIP_LEVEL, ARZIP_THREADS, where no option says it; ARZIP_MODEL_PATH; NO_COLOR."
+EXIT_CODES = {
+    "0": "all is well",
+    "1": "an error",
+    "2": "a warning: something was skipped or left out",
+    "130, 143": "stopped by Ctrl-C or SIGTERM: no output",
+    "141": "a closed pipe",
+}
 CLOSED_PIPE = 128 + 13  # the shell's code for a process ended by SIGPIPE, as gzip is
 
 
@@ -58,8 +61,8 @@ class Main(click.Command):
             formatter.write_text(f"{', '.join(SAME_AS_FLAGS)}: the same as no command, -d, -t and -l")
             formatter.write_dl(others)
         formatter.write_paragraph()
-        for line in (EXIT_CODES, ENVIRONMENT):
-            formatter.write_text(line)
+        formatter.write_text("Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + ".")
+        formatter.write_text(f"Environment: {', '.join(VARIABLES)}: see man arzip.")
 
 
 @click.command(cls=Main, context_settings=CONTEXT)

@@ -8,6 +8,14 @@ from collections.abc import Callable
 import click
 
 LEVEL, THREADS = "ARZIP_LEVEL", "ARZIP_THREADS"
+VARIABLES = {
+    LEVEL: "The level, 1 to 9, where no option says it. Another value is ignored, with a warning.",
+    THREADS: "The number of threads where -T doesn't say it; 0: one a core. Another value is ignored, with a warning.",
+    "ARZIP_MODEL_PATH": "Files or folders with models, separated like PATH, searched before all others.",
+    "ARZIP_CORPORA": "The folder that 'arzip corpora' fetches to and 'arzip bench' reads from.",
+    "NO_COLOR": "If set and not empty, progress bars and tables have no colours.",
+    "XDG_DATA_HOME": "The folder whose 'arzip' holds models and corpora of the user; ~/.local/share on Linux.",
+}
 Callback = Callable[[click.Context, click.Parameter, int | None], int]
 
 
