@@ -60,7 +60,8 @@ def test_the_page_renders_without_a_warning(command: list[str], monkeypatch: pyt
 def test_the_page_has_every_command_option_and_variable() -> None:
     text = (SHARE / "arzip.1").read_text("utf-8").replace("\\-", "-")
     words = {name for parameter in cli.arzip.params for name in parameter.opts if name.startswith("-")}
-    words = words - {"--filelist0", "--filelist"} | {
+    words -= {"--filelist0", "--filelist"}
+    words |= {"--filelist[0]", *VARIABLES, *(f"arzip {name} " for name in cli.COMMANDS)}
         "--filelist[0]",
         *VARIABLES,
         *(f"arzip {c} " for c in cli.COMMANDS),
