@@ -1,1 +1,69 @@
-"""arzip: a lossless compressor whose archives open, byte for byte, on every machine."""
+"""arzip: a lossless compressor whose archives open, byte for byte, on every machine.
+
+The names below are imported when they are first used: `import arzip` loads neither numpy nor numba.
+"""
+
+from __future__ import annotations
+
+from arzip.version import __version__ as __version__
+
+TYPE_CHECKING = False  # as typing's, whose import takes half the time
+if TYPE_CHECKING:
+    from arzip.api.file import ArzipFile as ArzipFile
+    from arzip.api.file import open as open
+    from arzip.api.incremental import ArzipCompressor as ArzipCompressor
+    from arzip.api.incremental import ArzipDecompressor as ArzipDecompressor
+    from arzip.api.oneshot import compress as compress
+    from arzip.api.oneshot import decompress as decompress
+    from arzip.api.records import compress_many as compress_many
+    from arzip.api.records import decompress_many as decompress_many
+    from arzip.errors import ArzipError as ArzipError
+    from arzip.errors import DamagedError as DamagedError
+    from arzip.errors import ModelError as ModelError
+    from arzip.errors import ModelMissingError as ModelMissingError
+    from arzip.errors import NotAnArchiveError as NotAnArchiveError
+    from arzip.errors import TruncatedError as TruncatedError
+    from arzip.errors import UnsupportedError as UnsupportedError
+
+_HOMES = {
+    "arzip.api.file": ("ArzipFile", "open"),
+    "arzip.api.incremental": ("ArzipCompressor", "ArzipDecompressor"),
+    "arzip.api.oneshot": ("compress", "decompress"),
+    "arzip.api.records": ("compress_many", "decompress_many"),
+    "arzip.errors": (
+        *("ArzipError", "DamagedError", "ModelError", "ModelMissingError", "NotAnArchiveError", "TruncatedError"),
+        "UnsupportedError",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ArzipCompressor",
+    "ArzipDecompressor",
+    "ArzipError",
+    "ArzipFile",
+    "DamagedError",
+    "ModelError",
+    "ModelMissingError",
+    "NotAnArchiveError",
+    "TruncatedError",
+    "UnsupportedError",
+    "compress",
+    "compress_many",
+    "decompress",
+    "decompress_many",
+    "open",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,9 +5,11 @@ Blocks are coded side by side on several threads. Must not know the file system,
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from arzip import block_codec, levels
@@ -89,35 +91,89 @@ def evaluate(source: BinaryIO, options: Options, progress: Progress | None = Non
 def _compress(
     source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
 ) -> Summary:
-    level = levels.level(options.level, options.wide)
-    raw_bytes = blocks = 0
-    heads: list[OpenedHead] = []
-    refused = 0
     with Workers(options.threads) as workers:
-        engine = open_engine(registry.find(options.model or level.model), options.device, workers.threads)
-        writer = stream.Writer(sink, engine.digest)
-        meter = _ProgressMeter(workers, progress)
+        encoder = Encoder(sink, options, workers, progress, on_costs)
+        pieces = (piece for raw in _read_blocks(source, encoder.block_bytes) for piece in encoder.split(raw))
+        for coded in workers.map(encoder.encode, pieces):
+            encoder.write(coded)
+        return encoder.finish()
 
-        def encode(piece: detect.Piece) -> Coded:
-            raw, layout = piece
-            if layout and block_codec.is_worthwhile(engine, raw, layout, level, workers):
-                return block_codec.encode_media(raw, layout, workers, meter.on_bytes, on_costs)
-            return block_codec.encode(engine, raw, level, workers, meter.on_bytes, on_costs, options.opens)
 
-        for block in workers.map(encode, _read_pieces(source, level)):
-            raw_bytes += len(block.raw)
-            blocks += 1
-            if len(block.payload) < len(block.raw):
-                writer.write_coded(block.raw, block.payload, block.method, block.lanes, block.profile_byte)
-                heads += [block.opened] if block.opened else []
-                refused += block.refused
-            else:
-                writer.write_stored(block.raw)
-            meter.archive_bytes = writer.bytes_written
-        writer.finish()
-    streams, corrected = sum(head.streams for head in heads), sum(head.corrected for head in heads)
-    opened_bytes = sum(head.contents_bytes for head in heads)
-    return Summary(raw_bytes, writer.bytes_written, blocks, streams, opened_bytes, corrected, refused)
+class Encoder:
+    """Makes one archive: `split` each block of block_bytes of a stream, `encode` its pieces, on any thread, `write`
+    them in order, `finish`. Arguments as of `compress` and `evaluate`; raises as they do.
+    """
+
+    def __init__(
+        self,
+        sink: Writable,
+        options: Options,
+        workers: Workers,
+        progress: Progress | None = None,
+        on_costs: OnCosts | None = None,
+    ) -> None:
+        self._level = levels.level(options.level, options.wide)
+        self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
+        path = registry.find(options.model or self._level.model)
+        self._engine = cached_engine(path, options.device, workers.threads)
+        self._splitter = detect.Splitter(self._level.pictures)
+        self._writer = stream.Writer(sink, self._engine.digest)
+        self._meter = _ProgressMeter(workers, progress)
+        self._raw_bytes = self._blocks = self._refused = 0
+        self._heads: list[OpenedHead] = []
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of each block but the last."""
+        return self._level.block_bytes
+
+    def split(self, raw: bytes) -> list[detect.Piece]:
+        """The next block of the stream, cut around samples; each piece with the layout of its samples."""
+        return self._splitter.split(raw) if self._level.sound else [(raw, None)]
+
+    def encode(self, piece: detect.Piece) -> Coded:
+        """The block that a piece becomes."""
+        (raw, layout), level, workers = piece, self._level, self._workers
+        if layout and block_codec.is_worthwhile(self._engine, raw, layout, level, workers):
+            return block_codec.encode_media(raw, layout, workers, self._meter.on_bytes, self._on_costs)
+        return block_codec.encode(self._engine, raw, level, workers, self._meter.on_bytes, self._on_costs, self._opens)
+
+    def write(self, coded: Coded) -> None:
+        """Add a block to the archive, stored if coding it saves nothing."""
+        self._raw_bytes += len(coded.raw)
+        self._blocks += 1
+        if len(coded.payload) < len(coded.raw):
+            self._writer.write_coded(coded.raw, coded.payload, coded.method, coded.lanes, coded.profile_byte)
+            self._heads += [coded.opened] if coded.opened else []
+            self._refused += coded.refused
+        else:
+            self._writer.write_stored(coded.raw)
+        self._meter.archive_bytes = self._writer.bytes_written
+
+    def finish(self) -> Summary:
+        """Write what ends the archive."""
+        self._writer.finish()
+        streams = sum(head.streams for head in self._heads)
+        corrected = sum(head.corrected for head in self._heads)
+        opened_bytes = sum(head.contents_bytes for head in self._heads)
+        sizes = self._raw_bytes, self._writer.bytes_written, self._blocks
+        return Summary(*sizes, streams, opened_bytes, corrected, self._refused)
+
+
+class Decoder:
+    """Decodes blocks, of any archives and in any order, on any thread. Arguments as of `decompress`."""
+
+    def __init__(self, options: Options, workers: Workers, progress: Progress | None = None) -> None:
+        self._engines = _Engines(options, workers)
+        self._workers = workers
+        self.meter = _ProgressMeter(workers, progress)
+
+    def decode(self, block: Block, digest: bytes) -> bytes:
+        """The raw bytes of a block, not yet checked. digest: of the model that its archive names.
+
+        Raises the errors of arzip.errors.
+        """
+        return block_codec.decode(block, digest, self._engines.with_digest, self._workers, self.meter.on_bytes)
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -125,28 +181,37 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
 
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
-    verifier = stream.Verifier()
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers:
-        engines = _Engines(options, workers)
-        meter = _ProgressMeter(workers, progress)
-
-        def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
-            event, digest = item
-            if not isinstance(event, Block):
-                return event, b""
-            return event, block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
-
-        for event, raw in workers.map(decode, _with_digest(stream.read_events(source))):
-            verifier.check(event, raw)
+        decoder = Decoder(options, workers, progress)
+        items = stream.with_digest(stream.read_events(source))
+        for event, raw in decode_events(items, decoder, workers, stream.Verifier()):
             if isinstance(event, Block):
                 sink.write(raw)
                 raw_bytes += len(raw)
                 blocks += 1
             elif isinstance(event, Member):
                 archive_bytes += event.archive_bytes
-                meter.archive_bytes = archive_bytes
+                decoder.meter.archive_bytes = archive_bytes
     return Summary(raw_bytes, archive_bytes, blocks)
+
+
+def decode_events(
+    items: Iterable[tuple[Event, bytes]], decoder: Decoder, workers: Workers | None, verifier: stream.Verifier
+) -> Iterator[tuple[Event, bytes]]:
+    """Each event, in order, with the checked raw bytes of a Block; blocks are decoded side by side by workers.
+
+    items: events, each with the digest of its archive's model. Raises the errors of arzip.errors, after all events
+    before the fault.
+    """
+
+    def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
+        event, digest = item
+        return event, decoder.decode(event, digest) if isinstance(event, Block) else b""
+
+    for event, raw in workers.map(decode, items) if workers else map(decode, items):
+        verifier.check(event, raw)
+        yield event, raw
 
 
 def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
@@ -159,14 +224,13 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
     digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
     with Workers(options.threads) as workers:
-        engines = _Engines(options, workers)
-        meter = _ProgressMeter(workers, progress)
+        decoder = Decoder(options, workers, progress)
         for event in find_blocks(data):
             if isinstance(event, Header):
                 digest = event.digest
                 continue
             try:
-                raw = block_codec.decode(event, digest, engines.with_digest, workers, meter.on_bytes)
+                raw = decoder.decode(event, digest)
                 stream.Verifier().check(event, raw)
             except DamagedError:
                 continue
@@ -194,20 +258,19 @@ def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
             return
 
 
-def _read_pieces(source: BinaryIO, level: levels.Level) -> Iterator[detect.Piece]:
-    """Blocks of a stream; those with samples are cut around them, and have the layout of the samples."""
-    splitter = detect.Splitter(level.pictures)
-    for raw in _read_blocks(source, level.block_bytes):
-        yield from splitter.split(raw) if level.sound else [(raw, None)]
+def cached_engine(path: Path, device: str, threads: int) -> Engine:
+    """`open_engine`, or what it returned before for this file: reading it takes longer than coding a short block."""
+    try:
+        status = path.stat()
+        version: tuple[int, ...] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    except OSError:
+        version = ()  # opening it raises the error
+    return _opened_engine(path, device, min(threads, 2), version)
 
 
-def _with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
-    """Each event with the model digest of the archive it stands in."""
-    digest = b""
-    for event in events:
-        if isinstance(event, Header):
-            digest = event.digest
-        yield event, digest
+@functools.lru_cache(maxsize=4)
+def _opened_engine(path: Path, device: str, threads: int, version: tuple[int, ...]) -> Engine:
+    return open_engine(path, device, threads)
 
 
 class _NullSink:
@@ -230,7 +293,7 @@ class _Engines:
         with self._lock:
             if digest not in self._open:
                 path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
-                engine = open_engine(path, self._device, self.workers.threads)
+                engine = cached_engine(path, self._device, self.workers.threads)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine

@@ -19,8 +19,8 @@ class DamagedError(ArzipError):
         self.block = block
 
 
-class TruncatedError(DamagedError):
-    """The archive ends before its end record."""
+class TruncatedError(DamagedError, EOFError):
+    """The archive ends before its end record. An EOFError too, as readers of other compressed files raise it."""
 
 
 class UnsupportedError(ArzipError):

@@ -54,13 +54,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "system.workers",
         "weights.registry",
     },
-    "bench": {"analysis.plot", "errors", "format", "levels", "system", "version", "weights.registry"},
+    "bench": {"errors", "format", "levels", "system", "version", "weights.registry"},
 }
 # What to import -> the modules and packages that do.
 ONLY_IMPORTERS: dict[str, set[str]] = {
     "constriction": {"coding.range_coder"},
     "safetensors": {"weights.file"},
-    "matplotlib": {"analysis.plot", "bench.plot"},
+    "matplotlib": {"bench.plot", "system.figures"},
     "rich": {"bench.terminal", "cli.messages"},
     "click": {"cli", "train"},
     "torch": {"cli.train", "context_mixing.torch_ops", "engine.torch_backend", "network.forward_torch", "train"},
@@ -70,8 +70,8 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "arzip.train": {"cli.train"},
 }
 STANDARD_LIBRARY_ONLY = {
-    *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "system", "version"),
-    "weights.registry",
+    *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "version"),
+    *("system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 ASKS_FOR_COMPILES = {"arzip.codec"}  # imports jit.compile, but holds no kernels
@@ -264,7 +264,7 @@ def planted(folder: Path, module: str, source: str) -> Path:
         ("format/records.py", "import arzip.levels\n", lambda g: broken_walls(g(True))),
         ("network/gemm.py", "def f():\n    from arzip.codec import Options\n", lambda g: broken_walls(g(True))),
         ("codec.py", "import torch\n", lambda g: foreign_importers(g(True))),
-        ("system/planted.py", "import numpy\n", lambda g: not_of_the_standard_library(g(True))),
+        ("format/planted.py", "import numpy\n", lambda g: not_of_the_standard_library(g(True))),
         ("errors.py", "import arzip.format.records\n", lambda g: circle(g(True))),
         ("cli/options.py", "import arzip.codec\n", lambda g: heavy_at_start(g(False), START)),
     ],

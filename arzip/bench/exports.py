@@ -18,9 +18,9 @@ def check(formats: Sequence[str], base: str) -> None:
     if formats and base != "-" and not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: no such folder, or it can't be written to")
     if {"html", "png"} & set(formats):
-        from arzip.analysis import plot
+        from arzip.system import figures
 
-        plot.check()
+        figures.check()
 
 
 def write(result: Result, formats: Sequence[str], base: str) -> list[Path]:

@@ -1,6 +1,6 @@
 """The plot: bits per byte against KB/s, one mark a codec and level, over all files; the front of the best is drawn.
 
-arzip.analysis.plot imports matplotlib.
+arzip.system.figures imports matplotlib.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arzip.analysis import plot
 from arzip.bench.results import Result, Total, unique
 from arzip.errors import ArzipError
+from arzip.system import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +52,12 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 def png(result: Result, theme: Theme = LIGHT) -> bytes:
     """The plot as a PNG. Raises ArzipError if matplotlib is missing or there is nothing to draw."""
-    return plot.png(_figure(result, theme), DOTS_PER_INCH)
+    return figures.png(_figure(result, theme), DOTS_PER_INCH)
 
 
 def svg(result: Result) -> str:
     """The plot as an <svg> element in the colours of the page: --paper, --ink, --faint. Raises ArzipError."""
-    text = plot.svg(_figure(result, _PAGE))
+    text = figures.svg(_figure(result, _PAGE))
     for name in ("paper", "ink", "faint"):
         text = text.replace(getattr(_PAGE, name), f"var(--{name})")
     return text
@@ -67,7 +67,7 @@ def _figure(result: Result, theme: Theme) -> Figure:
     totals = [total for total in result.totals() if total.bits_per_byte is not None]
     if not totals:
         raise ArzipError("nothing to draw: no codec came through all files")
-    figure = plot.new_figure(INCHES, theme.paper)
+    figure = figures.new_figure(INCHES, theme.paper)
     left, right = figure.subplots(1, 2, sharey=True)
     marks = [_panel(left, totals, "compress", theme), _panel(right, totals, "decompress", theme)]
     left.set_ylabel("bits per byte, all files as one (less is better)", color=theme.ink)

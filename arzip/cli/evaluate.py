@@ -44,7 +44,7 @@ def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plo
     if not settings.json:
         tables.print_cost_breakdown(rows, keys)
     if plot is not None and rows:
-        from arzip.analysis.plot import plot_cost_breakdown
+        from arzip.system.figures import plot_cost_breakdown
 
         code = reporter.each([plot], lambda path: plot_cost_breakdown(rows, Path(path)))
     return code

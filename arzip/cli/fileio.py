@@ -113,7 +113,7 @@ def evaluate(name: str, settings: Settings, reporter: Reporter, broken_down: boo
         "model_bits": result.model_bits,
     }
     if broken_down:
-        from arzip.analysis import cost_breakdown
+        from arzip.cli import cost_breakdown
 
         parts = cost_breakdown.break_down(raw, cost_breakdown.byte_costs(raw, settings.level, settings.model))
         row |= {"by_position": parts.by_position, "by_byte_class": parts.by_byte_class}

@@ -54,7 +54,7 @@ def run(
     model: str, prompt: bytes, size_bytes: int, draws: dict[str, Any], beam: int | None, seed: int, sink: BinaryIO
 ) -> None:
     """Write to `sink`. Raises ModelError."""
-    from arzip.analysis import sampling
+    from arzip.engine import sampling
     from arzip.weights import registry
     from arzip.weights.file import load_weights
 

@@ -135,7 +135,16 @@ def read_events(source: Readable) -> Iterator[Event]:
 
     Raises the ArzipErrors of arzip.format.records, each after all events that precede the fault.
     """
-    return _events(_Window(source), skip_payloads=False)
+    return _events(Window(source), skip_payloads=False)
+
+
+def with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
+    """Each event with the model digest of the archive it stands in."""
+    digest = b""
+    for event in events:
+        if isinstance(event, Header):
+            digest = event.digest
+        yield event, digest
 
 
 class Verifier:
@@ -159,10 +168,10 @@ class Verifier:
 
 def list_members(source: Readable) -> Iterator[Member]:
     """The members of `source`, by their frames alone: seeks over payloads or reads through. Checks no raw bytes."""
-    return (event for event in _events(_Window(source), skip_payloads=True) if isinstance(event, Member))
+    return (event for event in list_events(source) if isinstance(event, Member))
 
 
-class _Window:
+class Window:
     """A source with look-ahead and a byte count, which reads or skips in pieces."""
 
     def __init__(self, source: Readable) -> None:
@@ -200,28 +209,60 @@ class _Window:
         return self.offset - before
 
 
-def _events(window: _Window, skip_payloads: bool) -> Iterator[Event]:
-    number = 0
-    while window.offset == 0 or window.peek(1):
-        offset = window.offset
-        header = _next_header(window)
-        yield header
-        frames: list[Frame] = []
-        heads: list[OpenedHead | None] = []
-        while window.peek(1) not in _END_HEADS:
-            number += 1
-            block = _next_block(window, number, skip_payloads)
+class Parser:
+    """The events of the members of a window, one by one. After an error nothing has changed but the window."""
+
+    def __init__(self, window: Window, skip_payloads: bool) -> None:
+        self._window = window
+        self._skip_payloads = skip_payloads
+        self._number = self._offset = 0
+        self._header: Header | None = None  # of the member that is being read
+        self._frames: list[Frame] = []
+        self._heads: list[OpenedHead | None] = []
+
+    def next_event(self) -> Event | None:
+        """The next event; None where the window ends after a member. Raises ArzipErrors."""
+        if self._header is not None:
+            return self._next_in_member(self._header)
+        if self._window.offset and not self._window.peek(1):
+            return None
+        offset = self._window.offset
+        self._header = _next_header(self._window)
+        self._offset, self._frames, self._heads = offset, [], []
+        return self._header
+
+    def _next_in_member(self, header: Header) -> Block | Member:
+        frames, heads = self._frames, self._heads
+        alone = bool(frames) and frames[0].single_block
+        if not alone and self._window.peek(1) not in _END_HEADS:
+            block = _next_block(self._window, self._number + 1, self._skip_payloads)
             if block.frame.single_block and frames:
-                raise DamagedError(
-                    f"block {number} says it is alone, but others come before it; {SALVAGE_HINT}", number
-                )
+                message = f"block {block.number} says it is alone, but others come before it; {SALVAGE_HINT}"
+                raise DamagedError(message, block.number)
+            self._number = block.number
             frames.append(block.frame)
             heads.append(_opened_head(block))
-            yield block
-            if block.frame.single_block:
-                break
-        content_check = b"" if frames and frames[0].single_block else _next_end(window, frames)
-        yield Member(header, offset, window.offset - offset, tuple(frames), content_check, tuple(heads))
+            return block
+        content_check = b"" if alone else _next_end(self._window, frames)
+        size = self._window.offset - self._offset
+        self._header = None
+        return Member(header, self._offset, size, tuple(frames), content_check, tuple(heads))
+
+
+def _events(window: Window, skip_payloads: bool) -> Iterator[Event]:
+    parser = Parser(window, skip_payloads)
+    while (event := parser.next_event()) is not None:
+        yield event
+
+
+def list_events(source: Readable) -> Iterator[Event]:
+    """As `read_events`, but the payloads of Blocks are skipped, as by `list_members`."""
+    return _events(Window(source), skip_payloads=True)
+
+
+def read_block(source: Readable, number: int) -> Block:
+    """The block, whose number the caller knows, that `source` stands at. Raises as `read_events` does."""
+    return _next_block(Window(source), number, skip_payload=False)
 
 
 def _opened_head(block: Block) -> OpenedHead | None:
@@ -233,7 +274,7 @@ def _opened_head(block: Block) -> OpenedHead | None:
         return None  # decoding raises the error
 
 
-def _next_header(window: _Window) -> Header:
+def _next_header(window: Window) -> Header:
     data = window.peek(HEADER_MAX_BYTES)
     if window.offset and not data.startswith(MAGIC) and not MAGIC.startswith(data):
         end = window.offset
@@ -244,7 +285,7 @@ def _next_header(window: _Window) -> Header:
     return header
 
 
-def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
+def _next_block(window: Window, number: int, skip_payload: bool) -> Block:
     offset = window.offset
     if not window.peek(1):
         raise TruncatedError(f"truncated: the archive ends before block {number} or its end record; {SALVAGE_HINT}")
@@ -261,7 +302,7 @@ def _next_block(window: _Window, number: int, skip_payload: bool) -> Block:
     return Block(number, offset, frame, payload)
 
 
-def _next_end(window: _Window, frames: list[Frame]) -> bytes:
+def _next_end(window: Window, frames: list[Frame]) -> bytes:
     """The content check, from an end record that agrees with `frames`; b'' from that of an empty archive.
 
     Reads only as many bytes as the expected record has, so a forged size costs no memory.

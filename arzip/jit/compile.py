@@ -28,7 +28,7 @@ from arzip.jit.spmd import launch_of
 # Packages and modules of arzip that kernels take nothing from: a change there leaves the compiled kernels valid.
 WITHOUT_KERNELS = frozenset(
     {
-        *("__init__", "__main__", "analysis", "bench", "block_codec", "cli", "codec", "levels", "planner"),
+        *("__init__", "__main__", "api", "bench", "block_codec", "cli", "codec", "levels", "planner"),
         *("system", "version", "weights"),
     }
 )

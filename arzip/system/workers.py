@@ -60,6 +60,10 @@ class Workers:
         if self._cancelled.is_set():
             raise CancelledError
 
+    def submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
+        """Have a thread of the pool compute work(item)."""
+        return self._pool.submit(work, item)
+
     def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
         """Yield work(item) for each item, in order. An exception is raised after all earlier results."""
         waiting: deque[Future[Out]] = deque()

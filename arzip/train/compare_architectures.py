@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from arzip import levels
-from arzip.analysis import plot
 from arzip.context_mixing import pretrained
 from arzip.context_mixing.profile import PROFILES
 from arzip.context_mixing.state import USE_NETWORK, create
 from arzip.network.config import NetworkConfig
 from arzip.probability import P_ONE
+from arzip.system import figures
 from arzip.system.files import write_whole
 from arzip.train.architectures import WINDOW, Attention, Convolution, NibbleTree, Tied
 from arzip.train.data import Source, held_out_rows, load_mix
@@ -145,14 +145,14 @@ def main(data: tuple[Path, ...], output: Path, memory: Path, megabytes: float, p
     """Train every network on the same text, and write each one's size, cost and bits per byte."""
     torch.set_num_threads(1)
     if picture:
-        plot.check()
+        figures.check()
     sources, rows = load_mix(list(data)), []
     for candidate in CANDIDATES:
         rows.append(train_and_evaluate(candidate, sources, megabytes, memory))
         click.echo(json.dumps(rows[-1]))
         write_whole(output, json.dumps(rows, indent=1).encode() + b"\n")
     if picture:
-        plot.plot_cores(rows, picture)
+        figures.plot_cores(rows, picture)
 
 
 if __name__ == "__main__":

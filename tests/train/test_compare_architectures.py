@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arzip.analysis import plot  # noqa: E402
 from arzip.network.config import NetworkConfig  # noqa: E402
 from arzip.probability import P_ONE  # noqa: E402
+from arzip.system import figures  # noqa: E402
 from arzip.train.architectures import Attention, Convolution, NibbleTree, Tied  # noqa: E402
 from arzip.train.compare_architectures import CANDIDATES, Candidate, network_probabilities  # noqa: E402
 from arzip.train.ngram_rows import Feed  # noqa: E402
@@ -63,5 +63,5 @@ def test_products_are_counted() -> None:
 def test_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     rows = [{"core": "a", "products": 10**6, "alone_bpb": 3.0, "mixed_bpb": 2.0}]
-    plot.plot_cores(json.loads(json.dumps(rows)), tmp_path / "a.png")
+    figures.plot_cores(json.loads(json.dumps(rows)), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -11,8 +11,8 @@ import pytest
 import tiny_network
 
 from arzip import cli
-from arzip.analysis import sampling
-from arzip.analysis.sampling import Choice
+from arzip.engine import sampling
+from arzip.engine.sampling import Choice
 from arzip.network.config import Weights
 
 PROMPT = b"a test "

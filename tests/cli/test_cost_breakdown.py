@@ -13,7 +13,7 @@ from helpers import words
 
 from arzip import cli, levels
 from arzip import planner as planning
-from arzip.analysis import cost_breakdown
+from arzip.cli import cost_breakdown
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan

@@ -1,1 +1,0 @@
-"""Sampling from a model, and breaking down the cost of a file by position and byte class."""

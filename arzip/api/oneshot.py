@@ -1,0 +1,73 @@
+"""A whole archive at once: `compress`, `decompress`."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from arzip.api.options import as_bytes, make_options
+from arzip.levels import DEFAULT
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+def compress(
+    data: Buffer,
+    level: int = DEFAULT,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    threads: int = 0,
+    wide: bool = False,
+    opens: bool = True,
+) -> bytes:
+    """The archive of `data`, any bytes-like object: the bytes that the command makes of a file with these contents.
+
+    level: 1 .. 9, fast to small. model: name or path of a weights file; None: the level's. threads: maximum, 0 for as
+    many as there are cores; it doesn't change the archive. wide: blocks made for GPUs. opens: whether deflate streams
+    (in zip, docx, png, pdf, gz ..) are opened.
+
+    Raises TypeError, ValueError on arguments that are none, and ModelError (an ArzipError) if there is no such model.
+    Safe to call from several threads at once. Coding itself runs in compiled loops without the GIL.
+
+    >>> archive = compress(b"hello " * 40, level=1)
+    >>> len(archive) < 60
+    True
+    >>> decompress(archive) == b"hello " * 40
+    True
+    """
+    raw, options = as_bytes(data), make_options(level, model, threads, wide, opens)
+    from arzip import codec
+
+    sink = io.BytesIO()
+    codec.compress(io.BytesIO(raw), sink, options)
+    return sink.getvalue()
+
+
+def decompress(
+    data: Buffer, *, max_length: int = -1, model: str | os.PathLike[str] | None = None, threads: int = 0
+) -> bytes:
+    """What the archive `data`, or several one after the other, holds.
+
+    max_length: return the first so many bytes, if there are more; blocks behind them are neither decoded nor checked.
+    -1: everything. model: a weights file that is tried first, for archives of a model that isn't installed.
+    threads: maximum, 0 for as many as there are cores.
+
+    Raises NotAnArchiveError, DamagedError (TruncatedError where the end is missing; a tail that is no archive counts as
+    damage), UnsupportedError, ModelMissingError: all are ArzipErrors, and no bytes are returned.
+
+    >>> decompress(compress(b"one", level=1) + compress(b"two", level=1), max_length=5)
+    b'onetw'
+    """
+    archive, options = as_bytes(data), make_options(DEFAULT, model, threads)
+    from arzip import codec
+
+    if max_length < 0:
+        sink = io.BytesIO()
+        codec.decompress(io.BytesIO(archive), sink, options)
+        return sink.getvalue()
+    from arzip.api.reader import BlockReader
+
+    with io.BufferedReader(BlockReader(io.BytesIO(archive), options)) as reader:
+        return reader.read(max_length)
