@@ -9,14 +9,18 @@ from arzip.version import __version__ as __version__
 
 TYPE_CHECKING = False  # as typing's, whose import takes half the time
 if TYPE_CHECKING:
+    from arzip.api.dispatch import open_any as open_any
     from arzip.api.file import ArzipFile as ArzipFile
     from arzip.api.file import open as open
+    from arzip.api.fsspec import register_fsspec as register_fsspec
     from arzip.api.incremental import ArzipCompressor as ArzipCompressor
     from arzip.api.incremental import ArzipDecompressor as ArzipDecompressor
     from arzip.api.oneshot import compress as compress
     from arzip.api.oneshot import decompress as decompress
     from arzip.api.records import compress_many as compress_many
     from arzip.api.records import decompress_many as decompress_many
+    from arzip.api.tar import register_shutil as register_shutil
+    from arzip.api.tar import tar_open as tar_open
     from arzip.errors import ArzipError as ArzipError
     from arzip.errors import DamagedError as DamagedError
     from arzip.errors import ModelError as ModelError
@@ -26,10 +30,13 @@ if TYPE_CHECKING:
     from arzip.errors import UnsupportedError as UnsupportedError
 
 _HOMES = {
+    "arzip.api.dispatch": ("open_any",),
     "arzip.api.file": ("ArzipFile", "open"),
+    "arzip.api.fsspec": ("register_fsspec",),
     "arzip.api.incremental": ("ArzipCompressor", "ArzipDecompressor"),
     "arzip.api.oneshot": ("compress", "decompress"),
     "arzip.api.records": ("compress_many", "decompress_many"),
+    "arzip.api.tar": ("register_shutil", "tar_open"),
     "arzip.errors": (
         *("ArzipError", "DamagedError", "ModelError", "ModelMissingError", "NotAnArchiveError", "TruncatedError"),
         "UnsupportedError",
@@ -53,6 +60,10 @@ __all__ = [
     "decompress",
     "decompress_many",
     "open",
+    "open_any",
+    "register_fsspec",
+    "register_shutil",
+    "tar_open",
 ]
 
 

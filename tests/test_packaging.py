@@ -32,7 +32,7 @@ def test_a_plain_install_has_no_torch() -> None:
     extras = project["optional-dependencies"]
     assert not any(requirement.startswith("torch") for requirement in project["dependencies"])
     assert all(any(requirement.startswith("torch") for requirement in extras[name]) for name in ("cuda", "train"))
-    assert extras["all"] == ["arzip[bench,cuda,plot,train]"]
+    assert extras["all"] == ["arzip[bench,cuda,pandas,plot,train,zarr]"]
 
 
 def test_every_weights_file_is_found() -> None:

@@ -63,6 +63,9 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "matplotlib": {"bench.plot", "system.figures"},
     "rich": {"bench.terminal", "cli.messages"},
     "click": {"cli", "train"},
+    "fsspec": {"api.fsspec"},
+    "numcodecs": {"api.numcodecs"},
+    "zarr": {"api.zarr"},
     "torch": {"cli.train", "context_mixing.torch_ops", "engine.torch_backend", "network.forward_torch", "train"},
     "numba.njit": {"jit"},
     "arzip.cli": {"__main__"},
@@ -71,7 +74,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
 }
 STANDARD_LIBRARY_ONLY = {
     *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "version"),
-    *("system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
+    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 ASKS_FOR_COMPILES = {"arzip.codec"}  # imports jit.compile, but holds no kernels
