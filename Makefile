@@ -7,10 +7,10 @@ KERNELS ?= native
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := pyproject.toml constraints.txt README.md LICENSE $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json' -o -name '*.ptx.gz')
+SOURCES := pyproject.toml constraints.txt README.md LICENSE docs/share/arzip.1 docs/share/arzip.magic $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json' -o -name '*.ptx.gz')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx slot-pack slot-rehearsal slot-land
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx man slot-pack slot-rehearsal slot-land
 
 # What the README's table is measured on: prose and a log, 1.1 MB; every level of arzip takes some minutes.
 BENCH_FILES := canterbury/alice29.txt calgary/book1 loghub/HPC_2k.log
@@ -50,6 +50,9 @@ bench-micro: $(INSTALLED) ## Time the parts; kept in .benchmarks/, compared by: 
 
 ptx: $(INSTALLED) ## Make the kernels for CUDA anew (arzip/engine/ptx), after a change of a kernel
 	$(BIN)/python -m arzip.engine.build_ptx
+
+man: $(INSTALLED) ## Make the manual page anew (docs/share/arzip.1), after a change of a command's texts
+	$(BIN)/python scripts/man_page.py
 
 slot-pack: $(INSTALLED) ## Pack what a GPU slot needs (docs/SLOT.md): MIX=folder of the training mix -> slot/
 	$(BIN)/python -m scripts.slot.pack $(MIX) -o slot

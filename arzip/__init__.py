@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from arzip.api.batch import Batch as Batch
     from arzip.api.batch import compress_batch as compress_batch
     from arzip.api.batch import open_batch as open_batch
+    from arzip.api.dispatch import open_any as open_any
     from arzip.api.file import ArzipFile as ArzipFile
     from arzip.api.file import open as open
+    from arzip.api.fsspec import register_fsspec as register_fsspec
     from arzip.api.incremental import ArzipCompressor as ArzipCompressor
     from arzip.api.incremental import ArzipDecompressor as ArzipDecompressor
     from arzip.api.oneshot import compress as compress
     from arzip.api.oneshot import decompress as decompress
     from arzip.api.records import compress_many as compress_many
     from arzip.api.records import decompress_many as decompress_many
+    from arzip.api.tar import register_shutil as register_shutil
+    from arzip.api.tar import tar_open as tar_open
     from arzip.errors import ArzipError as ArzipError
     from arzip.errors import DamagedError as DamagedError
     from arzip.errors import ModelError as ModelError
@@ -30,10 +34,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "arzip.api.batch": ("Batch", "compress_batch", "open_batch"),
+    "arzip.api.dispatch": ("open_any",),
     "arzip.api.file": ("ArzipFile", "open"),
+    "arzip.api.fsspec": ("register_fsspec",),
     "arzip.api.incremental": ("ArzipCompressor", "ArzipDecompressor"),
     "arzip.api.oneshot": ("compress", "decompress"),
     "arzip.api.records": ("compress_many", "decompress_many"),
+    "arzip.api.tar": ("register_shutil", "tar_open"),
     "arzip.errors": (
         *("ArzipError", "DamagedError", "ModelError", "ModelMissingError", "NotAnArchiveError", "TruncatedError"),
         "UnsupportedError",
@@ -60,6 +67,10 @@ __all__ = [
     "decompress_many",
     "open",
     "open_batch",
+    "open_any",
+    "register_fsspec",
+    "register_shutil",
+    "tar_open",
 ]
 
 

@@ -36,7 +36,7 @@ def test_a_plain_install_has_no_torch_and_no_numba() -> None:
     needed = requires("arzip") or []
     assert needed and not [name for name in needed if name.startswith(("torch", "numba")) and "extra" not in name]
     assert all(any(requirement.startswith("torch") for requirement in extras[name]) for name in ("cuda", "train"))
-    assert extras["all"] == ["arzip[bench,cuda,jit,plot,train]"]
+    assert extras["all"] == ["arzip[bench,cuda,jit,pandas,plot,train,zarr]"]
 
 
 def test_every_weights_file_is_found() -> None:

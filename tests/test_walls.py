@@ -67,6 +67,9 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "matplotlib": {"bench.plot", "system.figures"},
     "rich": {"bench.terminal", "cli.messages"},
     "click": {"cli", "train"},
+    "fsspec": {"api.fsspec"},
+    "numcodecs": {"api.numcodecs"},
+    "zarr": {"api.zarr"},
     "torch": {"cli.train", "network.forward_triton", "train"},
     "triton": {"network.forward_triton", "train.scan_triton"},
     "numba.njit": {"jit"},
@@ -76,7 +79,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
 }
 STANDARD_LIBRARY_ONLY = {
     *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "version"),
-    *("system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
+    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command

@@ -6,24 +6,49 @@ Must not import torch, numpy, numba or rich at the top: `--help`, `--version` an
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from arzip.cli import process
+from arzip.cli import completion, process
+from arzip.cli.actions import run_compress, run_decompress, run_list, run_test
 from arzip.cli.args import Settings, expand_levels
 from arzip.cli.bench import bench
 from arzip.cli.corpora import corpora
+from arzip.cli.environment import VARIABLES
 from arzip.cli.evaluate import evaluate
 from arzip.cli.messages import ERROR, Reporter
-from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OPEN, OUTPUT, PROGRESS, SALVAGE, grouped
+from arzip.cli.options import (
+    CONTEXT,
+    EXCLUDE,
+    FILES,
+    INPUT,
+    JSON,
+    LEVEL,
+    MESSAGES,
+    MODEL,
+    OPEN,
+    OUTPUT,
+    PROGRESS,
+    SALVAGE,
+    grouped,
+)
 from arzip.cli.sample import sample
 from arzip.cli.train import train
 from arzip.system import files
 from arzip.version import __version__
 
+SAME_AS_FLAGS = ("compress", "decompress", "test", "list")
+EXIT_CODES = {
+    "0": "all is well",
+    "1": "an error",
+    "2": "a warning: something was skipped or left out",
+    "130, 143": "stopped by Ctrl-C or SIGTERM: no output",
+    "141": "a closed pipe",
+}
 CLOSED_PIPE = 128 + 13  # the shell's code for a process ended by SIGPIPE, as gzip is
 
 
@@ -31,12 +56,13 @@ class Main(click.Command):
     """The command without a subcommand; its help lists the others."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        others = [(name, c.get_short_help_str(84)) for name, c in COMMANDS.items() if name not in SAME_AS_FLAGS]
         with formatter.section("Commands, as the first word (arzip ./list or arzip -- list is the file 'list')"):
-            formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in COMMANDS.items()])
-        with formatter.section("Exit codes"):
-            codes = [("0", "all is well"), ("1", "an error"), ("2", "a warning: something was skipped or left out")]
-            codes += [("130, 143", "stopped by Ctrl-C or SIGTERM: no output"), ("141", "a closed pipe")]
-            formatter.write_dl(codes)
+            formatter.write_text(f"{', '.join(SAME_AS_FLAGS)}: the same as no command, -d, -t and -l")
+            formatter.write_dl(others)
+        formatter.write_paragraph()
+        formatter.write_text("Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + ".")
+        formatter.write_text(f"Environment: {', '.join(VARIABLES)}: see man arzip.")
 
 
 @click.command(cls=Main, context_settings=CONTEXT)
@@ -44,14 +70,14 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
+@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
 
     Without FILE, or with '-', from the standard input to the standard output, as tar -I arzip needs it. Every source
     is kept unless you say --rm. An output takes its name only when it is complete. Levels, model, device and threads
-    are choices for compressing: decompressing needs none of them, the archive says it all.
+    are choices for compressing: an archive says all that decompressing needs.
     """
     settings = Settings(**options)
     if test and list_:
@@ -68,28 +94,28 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, LEVEL, OPEN, OUTPUT, MODEL, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, MESSAGES, PROGRESS)
 def compress(names: tuple[str, ...], **options: Any) -> int:
     """Compress each FILE to FILE.arz; the same as no command."""
     return run_compress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, OUTPUT, MODEL, SALVAGE, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, MODEL, JSON, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, MODEL, JSON, MESSAGES, PROGRESS)
 def test(names: tuple[str, ...], **options: Any) -> int:
     """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
     return run_test(names, Settings(**options))
 
 
 @click.command("list", context_settings=CONTEXT)
-@grouped(FILES, JSON, MESSAGES)
+@grouped(FILES, INPUT, JSON, MESSAGES)
 def list_archives(names: tuple[str, ...], **options: Any) -> int:
     """Show sizes, method and model of archives (-v: of each block); the same as -l."""
     return run_list(names, Settings(**options))
@@ -108,56 +134,27 @@ def models(**options: Any) -> int:
     return code
 
 
-_ALL = (compress, decompress, test, list_archives, models, evaluate, bench, train, sample, corpora)
+_ALL = (
+    compress,
+    decompress,
+    test,
+    list_archives,
+    models,
+    evaluate,
+    bench,
+    train,
+    sample,
+    corpora,
+    completion.completion,
+)
 COMMANDS = {command.name or "": command for command in _ALL}
-
-
-def run_compress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio
-
-    settings.check(names)
-    reporter = Reporter(settings)
-    return reporter.each(names or ("-",), lambda name: fileio.compress(name, settings, reporter))
-
-
-def run_decompress(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio
-
-    settings.check(names)
-    reporter = Reporter(settings)
-    return reporter.each(names or ("-",), lambda name: fileio.decompress(name, settings, reporter))
-
-
-def run_test(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import fileio, tables
-
-    settings.check(names)
-    reporter = Reporter(settings)
-    rows: list[dict[str, Any]] = []
-
-    def job(name: str) -> None:
-        rows.append({"name": name, "sound": False})
-        rows[-1] = fileio.test(name, settings, reporter)
-
-    code = reporter.each(names or ("-",), job)
-    if settings.json:
-        tables.print_json(rows)
-    return code
-
-
-def run_list(names: Sequence[str], settings: Settings) -> int:
-    from arzip.cli import tables
-
-    settings.check(names)
-    rows: list[dict[str, Any]] = []
-    code = Reporter(settings).each(names or ("-",), lambda name: rows.extend(tables.archive_rows(name)))
-    tables.print_archives(rows, settings)
-    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv's) and return its exit code. Errors that a user can cause are printed."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if instruction := os.environ.get(completion.VARIABLE):
+        return completion.answer(instruction, arzip, COMMANDS)
     process.fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold undecodable bytes

@@ -11,11 +11,9 @@ import click
 
 from arzip import levels
 
-SUFFIX = ".arz"
-
 # Options that take a value: in "-mT9" the 9 belongs to T.
 _SHORT_WITH_VALUE = "omT"
-_LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level", "--prompt"}
+_LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"}
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
 
@@ -38,19 +36,28 @@ class Settings:
     quiet: int = 0
     verbose: int = 0
     progress: bool | None = None
+    recursive: bool = False
+    filelist: str | None = None
+    filelist0: str | None = None
+    exclude_compressed: bool = False
 
-    def check(self, files: Sequence[str]) -> None:
-        """Raises click.UsageError on options that contradict each other or the files."""
+    def check(self, files: Sequence[str], *, compressing: bool) -> None:
+        """Raises click.UsageError on options that contradict each other, the files, or what is done to them."""
         if self.stdout and self.output is not None:
             raise click.UsageError("-c and -o: one output is enough")
         if self.output == "":
             raise click.UsageError("-o names no file")
-        if self.output is not None and len(files) > 1:
+        many = self.recursive or self.filelist is not None or self.filelist0 is not None
+        if self.output not in (None, "-") and (len(files) > 1 or many):
             raise click.UsageError("-o names one output, but there are several files")
         if self.rm and self.to_stdout:
             raise click.UsageError("--rm needs an output file, not the standard output")
         if self.rm and self.salvage:
             raise click.UsageError("--rm would remove what --salvage could not read")
+        if self.recursive and not files and self.filelist is None and self.filelist0 is None:
+            raise click.UsageError("-r names no folder")
+        if self.exclude_compressed and not compressing:
+            raise click.UsageError("--exclude-compressed goes with compressing")
 
     @property
     def to_stdout(self) -> bool:

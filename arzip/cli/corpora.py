@@ -16,7 +16,9 @@ from arzip.errors import ArzipError
 VERBS = ("list", "fetch", "verify")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT, short_help="List, fetch and verify the corpora that compressors are measured on."
+)
 @click.argument("verb", type=click.Choice(VERBS), default="list", required=False)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @grouped(JSON, MESSAGES)

@@ -8,16 +8,21 @@ from typing import Any
 import click
 
 from arzip.cli.args import Settings
+from arzip.cli.inputs import gather
 from arzip.cli.messages import Reporter
-from arzip.cli.options import CONTEXT, FILES, JSON, LEVEL, MESSAGES, MODEL, OPEN, PROGRESS, grouped
+from arzip.cli.options import CONTEXT, FILES, INPUT, JSON, LEVEL, MESSAGES, MODEL, OPEN, PROGRESS, grouped
 
 
-@click.command("eval", context_settings=CONTEXT)
+@click.command(
+    "eval",
+    context_settings=CONTEXT,
+    short_help="Show bits per byte of each FILE, archived and by the model alone; writes nothing.",
+)
 @FILES
 @click.option("--by-position", is_flag=True, help="Where in the file the bits go: its twentieths.")
-@click.option("--by-byte-class", is_flag=True, help="Which bytes take them: letters, digits, spaces ...")
+@click.option("--by-byte-class", is_flag=True, help="Which bytes take them: letters, digits, spaces ..")
 @click.option("--plot", metavar="FILE.png", help="Draw both; needs matplotlib.")
-@grouped(LEVEL, OPEN, MODEL, JSON, MESSAGES, PROGRESS)
+@grouped(INPUT, LEVEL, OPEN, MODEL, JSON, MESSAGES, PROGRESS)
 def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plot: str | None, **options: Any) -> int:
     """Show bits per byte of each FILE, of its archive and of the model alone; writes no archive.
 
@@ -32,9 +37,8 @@ def evaluate(names: tuple[str, ...], by_position: bool, by_byte_class: bool, plo
     rows: list[dict[str, Any]] = []
     reporter = Reporter(settings)
     broken_down = by_position or by_byte_class or plot is not None
-    code = reporter.each(
-        names or ("-",), lambda name: rows.append(fileio.evaluate(name, settings, reporter, broken_down))
-    )
+    found = gather(names, settings, reporter, of_archives=False)
+    code = reporter.each(found, lambda name: rows.append(fileio.evaluate(name, settings, reporter, broken_down)))
     tables.print_evaluations(rows, settings)
     keys = [key for key, wanted in (("by_position", by_position), ("by_byte_class", by_byte_class)) if wanted]
     if not settings.json:

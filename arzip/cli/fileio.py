@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from arzip.cli.args import SUFFIX, Settings
+from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter, confirm_overwrite, shown
+from arzip.cli.names import archive_name, original_name
 from arzip.errors import ArzipError
 from arzip.system import files
 
@@ -118,21 +119,6 @@ def evaluate(name: str, settings: Settings, reporter: Reporter, broken_down: boo
         parts = cost_breakdown.break_down(raw, cost_breakdown.byte_costs(raw, settings.level, settings.model))
         row |= {"by_position": parts.by_position, "by_byte_class": parts.by_byte_class}
     return row
-
-
-def archive_name(name: str, force: bool) -> str:
-    """report.txt -> report.txt.arz. Raises SkippedError on an archive, unless forced."""
-    if name.endswith(SUFFIX) and not force:
-        raise files.SkippedError(f"has the suffix {SUFFIX} already, skipped; -f compresses it once more")
-    return name + SUFFIX
-
-
-def original_name(name: str, force: bool) -> str:
-    """report.txt.arz -> report.txt. Raises ArzipError if the name doesn't end in .arz, whatever `force` is."""
-    original = name.removesuffix(SUFFIX)
-    if original == name or not os.path.basename(original):
-        raise ArzipError(f"unknown suffix, it isn't {SUFFIX}; say with -o or -c where the output goes")
-    return original
 
 
 def _output_path(name: str, settings: Settings, derive: Callable[[str, bool], str]) -> str | None:

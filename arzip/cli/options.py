@@ -8,10 +8,21 @@ from typing import Any, TypeVar
 import click
 
 from arzip import levels
+from arzip.cli import environment
+from arzip.cli.completers import complete_files, complete_models
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
 
+MAX_THREADS = 1024
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PlainOption(click.Option):
+    """Shown without the range that click adds."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return f"{', '.join(self.opts)} {self.make_metavar(ctx)}", self.help or ""
 
 
 class LevelOption(click.Option):
@@ -32,28 +43,58 @@ def grouped(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-FILES = click.argument("names", nargs=-1, metavar="[FILE]...")
+class ListOption(click.Option):
+    """Stands for itself and for --filelist0, which is hidden."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return "--filelist[0] PATH", self.help or ""
+
+
+FILES = click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=complete_files)
+INPUT = grouped(
+    click.option("-r", "--recursive", is_flag=True, help="Of a folder, take all files in it and below it, but links."),
+    click.option(
+        "--filelist",
+        cls=ListOption,
+        shell_complete=complete_files,
+        help="Take files named in PATH ('-': stdin), one a line; 0: NUL-ended.",
+    ),
+    click.option("--filelist0", hidden=True, shell_complete=complete_files),
+)
+EXCLUDE = click.option(
+    "--exclude-compressed",
+    is_flag=True,
+    help="Skip what is compressed already; by deflate, with --no-open.",
+)
 LEVEL = grouped(
     click.option(
         "--level",
         cls=LevelOption,
         type=click.IntRange(1, 9),
-        default=levels.DEFAULT,
+        callback=environment.number_from(environment.LEVEL, 1, 9, levels.DEFAULT),
         help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
     ),
     click.option("--wide", is_flag=True, help="Blocks of many lanes, for GPUs: a little larger, and open anywhere."),
 )
 OPEN = click.option(
-    "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, jar, gz, png, pdf .."
+    "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, gz, png, pdf .."
 )
 OUTPUT = grouped(
     click.option("-c", "--stdout", is_flag=True, help="Write to the standard output."),
-    click.option("-o", "--output", metavar="PATH", help="Write to PATH ('-': the standard output)."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        shell_complete=complete_files,
+        help="Write to PATH ('-': the standard output).",
+    ),
     click.option("--rm/--keep", " /-k", default=False, help="Remove the source once the output is complete. [keep]"),
     click.option("-f", "--force", is_flag=True, help="Overwrite outputs; follow links; write archives to terminals."),
 )
 MODEL = grouped(
-    click.option("-m", "--model", metavar="NAME|PATH", help="The weights; see 'arzip models'."),
+    click.option(
+        "-m", "--model", metavar="NAME|PATH", shell_complete=complete_models, help="The weights; see 'arzip models'."
+    ),
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),
@@ -61,7 +102,12 @@ MODEL = grouped(
         help="Where wide blocks are coded: auto takes a GPU.",
     ),
     click.option(
-        "-T", "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="At most N; 0: one a core. [0]"
+        *("-T", "--threads"),
+        cls=PlainOption,
+        type=click.IntRange(0, MAX_THREADS),
+        callback=environment.number_from(environment.THREADS, 0, MAX_THREADS, 0),
+        metavar="N",
+        help="At most N; 0: one a core. [0]",
     ),
 )
 SALVAGE = click.option(

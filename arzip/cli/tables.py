@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from arzip.cli import memory
 from arzip.cli.args import Settings
 from arzip.cli.messages import shown
 from arzip.format.records import Filter
@@ -35,6 +36,7 @@ def archive_rows(name: str) -> list[Row]:
                 "model": member.header.digest.hex(),
                 "raw_bytes": member.raw_bytes,
                 "archive_bytes": member.archive_bytes,
+                "memory_bytes": memory.member_bytes(member),
                 "blocks": [
                     {
                         "method": frame.method.name.lower(),
@@ -56,14 +58,15 @@ def archive_rows(name: str) -> list[Row]:
 
 
 def print_archives(rows: Sequence[Row], settings: Settings) -> None:
-    """`list`: print a line for each archive; -v: and a line for each block."""
+    """`list`: print a line for each archive, with the memory that decoding it takes; -v: and one for each block."""
     if settings.json:
         return print_json(rows)
-    lines = [["archive", "raw", "bpb", "blocks", "method", "model", "name"]]
+    lines = [["archive", "raw", "bpb", "MB, -T1", "blocks", "method", "model", "name"]]
     for row in rows:
         blocks = row["blocks"]
         methods = "+".join(sorted({_method(block) for block in blocks})) or "-"
         sizes = [f"{row['archive_bytes']:,}", f"{row['raw_bytes']:,}", _rate(row["archive_bytes"], row["raw_bytes"])]
+        sizes.append(f"{row['memory_bytes'] / 1e6:,.0f}")
         lines.append([*sizes, str(len(blocks)), methods, row["model"] or "-", shown(row["name"])])
         for number, block in enumerate(blocks if settings.verbose else [], 1):
             sizes = [f"{block['coded_bytes']:,}", f"{block['raw_bytes']:,}"]
@@ -71,8 +74,8 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
             lanes = f"{block['lanes']} lanes, crc32 {block['crc32']}"
             lanes += f", filter {block['filter']}" if block["filter"] else ""
             lanes += f", {_opened(block)}" if block["opened_streams"] else ""
-            lines.append([*sizes, rate, f"#{number}", _method(block), "", lanes])
-    print_table(lines, left=3)
+            lines.append([*sizes, rate, "", f"#{number}", _method(block), "", lanes])
+    print_table(lines, left=4)
 
 
 def _method(block: Row) -> str:

@@ -19,7 +19,9 @@ from arzip.weights import registry
 STOCK = "small"
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(
+    context_settings=CONTEXT, short_help="Fit a model to your own files: logs, records, messages, sources of one kind."
+)
 @click.argument("data", nargs=-1, required=True, metavar="DATA...", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, metavar="NAME.safetensors", help="The model file to write.")
 @click.option("--from", "start", default=STOCK, metavar="MODEL", help="Start from: NAME, PATH or none. [small]")

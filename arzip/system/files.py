@@ -96,7 +96,7 @@ def _open_stdin() -> BinaryIO:
 def _open_named(name: str, special: bool) -> BinaryIO:
     mode = os.stat(name).st_mode  # before opening, since opening a named pipe blocks until it has a writer
     if stat.S_ISDIR(mode):
-        raise ArzipError("is a directory")
+        raise ArzipError("is a directory; -r takes the files in it")
     if os.path.islink(name) and not special:
         raise SkippedError("is a symbolic link, skipped; -f follows it")
     if not stat.S_ISREG(mode) and not special:
