@@ -49,7 +49,8 @@ MEDIA_PROBE_BYTES, MAX_PROBED = 1 << 16, 1 << 20
 SMALL_BYTES = 1 << 18  # blocks below are coded opened and closed
 SHARED_BITS = 64  # of a picture's stream that the pictures of a block have together
 AnyLayout = Layout | PictureLayout
-_COMPONENTS = {method: components for components, method in _METHODS.items()} | {Method.REPEATS: (True, True)}
+_WITH_REPEATS = {(False, True): Method.MEMORY_REPEATS, (True, True): Method.REPEATS}
+_COMPONENTS = {method: components for methods in (_METHODS, _WITH_REPEATS) for components, method in methods.items()}
 REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
 
 
@@ -149,14 +150,13 @@ def _encode_closed(
 ) -> Coded:
     """Code a block as it is."""
     with workers.hold(1):
-        matches = long_range.find(raw) if levels.lanes_and_profile(len(raw), level)[0] > 1 else []
-        chosen = _prepare(engine, raw, matches, level, workers)
+        several = levels.lanes_and_profile(len(raw), level)[0] > 1
+        chosen = _prepare(engine, raw, long_range.find(raw) if several else _repeats(raw, level), level, workers)
     payload = _encode_text(engine, raw, chosen, workers, on_bytes, on_costs)
     if payload is None:
         return _encode_closed(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
-    method = _METHODS[chosen.plan.components]
-    if chosen.matches and chosen.plan.components == _COMPONENTS[Method.REPEATS]:
-        method = Method.REPEATS
+    methods = _WITH_REPEATS if chosen.matches and not chosen.plan.wide else _METHODS
+    method = methods[chosen.plan.components]
     return Coded(raw, payload, method, chosen.plan.lanes, _profile_byte(chosen))
 
 
@@ -189,15 +189,25 @@ def _encode_opened(
 def _prepare(
     engine: Engine, raw: bytes, matches: list[LongMatch], level: Level, workers: Workers, any_lanes: bool = False
 ) -> _Text:
-    """Take matches out, filter and plan. any_lanes: matches are taken out of a single lane as well."""
+    """Take matches out, filter and plan. any_lanes: all are taken out of a single lane as well, not only long ones."""
     rest = long_range.extract(raw, matches)
     segments = long_range.segments(matches, len(rest))
     kinds = bcj.choose(rest, segments)
     text = bcj.apply(rest, kinds, segments)
     plan = planner.choose(engine, text, level, workers.threads)
-    if matches and plan.lanes == 1 and not any_lanes:
-        text, matches = bcj.apply(raw, kinds, [(0, len(raw), 0)]), []  # one lane sees whatever it repeats
+    if plan.lanes == 1 and not any_lanes and (longer := _repeats(raw, level)) != matches:
+        return _prepare(engine, raw, longer, level, workers, any_lanes=True)  # one lane sees what it repeats
     return _Text(text, matches, kinds, plan)
+
+
+def repeated_share(raw: bytes, level: Level) -> float:
+    """The part of a piece of a stream that long repeats cover."""
+    return sum(match.size for match in _repeats(raw, level)) / max(len(raw), 1)
+
+
+def _repeats(raw: bytes, level: Level) -> list[LongMatch]:
+    """What is taken out of a block of one lane."""
+    return long_range.find(raw, level.least_repeat) if len(raw) > levels.SHORT_BYTES else []
 
 
 def _encode_text(
@@ -344,7 +354,7 @@ def decode(
         return _decode_media(block, digest, workers, on_bytes)
     decoder = _Decoder(block, digest, open_, workers, on_devices)
     if frame.method is not Method.OPENED:
-        components, repeats = _COMPONENTS[frame.method], frame.method is Method.REPEATS
+        components, repeats = _COMPONENTS[frame.method], frame.method in _WITH_REPEATS.values()
         return decoder.decode(block.payload, *components, repeats, frame.raw_bytes, on_bytes)
     try:
         head, at = OpenedHead.parse(block.payload, frame.raw_bytes)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from arzip import block_codec, levels
 from arzip.block_codec import Coded
-from arzip.engine.backend import OnBytes, OnCosts
+from arzip.engine.backend import OnCosts
 from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
 from arzip.errors import ArzipError, DamagedError, ModelError
@@ -135,12 +135,20 @@ class Encoder:
 
     @property
     def block_bytes(self) -> int:
-        """Size of each block but the last."""
-        return self._level.block_bytes
+        """Size of each part of the stream, but the last, that `split` takes: it makes blocks of it."""
+        return self._level.block_bytes if self._level.wide else levels.WINDOW_BYTES
 
     def split(self, raw: bytes) -> list[detect.Piece]:
-        """The next block of the stream, cut around samples; each piece with the layout of its samples."""
-        return self._splitter.split(raw) if self._level.sound else [(raw, None)]
+        """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
+        size, pieces = self._level.block_bytes, list[detect.Piece]()
+        repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
+        if repeated >= levels.ALL_REPEATED_SHARE:
+            return [(raw, None)]
+        if repeated >= levels.REPEATED_SHARE:
+            size = len(raw)
+        for block in (raw[at : at + size] for at in range(0, len(raw), size)):
+            pieces += self._splitter.split(block) if self._level.sound else [(block, None)]
+        return pieces
 
     def encode(self, piece: detect.Piece) -> Coded:
         """The block that a piece becomes."""
@@ -316,9 +324,7 @@ def _opened_engine(path: Path, threads: int, version: tuple[int, ...]) -> Engine
     return open_engine(path, threads)
 
 
-def _opening(
-    items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Workers
-) -> Iterator[tuple[Event, bytes]]:
+def _opening(items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Workers) -> Iterator[tuple[Event, bytes]]:
     """The items; opens the devices before the first wide block."""
     for event, digest in items:
         if isinstance(event, Block) and event.frame.wide:

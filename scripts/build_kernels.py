@@ -90,7 +90,7 @@ def preprocess_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     given = read_only(empty(64, dtype=np.uint8))
     yield bcj.convert_arm64, (text, 0, False, rows)
     yield bcj.convert_x86, (text, 0, 1, False, rows)
-    yield long_range.search, (given, empty(1, dtype=np.int32), empty(1, 3))
+    yield long_range.search, (given, empty(1, dtype=np.int32), empty(1, 3), 512)
     yield inflate.read_blocks, (given, 0, 1, 1)
     yield starts.find, (given, 0, 1, found)
     coder = coding.measurer()

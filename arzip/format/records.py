@@ -113,7 +113,7 @@ FRAME_MAX_BYTES = 3 * VARINT_MAX_BYTES + 1 + _FRAME_CHECKS.size
 
 
 class Method(IntEnum):
-    """How the payload of a block is coded. 0 is no method: it begins an end record. 7 is free."""
+    """How the payload of a block is coded. 0 is no method: it begins an end record."""
 
     STORED = 1
     NETWORK = 2
@@ -121,6 +121,7 @@ class Method(IntEnum):
     MIXED = 4
     REPEATS = 5
     OPENED = 6
+    MEMORY_REPEATS = 7
 
 
 class Filter(IntFlag):

@@ -1,7 +1,8 @@
 """Long-distance matches of a block, extracted before its lanes are cut and restored after decoding.
 
 Lanes are coded in parallel, so text that a lane repeats from another one may not be coded yet, and the match models
-can't find it. As the long-range pass of lrzip (Kolivas) and zstd --long. Must not import models or coders.
+can't find it. What one lane repeats, the models would find, but only after computing every bit of it. As the long-
+range pass of lrzip (Kolivas) and zstd --long. Must not import models or coders.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ class LongMatch(NamedTuple):
 
 
 @njit()
-def search(text, table, matches):
-    """Find matches in text (n,) from left to right -> matches (N, 3); returns how many. table: 2**k zeros."""
+def search(text, table, matches, least):
+    """Find matches of `least` bytes or more in text (n,), from left to right -> matches (N, 3); returns how many.
+
+    least: WINDOW_BYTES or more. table: 2**k zeros.
+    """
     mask, count, end = uint64(table.size - 1), 0, 0  # end: of the last match
     top = uint64(1)
     for _ in range(WINDOW_BYTES - 1):
@@ -57,7 +61,7 @@ def search(text, table, matches):
                 while back < limit and text[source - back - 1] == text[start - back - 1]:
                     back += 1
             size += back
-            if size >= MIN_MATCH_BYTES:
+            if size >= least:
                 matches[count, 0], matches[count, 1], matches[count, 2] = start - back - end, size, start - source
                 count += 1
                 end = start - back + size
@@ -75,12 +79,12 @@ def search(text, table, matches):
     return count
 
 
-def find(raw: bytes) -> list[LongMatch]:
-    """The long matches of a block, in order; none where they cover too little of it."""
+def find(raw: bytes, least: int = MIN_MATCH_BYTES) -> list[LongMatch]:
+    """The matches of `least` bytes or more of a block, in order; none where they cover too little of it."""
     text = np.frombuffer(raw, np.uint8)
-    found: NDArray[np.int64] = np.zeros((len(raw) // MIN_MATCH_BYTES, 3), np.int64)
+    found: NDArray[np.int64] = np.zeros((len(raw) // least, 3), np.int64)
     table = np.zeros(1 << max(8, (len(raw) // WINDOW_BYTES).bit_length() + 1), np.int32)
-    count = search(text, table, found)
+    count = search(text, table, found, least)
     if found[:count, 1].sum() < MIN_SHARE * len(raw):
         return []
     return [LongMatch(*map(int, row)) for row in found[:count]]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import check_roundtrip, decompress, words
+from helpers import check_roundtrip, decompress, harmless_changes, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,3 +112,53 @@ def test_frame_with_more_lanes_than_the_rest_has_bytes_is_damaged(archive: bytes
     frame = replace(block.frame, lanes=60_000)
     with pytest.raises(DamagedError, match="doesn't fit"):
         decompress(archive[:size] + frame.pack() + block.payload, options)
+
+
+def only_block(archive: bytes) -> stream.Block:
+    [block] = [event for event in stream.read_events(io.BytesIO(archive)) if isinstance(event, stream.Block)]
+    return block
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Level 1 with blocks of 100,000 bytes."""
+    level = Level(100_000, levels.NEVER, 1, levels.FAST, levels.FAST, least_repeat=1024)
+    monkeypatch.setattr(levels, "LEVELS", (level,) * 9)
+
+
+@pytest.mark.usefixtures("alone")
+def test_zeros_are_one_block_of_a_few_bytes(options: Options) -> None:
+    archive = check_roundtrip(bytes(3_000_000), options)
+    block = only_block(archive)
+    assert (block.frame.method, block.frame.lanes) == (Method.MEMORY_REPEATS, 1)
+    assert len(archive) < 150
+
+
+@pytest.mark.usefixtures("alone")
+def test_copies_beyond_a_block_cost_little_more_than_one(options: Options) -> None:
+    once = words(60_000) + NOISE[:1500]
+    archive = check_roundtrip(once * 5, options)
+    assert only_block(archive).frame.method is Method.MEMORY_REPEATS
+    assert len(archive) < len(check_roundtrip(once, options)) + 40
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_repeats_little_is_cut_as_ever(options: Options) -> None:
+    raw = words(250_000) + NOISE[:2000] + words(3000, 1) + NOISE[:2000]
+    events = list(stream.read_events(io.BytesIO(check_roundtrip(raw, options))))
+    frames = [event.frame for event in events if isinstance(event, stream.Block)]
+    assert [frame.raw_bytes for frame in frames] == [100_000, 100_000, len(raw) - 200_000]
+    assert {frame.method for frame in frames} <= {Method.MEMORY, Method.MEMORY_REPEATS}
+
+
+@pytest.mark.usefixtures("alone")
+def test_changed_bytes_of_a_lane_with_repeats_are_noticed(options: Options) -> None:
+    raw = (words(300) + NOISE[:1500]) * 3
+    archive = check_roundtrip(raw, options)
+    assert only_block(archive).frame.method is Method.MEMORY_REPEATS
+    assert harmless_changes(raw, archive, options) <= {len(archive) - 1}
+
+
+def test_short_blocks_keep_their_repeats(options: Options) -> None:
+    raw = NOISE[:2000] * 2
+    assert only_block(check_roundtrip(raw, options)).frame.method is not Method.MEMORY_REPEATS
