@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import random
+import struct
 import time
 import zipfile
 import zlib
@@ -109,6 +110,34 @@ def test_nothing_grows_by_being_opened(name: str, level: int, options: Options) 
     options = replace(options, level=level)
     archive = check_roundtrip(CASES[name], options)
     assert len(archive) <= len(compress(CASES[name], replace(options, opens=False))) + 16
+
+
+SAMPLED = {
+    **CASES,
+    "a table": gzip.compress(
+        b"".join(struct.pack("<HI", 1000 + k, k % 7 * 65536 + k) for k in range(9000)), 1, mtime=0
+    ),
+    "stored members": zip_of({str(k): random.Random(k).randbytes(9000) + words(300, k) for k in range(6)}),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_blocks_that_samples_judge_do_not_grow(name: str, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_codec, "SMALL_BYTES", 0)
+    options = replace(options, level=1)
+    archive = check_roundtrip(SAMPLED[name], options)
+    assert len(archive) <= len(compress(SAMPLED[name], replace(options, opens=False))) + 16
+
+
+def test_samples_judge_what_is_clear(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[bool] = []
+    judge = planner.is_surely_cheaper
+    monkeypatch.setattr(block_codec, "SMALL_BYTES", 0)
+    monkeypatch.setattr(planner, "is_surely_cheaper", lambda *parts: judged.append(judge(*parts)) or judged[-1])
+    lines = b"".join(b"%d lines of a log, the square %d\n" % (k, k * k) for k in range(2000))
+    for raw in (gzip.compress(lines, mtime=0), CASES["a stream of noise"]):
+        compress(raw, replace(options, level=1))
+    assert judged == [True, False]
 
 
 @pytest.mark.usefixtures("tiny_blocks")

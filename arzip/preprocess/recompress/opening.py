@@ -161,14 +161,19 @@ class _Level:
         self.first_member = -1
 
     def run(self, positions: list[int]) -> list[Entry]:
-        for at in positions:
+        for place, at in sorted((self._place(at), at) for at in positions):
             if self.opener.entries_left <= 0:
                 break
-            if at >= self.done:
+            if place >= self.done:
                 self._try(self.data[at : at + 2], at)
         if self.depth == 1 or self.entries:
             self.around += self.data[self.done :]
         return self.entries
+
+    def _place(self, at: int) -> int:
+        """Where what begins at a place is opened: a PNG at its rows, behind the profiles and texts in other chunks."""
+        found = wrapping.match_png(self.data, at) if self.data[at : at + 2] == b"\x89P" else None
+        return found[0] if found else at
 
     def _try(self, start: bytes, at: int) -> None:
         if start == b"PK":

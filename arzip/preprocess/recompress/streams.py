@@ -128,28 +128,30 @@ def estimate(inflated: Inflated, filler: int, window: int, guesses: Guesses) -> 
     if tried and (guessed := _fewest(inflated, tried, filler, limit))[2] <= limit:
         return guessed
     sample = _sample(inflated)
-    best = _fewest(inflated, packers := _best(sample, [*tried, *suspects.levels()]), filler)
+    best = _fewest(inflated, packers := _best(inflated, sample, [*tried, *suspects.levels()]), filler)
     if tokens < FEW_TOKENS and guesses.vain >= SETTLED:
         return best
     if best[2]:
         variants = [suspects.variants(packer) for packer in (packers if tokens >= FEW_TOKENS else packers[:FEW_EQUALS])]
         equals = [other for same in zip(*variants, strict=False) for other in same]
-        best = _fewest(inflated, _best(sample, [best[0], *equals]), filler)
+        best = _fewest(inflated, _best(inflated, sample, [best[0], *equals]), filler)
     if best[2] > BAD_SHARE * tokens + 8 and tokens > MIN_FOREIGN:
         # A sample is the stream's front only
         lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)] if sample is not inflated else []
-        other = _fewest(inflated, [*_best(sample, [best[0], *suspects.foreign_streams()]), *lazy], filler)
+        other = _fewest(inflated, [*_best(inflated, sample, [best[0], *suspects.foreign_streams()]), *lazy], filler)
         best = other if other[2] < best[2] else best
     guesses.vain += best[2] > FEW
     return best
 
 
-def _best(sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
-    """The packers with the fewest deviations on a sample, MAX_EQUALS at most."""
+def _best(inflated: Inflated, sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
+    """The packers with the fewest deviations on a sample, MAX_EQUALS at most; or the first that has none at all."""
     best: list[Packer] = []
     fewest = MANY
     for packer in dict.fromkeys(packers):
         ones, _ = _measure(sample, packer, 0, fewest)
+        if ones == 0 and (sample is inflated or _measure(inflated, packer, 0, 0)[0] == 0):
+            return [packer]
         if ones < fewest:
             best, fewest = [], ones
         if ones <= fewest:

@@ -153,6 +153,14 @@ def test_chains_of_png_chunks_are_joined() -> None:
         assert len(found.recipe) < 32
 
 
+def test_streams_in_front_of_a_picture_s_rows_are_opened() -> None:
+    data = png_of(picture(), 90, 70, 400)
+    profile = b"iCCPname\0\0" + zlib.compress(TEXT[:3000])
+    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    found = must_open(data[:33] + chunk + data[33:], 2)
+    assert [stream.kind for stream in found.streams] == ["zlib", "png"]
+
+
 def test_png_with_a_wrong_chunk_check_stays_closed() -> None:
     data = bytearray(png_of(picture(), 90, 70, 1 << 20))
     data[-14] ^= 1
