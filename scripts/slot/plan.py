@@ -96,7 +96,7 @@ TOY = Plan(
         Core("base", NetworkConfig(d=64, blocks=2, hidden=64, orders=(2, 3), ngram_d=8), 0.6, 9, "", 8, 64),
         Core("small", NetworkConfig(d=64, blocks=1, hidden=64, orders=(2, 3), ngram_d=8), 0.4, 6, "small", 8, 64),
     ),
-    pack_bytes=800_000,
+    pack_bytes=690_000,
     held_out_rows=2,
     held_out_bytes=256,
     case_lanes=20,

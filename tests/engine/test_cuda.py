@@ -405,7 +405,7 @@ def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
         case = cases.load(cases.dump(wide_cases.make(tiny_model, profile, texts, 5, with_network)))
         lines = wide_cases.check(case, loaded, SHAPES[:1])
         assert [line.split(": ")[1] for line in lines] == ["EQUAL to the CPU, 2 blocks"] * 2
-    assert wide_cases.speed(case, 0, loaded, SHAPES[0], 3).mb_s > 0
+    assert wide_cases.speed(case, 0, loaded, SHAPES[0], 3).us_a_step > 0
     assert native.launched[-1][1] == 4  # twice the two blocks
     case["0:text"][1, 7] ^= 1
     lines = wide_cases.check(case, loaded, SHAPES[:1])
