@@ -52,10 +52,10 @@ class Batch(Sequence[bytes]):
         self._source, self._given, self._closes = source, given, closes
         self._lock = threading.Lock()
         base = source.tell()
-        self._places = [(base + member.offset, member.archive_bytes) for member in list_members(source)]
+        self._extents = [(base + member.offset, member.archive_bytes) for member in list_members(source)]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._extents)
 
     @overload
     def __getitem__(self, number: int) -> bytes: ...
@@ -64,8 +64,8 @@ class Batch(Sequence[bytes]):
     def __getitem__(self, number: slice) -> list[bytes]: ...
 
     def __getitem__(self, number: int | slice) -> bytes | list[bytes]:
-        places = self._places[number] if isinstance(number, slice) else [self._places[number]]
-        archives = [self._read(*place) for place in places]
+        extents = self._extents[number] if isinstance(number, slice) else [self._extents[number]]
+        archives = [self._read(*extent) for extent in extents]
         from arzip.api import record_codec
 
         found = record_codec.decompress_records(archives, self._given.options())

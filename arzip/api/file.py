@@ -180,7 +180,8 @@ class ArzipFile(io.BufferedIOBase):
             raise io.UnsupportedOperation("File not open for writing")
         assert self._compressor is not None
         view = memoryview(data)
-        self._file.write(self._compressor.compress(view))
+        if coded := self._compressor.compress(view):
+            self._file.write(coded)
         self._written += view.nbytes
         return view.nbytes
 
@@ -188,6 +189,10 @@ class ArzipFile(io.BufferedIOBase):
         """Write each of `lines`; newlines are not added."""
         for line in lines:
             self.write(line)
+
+    def flush(self) -> None:
+        """Does nothing: what is not in the underlying file yet waits for the rest of its block."""
+        self._open_file()
 
     def _open_file(self) -> Any:
         if self._file is None:

@@ -46,6 +46,9 @@ def decompress_many(
     """What each archive holds, in order: [decompress(archive) for archive in archives]. Raises as `decompress` does.
 
     The archives are decoded side by side on threads, with tables that are used again.
+
+    >>> decompress_many(compress_many([b"one", b"two"], level=1))
+    [b'one', b'two']
     """
     given = check(model=model, threads=threads)
     packed = [as_bytes(archive) for archive in _several(archives)]

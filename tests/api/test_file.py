@@ -15,7 +15,7 @@ from helpers import words
 import arzip
 from arzip import ArzipFile
 
-TEXT = words(3500).replace(b". ", b".\n")
+TEXT = words(3500).replace(b"e ", b"e\n")
 
 
 @pytest.fixture(autouse=True)
