@@ -76,7 +76,7 @@ def test_closing_a_tar_ends_its_archive_also_after_a_fault(tree: Path) -> None:
     with pytest.raises(FileNotFoundError), arzip.tar_open(stored, "w", level=1) as file:
         file.add(tree / "a.txt", "a.txt")
         file.add(tree / "missing")
-    assert arzip.decompress(stored.getvalue()).startswith(b"a.txt")
+    assert b"a.txt" in arzip.decompress(stored.getvalue())
     with pytest.raises(tarfile.ReadError):
         arzip.tar_open(io.BytesIO(arzip.compress(b"no tar file" * 100, 1)))
     with pytest.raises(ValueError, match="invalid mode"):
