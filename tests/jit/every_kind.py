@@ -8,6 +8,7 @@ import io
 import itertools
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,20 @@ def picture() -> bytes:
     return b"P6\n48 40\n255\n" + (slope + noise).astype(np.uint8).tobytes()
 
 
+def png() -> bytes:
+    """A PNG of the picture's slope, its rows filtered by the byte to the left."""
+    rows = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    filtered = np.diff(rows, axis=1, prepend=np.uint8(0)).astype(np.uint8)
+    data = zlib.compress(np.insert(filtered, 0, 1, axis=1).tobytes(), 9)
+    chunks = ((b"IHDR", struct.pack(">2I5B", 64, 64, 8, 0, 0, 0, 0)), (b"IDAT", data), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 samples = {
+    "png": png(),
     "short": english(3000),
     "lanes": english(40000),
     "repeats": english(6000) * 8,
