@@ -1,7 +1,7 @@
 """Every recipe of docs/how-to is run as it is written, page by page, in an empty folder.
 
-A page holds blocks of shell and Python, and, in comments that readers don't see, what prepares a page (setup), what must
-be true after a block (check), and the name of the file that a block is the content of (file).
+A page holds blocks of shell and Python, and, in comments that readers don't see, what prepares a page (setup), what
+must be true after a block (check), and the name of the file that a block is the content of (file).
 """
 
 from __future__ import annotations

@@ -8,18 +8,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
-from arzip.cli import completion, process
+from arzip.cli import process
 from arzip.cli.actions import run_compress, run_decompress, run_list, run_test
 from arzip.cli.args import Settings, expand_levels
-from arzip.cli.bench import bench
-from arzip.cli.corpora import corpora
-from arzip.cli.environment import VARIABLES
-from arzip.cli.evaluate import evaluate
+from arzip.cli.environment import COMPLETION, VARIABLES
 from arzip.cli.messages import ERROR, Reporter
 from arzip.cli.options import (
     CONTEXT,
@@ -36,11 +34,10 @@ from arzip.cli.options import (
     SALVAGE,
     grouped,
 )
-from arzip.cli.sample import sample
-from arzip.cli.train import train
 from arzip.system import files
 from arzip.version import __version__
 
+_MODULES = {"eval": "evaluate"} | {name: name for name in ("bench", "train", "sample", "corpora", "completion")}
 SAME_AS_FLAGS = ("compress", "decompress", "test", "list")
 EXIT_CODES = {
     "0": "all is well",
@@ -134,26 +131,35 @@ def models(**options: Any) -> int:
     return code
 
 
-_ALL = (
-    compress,
-    decompress,
-    test,
-    list_archives,
-    models,
-    evaluate,
-    bench,
-    train,
-    sample,
-    corpora,
-    completion.completion,
-)
-COMMANDS = {command.name or "": command for command in _ALL}
+class _Commands(Mapping[str, click.Command]):
+    """Name -> command, in the order of the help. Those of modules of their own are imported when they are asked for."""
+
+    def __init__(self, *here: click.Command) -> None:
+        self._all: dict[str, click.Command | None] = {command.name or "": command for command in here}
+        self._all |= dict.fromkeys(_MODULES)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._all[name]
+        if not command:
+            command = self._all[name] = getattr(import_module(f"arzip.cli.{_MODULES[name]}"), _MODULES[name])
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+COMMANDS = _Commands(compress, decompress, test, list_archives, models)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv's) and return its exit code. Errors that a user can cause are printed."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if instruction := os.environ.get(completion.VARIABLE):
+    if instruction := os.environ.get(COMPLETION):
+        from arzip.cli import completion
+
         return completion.answer(instruction, arzip, COMMANDS)
     process.fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):

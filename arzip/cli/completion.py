@@ -1,6 +1,7 @@
 """`arzip completion`: the shells' scripts, and what these ask for at each tab. The scripts are click's own.
 
-A script runs arzip with VARIABLE in the environment, which then prints words that may follow. Must not import commands.
+A script runs arzip with COMPLETION in the environment, which then prints words that may follow.
+Must not import commands.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
 from arzip.cli.args import expand_levels
+from arzip.cli.environment import COMPLETION
 from arzip.cli.options import CONTEXT
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_ARZIP_COMPLETE"
+
 PROGRAM = "arzip"
 Items = list[CompletionItem]
 
@@ -41,7 +43,7 @@ def completion(shell: str) -> int:
 def answer(instruction: str, main: click.Command, commands: Mapping[str, click.Command]) -> int:
     """Print what may follow the words in the environment, for a shell; returns the exit code.
 
-    instruction: VARIABLE's value, "bash_complete". main: the command without a subcommand; commands: the others.
+    instruction: COMPLETION's value, "bash_complete". main: the command without a subcommand; commands: the others.
     """
     shell, _, verb = instruction.partition("_")
     if shell not in SHELLS or verb != "complete":
@@ -64,7 +66,7 @@ def answer(instruction: str, main: click.Command, commands: Mapping[str, click.C
 def _of_shell(shell: str, command: click.Command) -> ShellComplete:
     found = get_completion_class(shell)
     assert found is not None, shell
-    return found(command, {}, PROGRAM, VARIABLE)
+    return found(command, {}, PROGRAM, COMPLETION)
 
 
 def _commands(shell: str, commands: Mapping[str, click.Command], incomplete: str) -> Items:

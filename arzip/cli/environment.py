@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 LEVEL, THREADS = "ARZIP_LEVEL", "ARZIP_THREADS"
+COMPLETION = "_ARZIP_COMPLETE"  # set by shells that ask what may follow; not for users
 VARIABLES = {
     LEVEL: "The level, 1 to 9, where no option says it. Another value is ignored, with a warning.",
     THREADS: "The number of threads where -T doesn't say it; 0: one a core. Another value is ignored, with a warning.",

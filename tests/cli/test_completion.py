@@ -18,7 +18,7 @@ import pytest
 
 import arzip
 from arzip import cli
-from arzip.cli import completion
+from arzip.cli import environment
 
 SECONDS = 60  # a busy machine is slow; a shell that answers needs one
 PROMPT = "ready> "
@@ -145,7 +145,7 @@ def test_fish_completes(typed: str, offered: list[str]) -> None:
 def asked(shell: str, words: str, position: int, capfd: pytest.CaptureFixture[str]) -> list[str]:
     """What the command prints to a shell that asks for completions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(completion.VARIABLE, f"{shell}_complete")
+        patch.setenv(environment.COMPLETION, f"{shell}_complete")
         patch.setenv("COMP_WORDS", words)
         patch.setenv("COMP_CWORD", str(position))
         assert cli.main([]) == 0
@@ -162,7 +162,7 @@ def test_every_command_is_offered_and_files_beside_it(capfd: pytest.CaptureFixtu
 
 
 def test_a_shell_that_is_not_known_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(completion.VARIABLE, "tcsh_complete")
+    monkeypatch.setenv(environment.COMPLETION, "tcsh_complete")
     assert cli.main([]) == 1
-    monkeypatch.delenv(completion.VARIABLE)
+    monkeypatch.delenv(environment.COMPLETION)
     assert cli.main(["completion", "tcsh"]) == 1
