@@ -34,6 +34,9 @@ class Summary:
     archive_bytes: int
     blocks: int
     opened_streams: int = 0
+    device: str = ""
+    device_blocks: int = 0
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
