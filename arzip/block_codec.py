@@ -207,7 +207,7 @@ def repeated_share(raw: bytes, level: Level) -> float:
 
 def _repeats(raw: bytes, level: Level) -> list[LongMatch]:
     """What is taken out of a block of one lane."""
-    return long_range.find(raw, level.least_repeat) if len(raw) > levels.SHORT_BYTES else []
+    return long_range.find(raw, level.min_repeat) if len(raw) > levels.SHORT_BYTES else []
 
 
 def _encode_text(

@@ -32,10 +32,10 @@ class LongMatch(NamedTuple):
 
 
 @njit()
-def search(text, table, matches, least):
-    """Find matches of `least` bytes or more in text (n,), from left to right -> matches (N, 3); returns how many.
+def search(text, table, matches, min_bytes):
+    """Find matches of at least min_bytes in text (n,), from left to right -> matches (N, 3); returns how many.
 
-    least: WINDOW_BYTES or more. table: 2**k zeros.
+    min_bytes: WINDOW_BYTES or more. table: 2**k zeros.
     """
     mask, count, end = uint64(table.size - 1), 0, 0  # end: of the last match
     top = uint64(1)
@@ -61,7 +61,7 @@ def search(text, table, matches, least):
                 while back < limit and text[source - back - 1] == text[start - back - 1]:
                     back += 1
             size += back
-            if size >= least:
+            if size >= min_bytes:
                 matches[count, 0], matches[count, 1], matches[count, 2] = start - back - end, size, start - source
                 count += 1
                 end = start - back + size
@@ -79,12 +79,12 @@ def search(text, table, matches, least):
     return count
 
 
-def find(raw: bytes, least: int = MIN_MATCH_BYTES) -> list[LongMatch]:
-    """The matches of `least` bytes or more of a block, in order; none where they cover too little of it."""
+def find(raw: bytes, min_bytes: int = MIN_MATCH_BYTES) -> list[LongMatch]:
+    """The matches of at least min_bytes of a block, in order; none where they cover too little of it."""
     text = np.frombuffer(raw, np.uint8)
-    found: NDArray[np.int64] = np.zeros((len(raw) // least, 3), np.int64)
+    found: NDArray[np.int64] = np.zeros((len(raw) // min_bytes, 3), np.int64)
     table = np.zeros(1 << max(8, (len(raw) // WINDOW_BYTES).bit_length() + 1), np.int32)
-    count = search(text, table, found, least)
+    count = search(text, table, found, min_bytes)
     if found[:count, 1].sum() < MIN_SHARE * len(raw):
         return []
     return [LongMatch(*map(int, row)) for row in found[:count]]

@@ -122,7 +122,7 @@ def only_block(archive: bytes) -> stream.Block:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Level 1 with blocks of 100,000 bytes."""
-    level = Level(100_000, levels.NEVER, 1, levels.FAST, levels.FAST, least_repeat=1024)
+    level = Level(100_000, levels.NEVER, 1, levels.FAST, levels.FAST, min_repeat=1024)
     monkeypatch.setattr(levels, "LEVELS", (level,) * 9)
 
 
