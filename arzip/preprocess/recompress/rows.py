@@ -43,16 +43,16 @@ def neighbours(values, y, x, pixel):
 
 @bare
 def guess(values, y, pixel):
-    """The filter whose row has the smallest sum of distances to 0, the first of equals."""
-    best, smallest = 0, np.int64(1) << 62
+    """The filter whose row has the minimum sum of distances to 0, the first of equals."""
+    best, minimum = 0, np.int64(1) << 62
     for kind in range(FILTERS):
         total = np.int64(0)
         for x in range(values.shape[1]):
             left, above, corner = neighbours(values, y, x, pixel)
             rest = (np.int64(values[y, x]) - expected(kind, left, above, corner)) & 255
             total += min(rest, 256 - rest)
-        if total < smallest:
-            best, smallest = kind, total
+        if total < minimum:
+            best, minimum = kind, total
     return best
 
 
