@@ -43,7 +43,7 @@ def neighbours(values, y, x, pixel):
 
 @bare
 def guess(values, y, pixel):
-    """The filter whose row has the smallest sum of distances to 0, the first of equals."""
+    """The filter whose row has the minimum sum of distances to 0, the first of equals."""
     best, minimum = 0, np.int64(1) << 62
     for kind in range(FILTERS):
         total = np.int64(0)
