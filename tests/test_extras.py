@@ -53,6 +53,7 @@ def test_without_torch_a_command_that_needs_it_says_what_to_install(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"hidden", "raw"}
 
 
+@pytest.mark.usefixtures("without_torch")
 @pytest.mark.parametrize("command", [[], ["eval"]])
 def test_without_a_gpu_one_line_says_that_the_cpu_does_the_same(
     command: list[str], tiny_model: Path, tmp_path: Path
