@@ -125,14 +125,15 @@ def _is_sure(engine: Engine, raw: bytes, block: OpenedBlock, workers: Workers) -
 def encode_records(
     engine: RecordEngine, raws: Sequence[bytes], level: Level, workers: Workers, opens: bool = True
 ) -> list[Coded]:
-    """What `encode` makes of each block, of 1 to levels.SHORT_BYTES bytes; those of one plan are coded together.
+    """What `encode` makes of each block of at least one byte; those of one plan of one lane are coded together.
 
     engine: of this thread alone.
     """
     results: dict[int, Coded] = {}
     alike: dict[Plan, list[tuple[int, _Text]]] = {}
     for number, raw in enumerate(raws):
-        if opens and opened.open_block(raw, levels.max_opened(len(raw), level)) is not None:
+        has_streams = opens and opened.open_block(raw, levels.max_opened(len(raw), level)) is not None
+        if has_streams or levels.lanes_and_profile(len(raw), level)[0] > 1:
             results[number] = encode(engine, raw, level, workers, lambda _: workers.check(), None, opens)
             continue
         chosen = _prepare(engine, raw, [], level, workers)
