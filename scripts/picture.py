@@ -1,6 +1,6 @@
 """Draw docs/command.svg: the command at work on a small file, as a terminal shows it. Every line is what it printed.
 
-PYTHONPATH of the checkout, or an installed package; times are this machine's.
+Times are this machine's.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+import arzip
+
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "command.svg"
 COMMANDS = (
-    "arzip -9 topics.txt",
+    "arzip -1 topics.txt",
     "arzip -l topics.txt.arz",
     "arzip -t -v topics.txt.arz",
-    "arzip --rm -v topics.txt -o again.arz",
+    "arzip -1 -v topics.txt -o again.arz",
     "arzip -dc again.arz | head -n 2",
-    "tar -I arzip -cf notes.tar.arz notes && ls notes.tar.arz",
+    "tar -I 'arzip -1' -cf notes.tar.arz notes && ls notes.tar.arz",
 )
 SAMPLE_BYTES = 100_000
 
@@ -40,7 +42,11 @@ def run(line: str, folder: Path) -> str:
     wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m arzip "$@"\n')
     wrapper.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(arzip.__file__).parent.parent),
+    }
     streams: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(["bash", "-c", line], cwd=folder, env=environment, text=True, check=False, **streams)
     if done.returncode:
