@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt README.md LICENSE docs/share/arzip.1 docs/share/arzip.magic $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json' -o -name '*.ptx.gz')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx man slot-pack slot-rehearsal slot-land
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx man docs picture slot-pack slot-rehearsal slot-land
 
 # What the README's table is measured on: prose and a log, 1.1 MB; every level of arzip takes some minutes.
 BENCH_FILES := canterbury/alice29.txt calgary/book1 loghub/HPC_2k.log
@@ -54,6 +54,12 @@ ptx: $(INSTALLED) ## Make the kernels for CUDA anew (arzip/engine/ptx), after a 
 man: $(INSTALLED) ## Make the manual page anew (docs/share/arzip.1), after a change of a command's texts
 	$(BIN)/python scripts/man_page.py
 
+docs: $(INSTALLED) ## Write the reference of the Python API, from the docstrings: site/arzip.html
+	$(BIN)/python scripts/api_reference.py site
+
+picture: $(INSTALLED) ## Draw the command at work: docs/command.svg
+	$(BIN)/python scripts/picture.py
+
 slot-pack: $(INSTALLED) ## Pack what a GPU slot needs (docs/SLOT.md): MIX=folder of the training mix -> slot/
 	$(BIN)/python -m scripts.slot.pack $(MIX) -o slot
 
@@ -64,7 +70,7 @@ slot-land: $(INSTALLED) ## Models of what a slot brought, compared: EXPORT=its r
 	$(BIN)/python -m scripts.slot.land $(EXPORT) --mix $(MIX) --eval $(CORPORA) -o landed
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist build site .mypy_cache .ruff_cache .pytest_cache
 	find arzip tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

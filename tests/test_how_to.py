@@ -6,6 +6,7 @@ must be true after a block (check), and the name of the file that a block is the
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -28,6 +29,7 @@ NEEDS = {
     "zarr": ["zarr"],
     "shell": ["tar"],
 }
+SEARCHED = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])  # where logrotate lies
 BLOCK = re.compile(
     r"<!-- (?P<kind>setup|check)\n(?P<hidden>.*?)-->"
     r"|(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)```",
@@ -72,7 +74,7 @@ def run(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
     folder.mkdir(mode=0o755)
     environment = {
         **os.environ,
-        "PATH": os.pathsep.join([str(command.parent), os.environ["PATH"], "/usr/sbin"]),
+        "PATH": os.pathsep.join([str(command.parent), SEARCHED]),
         "PYTHONPATH": str(Path(arzip.__file__).parent.parent),
         "HOME": str(folder.parent),
         "ARZIP_LEVEL": "1",
