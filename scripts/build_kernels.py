@@ -85,12 +85,16 @@ def preprocess_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Kernels of what is done to bytes before and after the model."""
     from arzip.preprocess import bcj, long_range
     from arzip.preprocess.recompress import coding, inflate, replay, starts
+    from arzip.preprocess.recompress import rows as png_rows
 
     text, rows, found = empty(8, dtype=np.uint8), empty(0, 3, dtype=np.int32), empty(8)
     given = read_only(empty(64, dtype=np.uint8))
     yield bcj.convert_arm64, (text, 0, False, rows)
     yield bcj.convert_x86, (text, 0, 1, False, rows)
     yield long_range.search, (given, empty(1, dtype=np.int32), empty(1, 3), 512)
+    table = empty(1, 2, dtype=np.uint8)
+    yield png_rows.take_off, (table, 1, table, text, text)
+    yield png_rows.put_on, (table, 1, text, True, table)
     yield inflate.read_blocks, (given, 0, 1, 1)
     yield starts.find, (given, 0, 1, found)
     coder = coding.measurer()
