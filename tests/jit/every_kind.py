@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from helpers import english
 
+from arzip import compress_many, decompress_many
 from arzip.codec import Options, compress, decompress
 
 
@@ -61,4 +62,9 @@ for level, (name, data) in itertools.product(map(int, sys.argv[1]), samples.item
         decompress(io.BytesIO(archive.getvalue()), back, Options(threads=2))
         assert back.getvalue() == data
         print(name, level, wide, hashlib.sha256(archive.getvalue()).hexdigest())
+for level in map(int, sys.argv[1]):
+    records = [english(size) for size in (40, 300, 900, 0)]
+    archives = compress_many(records, level)
+    assert decompress_many(archives) == records
+    print("records", level, hashlib.sha256(b"".join(archives)).hexdigest())
 print("numba" in sys.modules)
