@@ -9,6 +9,9 @@ from arzip.version import __version__ as __version__
 
 TYPE_CHECKING = False  # as typing's, whose import takes half the time
 if TYPE_CHECKING:
+    from arzip.api.batch import Batch as Batch
+    from arzip.api.batch import compress_batch as compress_batch
+    from arzip.api.batch import open_batch as open_batch
     from arzip.api.dispatch import open_any as open_any
     from arzip.api.file import ArzipFile as ArzipFile
     from arzip.api.file import open as open
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from arzip.errors import UnsupportedError as UnsupportedError
 
 _HOMES = {
+    "arzip.api.batch": ("Batch", "compress_batch", "open_batch"),
     "arzip.api.dispatch": ("open_any",),
     "arzip.api.file": ("ArzipFile", "open"),
     "arzip.api.fsspec": ("register_fsspec",),
@@ -49,6 +53,7 @@ __all__ = [
     "ArzipDecompressor",
     "ArzipError",
     "ArzipFile",
+    "Batch",
     "DamagedError",
     "ModelError",
     "ModelMissingError",
@@ -56,10 +61,12 @@ __all__ = [
     "TruncatedError",
     "UnsupportedError",
     "compress",
+    "compress_batch",
     "compress_many",
     "decompress",
     "decompress_many",
     "open",
+    "open_batch",
     "open_any",
     "register_fsspec",
     "register_shutil",

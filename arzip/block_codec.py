@@ -6,7 +6,7 @@ Must not know streams of blocks, nor how probabilities are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from arzip.context_mixing.profile import PROFILES
 from arzip.engine.backend import OnBytes, OnCosts
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
+from arzip.engine.records import RecordEngine
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import lane_streams
 from arzip.format.opened_head import OpenedHead
@@ -97,6 +98,30 @@ def encode(
     if on_costs:
         on_costs(costs.total)
     return coded
+
+
+def encode_records(
+    engine: RecordEngine, raws: Sequence[bytes], level: Level, workers: Workers, opens: bool = True
+) -> list[Coded]:
+    """What `encode` makes of each block of at least one byte; those of one plan of one lane are coded together.
+
+    engine: of this thread alone.
+    """
+    results: dict[int, Coded] = {}
+    alike: dict[Plan, list[tuple[int, _Text]]] = {}
+    for number, raw in enumerate(raws):
+        has_streams = opens and opened.open_block(raw, levels.max_opened(len(raw), level)) is not None
+        if has_streams or levels.lanes_and_profile(len(raw), level)[0] > 1:
+            results[number] = encode(engine, raw, level, workers, lambda _: workers.check(), None, opens)
+            continue
+        chosen = _prepare(engine, raw, [], level, workers)
+        alike.setdefault(chosen.plan, []).append((number, chosen))
+    for plan, members in alike.items():
+        payloads = engine.encode_records([chosen.text for _, chosen in members], plan, workers.check)
+        for (number, chosen), payload in zip(members, payloads, strict=True):
+            method = _METHODS[plan.components]
+            results[number] = Coded(raws[number], payload, method, plan.lanes, _profile_byte(chosen))
+    return [results[number] for number in range(len(raws))]
 
 
 def _encode_closed(

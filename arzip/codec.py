@@ -142,12 +142,9 @@ class Encoder:
         """Add a block to the archive, stored if coding it saves nothing."""
         self._raw_bytes += len(coded.raw)
         self._blocks += 1
-        if len(coded.payload) < len(coded.raw):
-            self._writer.write_coded(coded.raw, coded.payload, coded.method, coded.lanes, coded.profile_byte)
+        if write_block(self._writer, coded):
             self._heads += [coded.opened] if coded.opened else []
             self._refused += coded.refused
-        else:
-            self._writer.write_stored(coded.raw)
         self._meter.archive_bytes = self._writer.bytes_written
 
     def finish(self) -> Summary:
@@ -160,11 +157,20 @@ class Encoder:
         return Summary(*sizes, streams, opened_bytes, corrected, self._refused)
 
 
+def write_block(writer: stream.Writer, coded: Coded) -> bool:
+    """Add a block, stored if coding it saves nothing; returns whether it is coded."""
+    if len(coded.payload) >= len(coded.raw):
+        writer.write_stored(coded.raw)
+        return False
+    writer.write_coded(coded.raw, coded.payload, coded.method, coded.lanes, coded.profile_byte)
+    return True
+
+
 class Decoder:
     """Decodes blocks, of any archives and in any order, on any thread. Arguments as of `decompress`."""
 
     def __init__(self, options: Options, workers: Workers, progress: Progress | None = None) -> None:
-        self._engines = _Engines(options, workers)
+        self.engine_of = _Engines(options, workers).with_digest
         self._workers = workers
         self.meter = _ProgressMeter(workers, progress)
 
@@ -173,7 +179,7 @@ class Decoder:
 
         Raises the errors of arzip.errors.
         """
-        return block_codec.decode(block, digest, self._engines.with_digest, self._workers, self.meter.on_bytes)
+        return block_codec.decode(block, digest, self.engine_of, self._workers, self.meter.on_bytes)
 
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:

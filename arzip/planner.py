@@ -27,7 +27,7 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
         return cm_only
     if mixed.lanes == 1:  # a block this short takes less time than start-up does
         mixed, min_gain = Plan(1, True, level.cm_only_profile), min(min_gain, levels.USELESS)
-    if min_gain <= levels.ALWAYS:
+    if min_gain <= levels.ALWAYS or (mixed.lanes == 1 and len(raw) <= levels.SHORT_BYTES):
         return mixed
     return mixed if network_gain(engine, raw, mixed, level.sample_bytes, threads) >= min_gain else cm_only
 

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from arzip.api.incremental import ArzipCompressor
-from arzip.api.options import make_options
+from arzip.api.options import check
 from arzip.api.reader import BlockReader
 from arzip.levels import DEFAULT
 
@@ -71,7 +71,7 @@ class ArzipFile(io.BufferedIOBase):
             raise ValueError("level, wide and opens are for writing: an archive says itself how it is read")
         self._mode = "rb" if reading else "wb"
         number = DEFAULT if level is None else level
-        options = make_options(number, model, threads, wide, opens)
+        given = check(number, model=model, threads=threads, wide=wide, opens=opens)
         if isinstance(filename, str | bytes | os.PathLike):
             self._file, self._closes = builtins.open(filename, _MODES[mode]), True  # noqa: SIM115
         elif hasattr(filename, "read" if reading else "write"):
@@ -79,7 +79,7 @@ class ArzipFile(io.BufferedIOBase):
         else:
             raise TypeError("filename must be a str, bytes or PathLike object, or a file")
         if reading:
-            self._reader = io.BufferedReader(BlockReader(self._file, options))
+            self._reader = io.BufferedReader(BlockReader(self._file, given))
         else:
             self._compressor = ArzipCompressor(number, model=model, threads=threads, wide=wide, opens=opens)
             self._written = 0
@@ -180,7 +180,8 @@ class ArzipFile(io.BufferedIOBase):
             raise io.UnsupportedOperation("File not open for writing")
         assert self._compressor is not None
         view = memoryview(data)
-        self._file.write(self._compressor.compress(view))
+        if coded := self._compressor.compress(view):
+            self._file.write(coded)
         self._written += view.nbytes
         return view.nbytes
 
@@ -188,6 +189,10 @@ class ArzipFile(io.BufferedIOBase):
         """Write each of `lines`; newlines are not added."""
         for line in lines:
             self.write(line)
+
+    def flush(self) -> None:
+        """Does nothing: what is not in the underlying file yet waits for the rest of its block."""
+        self._open_file()
 
     def _open_file(self) -> Any:
         if self._file is None:

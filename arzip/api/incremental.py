@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
-from arzip.api.options import as_bytes, make_options
+from arzip.api.options import as_bytes, check
 from arzip.format.pieces import MemberReader
 from arzip.format.records import Header
 from arzip.format.stream import Block, Member, Verifier
@@ -52,8 +52,7 @@ class ArzipCompressor(_Unpicklable):
         wide: bool = False,
         opens: bool = True,
     ) -> None:
-        self._arguments = level, model, threads, wide, opens
-        make_options(*self._arguments)
+        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens)
         self._lock = threading.Lock()
         self._flushed = False
         self._sink = io.BytesIO()
@@ -97,9 +96,8 @@ class ArzipCompressor(_Unpicklable):
             from arzip.codec import Encoder
             from arzip.system.workers import Workers
 
-            options = make_options(*self._arguments)
-            self._workers = Workers(options.threads)
-            self._encoder = Encoder(self._sink, options, self._workers)
+            self._workers = Workers(self._given.threads)
+            self._encoder = Encoder(self._sink, self._given.options(), self._workers)
         return self._encoder
 
     def _code(self, block: bytes) -> None:
@@ -155,8 +153,7 @@ class ArzipDecompressor(_Unpicklable):
     """
 
     def __init__(self, *, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
-        make_options(DEFAULT, model, threads)
-        self._arguments = model, threads
+        self._given = check(model=model, threads=threads)
         self._lock = threading.Lock()
         self._reader = MemberReader()
         self._verifier = Verifier()
@@ -235,8 +232,7 @@ class ArzipDecompressor(_Unpicklable):
             from arzip.codec import Decoder
             from arzip.system.workers import Workers
 
-            options = make_options(DEFAULT, *self._arguments)
-            self._decoder = Decoder(options, Workers(options.threads))
+            self._decoder = Decoder(self._given.options(), Workers(self._given.threads))
         raw = self._decoder.decode(block, self._digest)
         self._verifier.check(block, raw)
         return raw

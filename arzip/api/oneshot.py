@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from arzip.api.options import as_bytes, make_options
+from arzip.api.options import as_bytes, check
 from arzip.levels import DEFAULT
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def compress(
     >>> decompress(archive) == b"hello " * 40
     True
     """
-    raw, options = as_bytes(data), make_options(level, model, threads, wide, opens)
+    raw, given = as_bytes(data), check(level, model=model, threads=threads, wide=wide, opens=opens)
     from arzip import codec
 
     sink = io.BytesIO()
-    codec.compress(io.BytesIO(raw), sink, options)
+    codec.compress(io.BytesIO(raw), sink, given.options())
     return sink.getvalue()
 
 
@@ -60,14 +60,14 @@ def decompress(
     >>> decompress(compress(b"one", level=1) + compress(b"two", level=1), max_length=5)
     b'onetw'
     """
-    archive, options = as_bytes(data), make_options(DEFAULT, model, threads)
-    from arzip import codec
-
+    archive, given = as_bytes(data), check(model=model, threads=threads)
     if max_length < 0:
+        from arzip import codec
+
         sink = io.BytesIO()
-        codec.decompress(io.BytesIO(archive), sink, options)
+        codec.decompress(io.BytesIO(archive), sink, given.options())
         return sink.getvalue()
     from arzip.api.reader import BlockReader
 
-    with io.BufferedReader(BlockReader(io.BytesIO(archive), options)) as reader:
+    with io.BufferedReader(BlockReader(io.BytesIO(archive), given)) as reader:
         return reader.read(max_length)

@@ -1,9 +1,10 @@
-"""Checks what callers pass, and makes the codec's options of it."""
+"""Checks what callers pass. Imports the codec when its options are made."""
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arzip import levels
 
@@ -13,35 +14,32 @@ if TYPE_CHECKING:
 MAX_LEVEL = len(levels.LEVELS)
 
 
-def check_level(level: Any) -> int:
-    """The level as an int. Raises TypeError if it is no integer, ValueError if it isn't 1 .. 9."""
-    number = operator.index(level)
-    if not 1 <= number <= MAX_LEVEL:
-        raise ValueError(f"level {number}: levels are 1 .. {MAX_LEVEL}")
-    return number
+class Arguments(NamedTuple):
+    """Arguments that were checked; see `compress`."""
+
+    level: int
+    model: str | None
+    threads: int
+    wide: bool
+    opens: bool
+
+    def options(self) -> Options:
+        """The codec's options."""
+        from arzip.codec import Options
+
+        return Options(self.level, self.model, "auto", self.threads, self.wide, self.opens)
 
 
-def check_threads(threads: Any) -> int:
-    """The number of threads as an int. Raises TypeError if it is no integer, ValueError if it is below 0."""
-    number = operator.index(threads)
-    if number < 0:
-        raise ValueError(f"{number} threads: 0 is for as many as there are cores")
-    return number
-
-
-def check_model(model: Any) -> str | None:
-    """The name or path of a model, or None. Raises TypeError."""
-    import os
-
-    return None if model is None else os.fsdecode(model)
-
-
-def make_options(level: Any, model: Any, threads: Any, wide: bool = False, opens: bool = True) -> Options:
-    """The options of the codec. Raises TypeError and ValueError."""
-    checked = check_level(level), check_model(model), check_threads(threads)
-    from arzip.codec import Options
-
-    return Options(checked[0], checked[1], "auto", checked[2], bool(wide), bool(opens))
+def check(
+    level: Any = levels.DEFAULT, *, model: Any = None, threads: Any = 0, wide: bool = False, opens: bool = True
+) -> Arguments:
+    """Raises TypeError on arguments of wrong types, ValueError on a level or a number of threads that there isn't."""
+    level, threads = operator.index(level), operator.index(threads)
+    if not 1 <= level <= MAX_LEVEL:
+        raise ValueError(f"level {level}: levels are 1 .. {MAX_LEVEL}")
+    if threads < 0:
+        raise ValueError(f"{threads} threads: 0 is for as many as there are cores")
+    return Arguments(level, None if model is None else os.fsdecode(model), threads, bool(wide), bool(opens))
 
 
 def as_bytes(data: Any) -> bytes:

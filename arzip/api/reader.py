@@ -15,7 +15,8 @@ from arzip.system.workers import Workers
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from arzip.codec import Decoder, Options
+    from arzip.api.options import Arguments
+    from arzip.codec import Decoder
 
 
 class _Entry(NamedTuple):
@@ -34,7 +35,7 @@ class BlockReader(io.RawIOBase):
     raised when reading arrives there. decoded_blocks: how many have been decoded so far.
     """
 
-    def __init__(self, source: Any, options: Options) -> None:
+    def __init__(self, source: Any, given: Arguments) -> None:
         self._source = source
         self._base = source.tell() if source.seekable() else 0  # where the archives begin
         self._events = with_digest(read_events(self._source))
@@ -45,8 +46,8 @@ class BlockReader(io.RawIOBase):
         self._size = 0  # of all blocks in the index
         self._index_fault: ArzipError | None = None  # behind these
         self._fault: Exception | None = None  # behind the decoded block
-        self._workers = Workers(options.threads)
-        self._options = options
+        self._workers = Workers(given.threads)
+        self._given = given
         self._decoder: Decoder | None = None
         self.decoded_blocks = 0
 
@@ -167,7 +168,7 @@ class BlockReader(io.RawIOBase):
         if self._decoder is None:
             from arzip.codec import Decoder
 
-            self._decoder = Decoder(self._options, self._workers)
+            self._decoder = Decoder(self._given.options(), self._workers)
         return self._decoder
 
     def close(self) -> None:
