@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "api": {
         *("block_codec", "codec", "engine.engine", "engine.records", "errors", "format", "levels", "media"),
-        *("system.workers", "weights.registry"),
+        *("system.extras", "system.workers", "weights.registry"),
     },
     "bench": {"errors", "format", "levels", "system", "version", "weights.registry"},
 }
