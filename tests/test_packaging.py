@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import arzip
 from arzip.version import __version__
-from arzip.weights.registry import paths
+from arzip.weights.registry import HINTS, file_digest, paths
 
 CHECKOUT = Path(__file__).parent.parent
 INSTALLED = Path(arzip.__file__).parent
@@ -41,6 +42,13 @@ def test_a_plain_install_has_no_torch_and_no_numba() -> None:
 
 def test_every_weights_file_is_found() -> None:
     assert {path.name for path in (CHECKOUT / "models").glob("*.safetensors*")} <= {path.name for path in paths()}
+
+
+def test_hints_which_model_has_a_digest_are_right() -> None:
+    """Written anew by hand when a model changes: a wrong one costs time only."""
+    hints = json.loads((CHECKOUT / "models" / HINTS).read_text("utf-8"))
+    assert hints == {path.name: file_digest(path).hex() for path in (CHECKOUT / "models").glob("*.safetensors*")}
+    assert any((path.parent / HINTS).is_file() for path in paths())
 
 
 def test_metadata_has_the_version() -> None:

@@ -75,11 +75,11 @@ def state_table() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     for h, i in index.items():
         next_state[i] = index[advance(h, 0)], index[advance(h, 1)]
         counts[i] = h[1], h[2]
+    known, last = counts[:FIRST_PRIOR].copy(), np.array([h[3] for h in order])
     for k in range(1, PRIOR_CLASSES**2):
         i, prior = FIRST_PRIOR - 1 + k, (PRIOR_COUNTS[k // PRIOR_CLASSES], PRIOR_COUNTS[k % PRIOR_CLASSES])
         counts[i] = prior
         for bit in range(2):
-            zeros, ones = _after(*_scaled(*prior), bit)
-            near = [(abs(h[1] - zeros) + abs(h[2] - ones), h[3] != bit, n) for n, h in enumerate(order)]
-            next_state[i, bit] = min(near)[2]
+            distances = np.abs(known - _after(*_scaled(*prior), bit)).sum(1)
+            next_state[i, bit] = (2 * distances + (last != bit)).argmin()  # the first of equals
     return next_state, counts

@@ -22,6 +22,7 @@ from arzip.errors import ModelError, ModelMissingError
 from arzip.format.records import DIGEST_BYTES
 from arzip.system.user_dirs import user_data
 
+HINTS = "digests.json"
 SUFFIX = ".safetensors"
 PACKED = SUFFIX + ".gz"
 GZIP = b"\x1f\x8b"
@@ -81,7 +82,8 @@ def find(name_or_path: str) -> Path:
 
 def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
     """The weights file with this digest; `preferred` is tried first. Raises ModelMissingError."""
-    for path in ([preferred] if preferred else []) + list(paths()):
+    at_hand = sorted(paths(), key=lambda path: digest.hex() not in _hints(path.parent).get(path.name, ""))
+    for path in ([preferred] if preferred else []) + at_hand:
         with suppress(ModelError):  # skip unreadable files
             if file_digest(path) == digest:
                 return path
@@ -89,6 +91,16 @@ def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
         f"the model with digest {digest.hex()} is not at hand: it is the {SUFFIX} file whose SHA-256 begins so; "
         f"name it with --model, put it into {user_folder()}, or name its folder in ARZIP_MODEL_PATH"
     )
+
+
+@functools.cache
+def _hints(folder: Path) -> dict[str, str]:
+    """File name -> digest, as the package's own folder of models says: only a hint which file to read first."""
+    try:
+        found: dict[str, str] = json.loads((folder / HINTS).read_text("utf-8"))
+        return found
+    except (OSError, ValueError):
+        return {}
 
 
 @functools.cache
