@@ -156,8 +156,8 @@ def _encode_closed(
     payload = _encode_text(engine, raw, chosen, workers, on_bytes, on_costs)
     if payload is None:
         return _encode_closed(engine, raw, replace(level, wide=False), workers, on_bytes, on_costs)
-    methods = _WITH_REPEATS if chosen.matches and not chosen.plan.wide else _METHODS
-    method = methods[chosen.plan.components]
+    with_repeats = chosen.matches and (chosen.plan.use_network or not chosen.plan.wide)  # any wide block has a list
+    method = (_WITH_REPEATS if with_repeats else _METHODS)[chosen.plan.components]
     return Coded(raw, payload, method, chosen.plan.lanes, _profile_byte(chosen))
 
 

@@ -38,9 +38,10 @@ def options(tiny_model: Path) -> Options:
 
 @pytest.fixture
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 1000 bytes in up to 7 lanes of at least 16 bytes, at every level."""
+    """Blocks and windows of 1000 bytes in up to 7 lanes of at least 16 bytes, at every level."""
     from arzip import levels
 
     tiny = levels.Level(1000, levels.ALWAYS, 7, levels.FAST, levels.FAST)
     monkeypatch.setattr(levels, "LEVELS", (tiny,) * 9)
+    monkeypatch.setattr(levels, "WINDOW_BYTES", 1000)
     monkeypatch.setattr(levels, "LANE_BYTES", 16)

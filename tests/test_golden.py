@@ -126,6 +126,8 @@ GOOD = {
     "long-text-7": (text(70000), 7),
     "long-text-8": (text(70000), 8),
     "repeats-6": (2 * text(70000), 6),
+    "copies-1": (3 * text(3000), 1),
+    "copies-6": (2 * text(70000), 6),
     "log-8": (log(70000), 8),
     "log-9": (log(20000), 9),
     "code-3": (code(20000), 3),
@@ -145,10 +147,15 @@ WIDE = {  # as GOOD, in wide blocks
 }
 
 
-def compress(raw: bytes, level: int, wide: bool = False) -> bytes:
+LEFT_ALONE = {"repeats-6", "packed-1"}  # made when repeats of a single lane stayed where they are
+
+
+def compress(raw: bytes, level: int, wide: bool = False, takes_repeats: bool = True) -> bytes:
     sink = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:  # wide ones are short, so that many lanes are short, too
         patch.setattr(levels, "WIDE_ALONE_LANE_BYTES", levels.WIDE_LANE_BYTES)
+        if not takes_repeats:
+            patch.setattr(levels, "LEVELS", tuple(replace(each, min_repeat=1 << 26) for each in levels.LEVELS))
         codec.compress(io.BytesIO(raw), sink, Options(level=level, wide=wide))
     return sink.getvalue()
 
@@ -206,7 +213,10 @@ def test_golden_archive_opens(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*GOOD, *WIDE])
 def test_golden_archive_is_made_again_byte_for_byte(name: str) -> None:
-    assert compress(*(GOOD | WIDE)[name], name in WIDE) == (GOLDEN / "good" / f"{name}.arz").read_bytes()
+    assert (
+        compress(*(GOOD | WIDE)[name], name in WIDE, name not in LEFT_ALONE)
+        == (GOLDEN / "good" / f"{name}.arz").read_bytes()
+    )
 
 
 def test_golden_wide_archives_are_wide() -> None:
@@ -230,7 +240,7 @@ def test_golden_bad_archive_is_refused(path: Path) -> None:
 def write() -> None:
     """Make all of them anew."""
     made = {
-        "good": {name: compress(*what, name in WIDE) for name, what in (GOOD | WIDE).items()},
+        "good": {name: compress(*what, name in WIDE, name not in LEFT_ALONE) for name, what in (GOOD | WIDE).items()},
         "bad": bad_archives(),
         "unsupported": unsupported_archives(),
     }

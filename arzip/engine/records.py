@@ -17,7 +17,7 @@ from arzip.coding.lane_state import new_lane_state, reserve
 from arzip.coding.wide import SHARED
 from arzip.context_mixing import predictor, static_shapes
 from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import APM_CONTEXTS, APM_STEPS, CMState
+from arzip.context_mixing.state import APM_CONTEXTS, APM_STEPS, SIZE, CMState
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
@@ -47,6 +47,7 @@ class ReusedState:
         else:
             self._key, self._cm = key, self._create(size_bytes)
             self._keep(self._cm)
+        self._cm.clock[SIZE] = size_bytes
         self._cm = self._cm._replace(text=np.zeros(size_bytes + 8, np.uint8))
         return self._cm
 

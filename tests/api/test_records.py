@@ -64,7 +64,7 @@ def test_archives_of_several_members_and_blocks(tiny_model: Path, tiny_blocks: N
 
 @pytest.mark.parametrize("profile", range(len(PROFILES)))
 def test_a_state_that_is_used_again_is_as_new(profile: int, tiny_model: Path) -> None:
-    engine = cached_engine(tiny_model, "cpu", 1)
+    engine = cached_engine(tiny_model, 1)
     starts, plan = np.zeros(1, np.int64), Plan(1, False, profile)
     records = RecordEngine(engine)
     for text in (TEXT[:600], SOURCE.randbytes(520), TEXT[5000:5600]):
@@ -80,7 +80,7 @@ def test_states_of_one_key_have_tables_of_one_size(
     profile: int, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    engine, plan, starts = cached_engine(tiny_model, "cpu", 1), Plan(1, False, profile), np.zeros(1, np.int64)
+    engine, plan, starts = cached_engine(tiny_model, 1), Plan(1, False, profile), np.zeros(1, np.int64)
 
     def create(size: int) -> object:
         made.append(size)

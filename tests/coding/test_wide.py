@@ -264,7 +264,7 @@ def test_repeats_between_lanes_are_taken_out(options: Options, monkeypatch: pyte
 
 
 def test_evaluation_of_wide_blocks_is_that_of_the_archive(options: Options) -> None:
-    raw, options = words(40_000), replace(options, wide=True)
+    raw, options = words(300_000), replace(options, wide=True)
     evaluation = codec.evaluate(io.BytesIO(raw), options)
     [block] = blocks_of(compress(raw, options))
     assert block.frame.wide

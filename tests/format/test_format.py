@@ -11,6 +11,7 @@ import threading
 import tracemalloc
 import zlib
 from dataclasses import replace
+from enum import IntEnum
 from hashlib import blake2b
 
 import pytest
@@ -375,7 +376,10 @@ def test_unknown_feature_is_named(bit: int) -> None:
 
 
 @pytest.mark.parametrize("method", [7])
-def test_unknown_method_is_unsupported_only_with_a_right_check(method: int) -> None:
+def test_unknown_method_is_unsupported_only_with_a_right_check(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an arzip says that knows one method less; there is none left that this one doesn't know."""
+    fewer = IntEnum("Method", {known.name: known.value for known in Method if known != method})  # type: ignore[misc]
+    monkeypatch.setattr("arzip.format.records.Method", fewer)
     fields = bytes([1 << 4 | method, 0, 100, 50, 1, 2, 3, 4])
     with pytest.raises(UnsupportedError, match=f"block 3 needs method {method}"):
         Frame.parse(rechecked_header(fields), block=3)

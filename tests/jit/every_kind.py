@@ -1,4 +1,4 @@
-"""every_kind.py LEVELS: small data of every kind there and back; digests of the archives, and whether numba came in."""
+"""every_kind.py LEVELS [KIND]...: small data of every kind there and back; digests, and whether numba came in."""
 
 from __future__ import annotations
 
@@ -56,13 +56,15 @@ samples = {
     "program": Path(sys.executable).resolve().read_bytes()[4096:40000],
 }
 for level, (name, data) in itertools.product(map(int, sys.argv[1]), samples.items()):
+    if sys.argv[2:] and name not in sys.argv[2:]:
+        continue
     for wide in (False, True)[: 1 + (name == "lanes")]:
         archive, back = io.BytesIO(), io.BytesIO()
         compress(io.BytesIO(data), archive, Options(level=level, threads=2, wide=wide))
         decompress(io.BytesIO(archive.getvalue()), back, Options(threads=2))
         assert back.getvalue() == data
         print(name, level, wide, hashlib.sha256(archive.getvalue()).hexdigest())
-for level in map(int, sys.argv[1]):
+for level in map(int, sys.argv[1] if not sys.argv[2:] else ""):
     records = [english(size) for size in (40, 300, 900, 0)]
     archives = compress_many(records, level)
     assert decompress_many(archives) == records

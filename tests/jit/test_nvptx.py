@@ -35,6 +35,7 @@ LAUNCH = Launch(2, 8)
 MODES = ((0, False), (1, True), (2, False), (3, True))  # profile, with the network
 SPILL_BYTES = 4096  # of a thread: what ptxas may keep in local cm; 61 arrays a block are many addresses
 
+LONG = pytest.mark.skipif(not os.environ.get("ARZIP_LONG_TESTS"), reason="compiles for a minute: ARZIP_LONG_TESTS=1")
 needs_numba = pytest.mark.skipif(
     not numba.__version__.startswith(nvptx.NUMBA_VERSIONS), reason=f"PTX is not built with numba {numba.__version__}"
 )
@@ -131,6 +132,7 @@ def test_ptx_calls_nothing_and_knows_the_address_space_of_all_its_pointers(ptx: 
         assert len(text) < 1 << 19
 
 
+@LONG
 @needs_numba
 def test_ptx_is_the_same_when_it_is_made_anew(ptx: dict[str, str]) -> None:
     program = (

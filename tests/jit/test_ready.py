@@ -23,6 +23,7 @@ from arzip.jit.sources import source_stamp
 ROOT = Path(arzip.__file__).parent.parent
 TESTS = Path(__file__).parent.parent
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
+LONG = os.environ.get("ARZIP_LONG_TESTS", "") not in ("", "0")
 HERE = next((target for target in ready.TARGETS if ready.fits(target)), None)
 needs_target = pytest.mark.skipif(not HERE, reason="kernels are shipped for no processor like this one")
 needs_library = pytest.mark.skipif(
@@ -178,23 +179,24 @@ def test_kernels_of_other_sources_are_not_taken(tmp_path: Path, monkeypatch: pyt
     ready.open_library.cache_clear()
 
 
-def run(mode: str, levels: str) -> list[str]:
-    """Lines of every_kind.py with ARZIP_KERNELS set to `mode`."""
+def run(mode: str, levels: str, *kinds: str) -> list[str]:
+    """Lines of every_kind.py, of all kinds of data or of these, with ARZIP_KERNELS set to `mode`."""
     paths = os.pathsep.join([str(ROOT), str(TESTS)])
     environment = {**os.environ, "ARZIP_KERNELS": mode, "PYTHONPATH": paths}
-    command = [sys.executable, str(Path(__file__).with_name("every_kind.py")), levels]
+    command = [sys.executable, str(Path(__file__).with_name("every_kind.py")), levels, *kinds]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 
 
 @needs_library
 def test_every_level_and_kind_of_data_needs_no_numba() -> None:
-    *_, numba = run("ready", "123469")
+    *_, numba = run("ready", "123469" if LONG else "19")
     assert numba == "False"
 
 
 @needs_library
 def test_archives_are_those_of_numba() -> None:
-    *ahead, _ = run("ready", "16")
-    *at_run_time, numba = run("numba", "16")
+    which = ("16",) if LONG else ("1", "short", "program")
+    *ahead, _ = run("ready", *which)
+    *at_run_time, numba = run("numba", *which)
     assert numba == "True" and ahead == at_run_time
