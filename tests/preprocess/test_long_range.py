@@ -153,7 +153,7 @@ def test_what_repeats_little_is_cut_as_ever(options: Options) -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_changed_bytes_of_a_lane_with_repeats_are_noticed(options: Options) -> None:
-    raw = (words(300) + NOISE[:900]) * 3
+    raw = (words(1600) + NOISE[:900]) * 2
     archive = check_roundtrip(raw, options)
     assert only_block(archive).frame.method is Method.MEMORY_REPEATS
     assert harmless_changes(raw, archive, options) <= {len(archive) - 1}
