@@ -33,10 +33,13 @@ def check_roundtrip(raw: bytes, options: Options) -> bytes:
     return archive
 
 
-def harmless_changes(raw: bytes, archive: bytes, options: Options) -> set[int]:
-    """Where a changed byte still gives the raw bytes; anywhere else it must give an error of one line, and no bytes."""
+def harmless_changes(raw: bytes, archive: bytes, options: Options, step: int = 1) -> set[int]:
+    """Where a changed byte still gives the raw bytes; anywhere else it must give an error of one line, and no bytes.
+
+    step: of how many bytes one is changed.
+    """
     source, harmless = random.Random(0), set()
-    for at in range(len(archive)):
+    for at in range(0, len(archive), step):
         for flip in (1 << source.randrange(8), source.randrange(1, 256)):
             sink, changed = io.BytesIO(), archive[:at] + bytes([archive[at] ^ flip]) + archive[at + 1 :]
             try:

@@ -383,6 +383,7 @@ def test_states_of_a_size_class_differ_in_their_own_arrays_only(profile: int) ->
     assert len(by_class) < 13
 
 
+@pytest.mark.skipif(not os.environ.get("ARZIP_LONG_TESTS"), reason="takes a minute: ARZIP_LONG_TESTS=1")
 @needs_compiler
 @needs_numba
 def test_cases_of_a_slot_are_equal_on_a_device_that_works_and_say_what_differs(
