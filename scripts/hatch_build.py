@@ -35,7 +35,13 @@ def brings_kernels() -> bool:
     """Whether kernels are compiled here."""
     on_linux = sys.platform.startswith("linux") and platform.machine() == "x86_64"
     tools = shutil.which(os.environ.get("CC", "cc")) and importlib.util.find_spec("numba")
-    return bool(on_linux and tools and os.environ.get("ARZIP_PURE", "") in ("", "0"))
+    return bool(on_linux and tools and _has_target() and os.environ.get("ARZIP_PURE", "") in ("", "0"))
+
+
+def _has_target() -> bool:
+    """Whether kernels are compiled for processors like this one (all have AVX2), or others are asked for."""
+    is_native = os.environ.get("ARZIP_KERNEL_TARGETS", "native") == "native"
+    return not is_native or "avx2" in Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
 
 
 class KernelHook(BuildHookInterface[Any]):
