@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arzip.engine.cuda_batch import NO_FREQS, SHAPES, Batch, Device, Field, Kernels, load_kernels
+from arzip.engine.cuda_batch import SHAPES, Batch, Device, Field, Kernels, load_kernels
 from arzip.engine.cuda_driver import DriverError
 from arzip.engine.cuda_network import DeviceNetwork
 from scripts.slot import cases
@@ -92,21 +92,18 @@ def lanes_of(texts: Sequence[bytes], lanes: int) -> NDArray[np.uint8]:
 
 
 def code_on_cpu(cm: Any, block: Any, weights: Any) -> None:
-    """All steps of a block by the compiled kernels; weights: the network's, if it takes part."""
-    from arzip.coding import wide
+    """All steps of a block by the kernels that the wheel brings; weights: the network's, if it takes part."""
+    from arzip.coding import wide_lockstep
     from arzip.coding.lane_state import steps_of
+    from arzip.context_mixing import predictor, static_shapes
     from arzip.network import forward_cpu
 
     lanes, steps = block.last.size, steps_of(block.text.size, block.last.size)
-    wide.begin(cm)
-    if weights is None:
-        wide.code_steps(cm, block, NO_FREQS, 0, steps)
-        return
-    network = forward_cpu.load_network(weights)
+    network = forward_cpu.empty_network() if weights is None else forward_cpu.load_network(weights)
     state = forward_cpu.init_state(network, lanes)
-    for t in range(steps):
-        forward_cpu.step(network, state, block.last, 0, lanes)
-        wide.code_steps(cm, block, state.freqs, t, t + 1)
+    predictor.begin(cm, 0, lanes)
+    chunk = wide_lockstep.new_chunk(block, 0, steps, False)  # in lockstep both ways, as a device does it
+    wide_lockstep.run_coder(network, state, cm, block, chunk, static_shapes.counts_of(cm))
 
 
 def load_network(network: Arrays, device: Device) -> Any:

@@ -21,14 +21,14 @@ from reference import network as reference
 from safetensors.numpy import load, save
 
 from arzip import levels
-from arzip.coding import lane_state, lockstep, prefill
+from arzip.coding import lane_state, lockstep
+from arzip.context_mixing import static_shapes
 from arzip.context_mixing.state import create
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import NO_CM_PROFILE, Engine
 from arzip.engine.plan import Plan
 from arzip.errors import ModelError, ModelMissingError
 from arzip.jit import cpu_features
-from arzip.jit.compile import njit
 from arzip.network import forward_cpu, gemm, ngram_rows, packing
 from arzip.network.config import NetworkConfig, Weights
 from arzip.probability import P_BITS
@@ -476,11 +476,6 @@ def test_wrong_tensors_are_refused_by_name(file_bytes: bytes, name: str) -> None
         assert name in refuse(save(tensors | {name: wrong}, metadata))
 
 
-@njit()
-def code_byte(freqs, cm, block, t, at):  # type: ignore[no-untyped-def]
-    return lockstep.code_group(freqs, prefill.NO_PREFILL, 0, cm, block, t, 0, at, lockstep.SINGLE_LANE, None)
-
-
 def test_probability_of_a_bit_is_never_certain() -> None:
     """Frequencies as far apart as the format has them still leave the coder at least one part in 2**22."""
     raw = bytes(range(256))
@@ -488,8 +483,11 @@ def test_probability_of_a_bit_is_never_certain() -> None:
     freqs[0, 77] = 1 << 20
     block = lane_state.new_lane_state(np.frombuffer(bytearray(raw), np.uint8), 1, (True, False), None, True)
     block = lane_state.reserve(block, len(raw))
-    cm, at = create(NO_CM_PROFILE, block.starts[:-1], 1), 0
-    for t in range(len(raw)):
-        at = code_byte(freqs, cm, block, t, at)
+    cm = create(NO_CM_PROFILE, block.starts[:-1], 1)
+    network = forward_cpu.empty_network()
+    state = forward_cpu.init_state(network, 1)._replace(freqs=freqs)
+    chunk = lockstep.new_chunk(block, 0, len(raw), False)
+    chunk.counters[:] = len(raw) * chunk.tiles  # as if the network had predicted every byte: these frequencies
+    at = lockstep.run_coder(network, state, cm, block, chunk, lockstep.SINGLE_LANE, static_shapes.counts_of(cm))
     assert at == 8 * len(raw)
     assert block.probabilities[:at].min() >= 1 and block.probabilities[:at].max() < 1 << P_BITS
