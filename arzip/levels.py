@@ -11,7 +11,7 @@ DEFAULT = 6
 FAST, FULL, MIDDLE, LARGE = map(PROFILES.index, (profile.FAST, profile.FULL, profile.MIDDLE, profile.LARGE))
 LANE_BYTES = 32000  # minimum length of a lane, as each lane starts with an empty state
 WIDE_LANE_BYTES = 16384  # minimum length of a lane of a wide block
-WIDE_ALONE_LANE_BYTES = 1 << 17  # of one that the probe leaves to context mixing alone: records and logs repeat much
+WIDE_ALONE_LANE_BYTES = 1 << 18  # of one that the probe leaves to context mixing alone: records and logs repeat much
 # Blocks up to this size take the network unseen, if the level has one. A probe takes longer than coding does, and of 59
 # pieces of audio, code, DNA, pictures, programs and text of 100 to 3000 bytes one was longer with it, by a byte.
 SHORT_BYTES = 4096
