@@ -35,11 +35,12 @@ WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that wait
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. Only `level`, `model`, `wide` and `opens` change the archive; decoding needs none of them.
+    """How to work. `level`, `model`, `wide`, `opens` and `block_bytes` change the archive; decoding needs none of them.
 
     wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
     streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: what codes
     wide blocks: "auto" (the GPUs that are at hand, else the CPU), "cpu" or "cuda". Other blocks are the CPU's.
+    block_bytes: the maximum size of a block; 0 for the level's.
     """
 
     level: int = levels.DEFAULT
@@ -48,6 +49,7 @@ class Options:
     threads: int = 0
     wide: bool = False
     opens: bool = True
+    block_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Encoder:
         devices: Devices | None = None,
     ) -> None:
         self._devices = devices or Devices("cpu")
-        self._level = levels.level(options.level, options.wide)
+        self._level = levels.level(options.level, options.wide, options.block_bytes)
+        self._has_windows = not (self._level.wide or options.block_bytes)  # else repeats make no block longer
         self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
         path = registry.find(options.model or self._level.model)
         self._engine = cached_engine(path, workers.threads).on(self._devices)
@@ -136,19 +139,19 @@ class Encoder:
     @property
     def block_bytes(self) -> int:
         """Size of each part of the stream, but the last, that `split` takes: it makes blocks of it."""
-        return self._level.block_bytes if self._level.wide else levels.WINDOW_BYTES
+        return levels.WINDOW_BYTES if self._has_windows else self._level.block_bytes
 
-    def split(self, raw: bytes) -> list[detect.Piece]:
+    def split(self, raw: bytes) -> Iterator[detect.Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, pieces = self._level.block_bytes, list[detect.Piece]()
+        size = self._level.block_bytes
         repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
-            return [(raw, None)]
+            yield raw, None
+            return
         if repeated >= levels.REPEATED_SHARE:
             size = len(raw)
         for block in (raw[at : at + size] for at in range(0, len(raw), size)):
-            pieces += self._splitter.split(block) if self._level.sound else [(block, None)]
-        return pieces
+            yield from self._splitter.split(block) if self._level.sound else [(block, None)]
 
     def encode(self, piece: detect.Piece) -> Coded:
         """The block that a piece becomes."""

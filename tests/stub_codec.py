@@ -26,6 +26,7 @@ class Options:
     threads: int = 0
     wide: bool = False
     opens: bool = True
+    block_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,20 @@ import click
 from arzip import levels
 
 # Options that take a value: in "-mT9" the 9 belongs to T.
-_SHORT_WITH_VALUE = "omT"
-_LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"}
+_SHORT_WITH_VALUE = "omTb"
+_LONG_WITH_VALUE = {
+    *("--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"),
+    "--block-size",
+}
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal."""
+    """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal.
+
+    block_size: in bytes; None: the level's.
+    """
 
     level: int = levels.DEFAULT
     wide: bool = False
@@ -27,6 +33,7 @@ class Settings:
     device: str = "auto"
     threads: int = 0
     no_open: bool = False
+    block_size: int | None = None
     stdout: bool = False
     output: str | None = None
     rm: bool = False

@@ -26,7 +26,8 @@ def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 
     opens = not settings.no_open
-    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide, opens)
+    basic = settings.level, settings.model, settings.device, settings.threads, settings.wide, opens
+    return Options(*basic, block_bytes=settings.block_size or 0)
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:

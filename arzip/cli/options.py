@@ -10,6 +10,7 @@ import click
 from arzip import levels
 from arzip.cli import environment
 from arzip.cli.completers import complete_files, complete_models
+from arzip.cli.sizes import size_between
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
 
@@ -75,6 +76,12 @@ LEVEL = grouped(
         help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
     ),
     click.option("--wide", is_flag=True, help="Blocks of many lanes, for GPUs: a little larger, and open anywhere."),
+    click.option(
+        *("-b", "--block-size"),
+        callback=size_between(levels.MIN_BLOCK_BYTES, levels.MAX_BLOCK_BYTES),
+        metavar="SIZE",
+        help="Blocks of at most SIZE (64KiB, 4MiB ..): smaller ones, more threads. [the level's]",
+    ),
 )
 OPEN = click.option(
     "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, gz, png, pdf .."

@@ -171,6 +171,8 @@ def test_level_19_is_an_error(args: list[str], capfd: pytest.CaptureFixture[str]
         (["--", "-19"], ["--", "-19"]),
         (["-", "--rm"], ["-", "--rm"]),
         (["-o"], ["-o"]),
+        (["-9b64k", "-1"], ["--level=9", "-b64k", "--level=1"]),
+        (["--block-size", "-1"], ["--block-size", "-1"]),
     ],
 )
 def test_digits_in_values_are_no_levels(args: list[str], expanded: list[str]) -> None:
@@ -309,6 +311,9 @@ def test_quiet_keeps_the_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
         ["models", "a"],
         ["-o"],
         ["-o", "", "a"],
+        ["-b", "1", "a"],
+        ["-b", "65MiB", "a"],
+        ["-b", "some", "a"],
     ],
 )
 def test_usage_error_is_one_line_and_code_1(args: list[str], capfd: pytest.CaptureFixture[str]) -> None:
