@@ -27,6 +27,8 @@ class Options:
     wide: bool = False
     opens: bool = True
     block_bytes: int = 0
+    memory_bytes: int = 0
+    max_output: int = -1
 
 
 @dataclass(frozen=True)

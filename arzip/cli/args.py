@@ -12,10 +12,10 @@ import click
 from arzip import levels
 
 # Options that take a value: in "-mT9" the 9 belongs to T.
-_SHORT_WITH_VALUE = "omTb"
+_SHORT_WITH_VALUE = "omTbM"
 _LONG_WITH_VALUE = {
     *("--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"),
-    "--block-size",
+    *("--block-size", "--memory", "--max-output", "--range"),
 }
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
@@ -24,7 +24,7 @@ _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_S
 class Settings:
     """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal.
 
-    block_size: in bytes; None: the level's.
+    block_size: in bytes; None: the level's. memory, max_output: limits in bytes; None: none.
     """
 
     level: int = levels.DEFAULT
@@ -34,6 +34,8 @@ class Settings:
     threads: int = 0
     no_open: bool = False
     block_size: int | None = None
+    memory: int | None = None
+    max_output: int | None = None
     stdout: bool = False
     output: str | None = None
     rm: bool = False

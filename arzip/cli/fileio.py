@@ -27,7 +27,8 @@ def codec_options(settings: Settings) -> Options:
 
     opens = not settings.no_open
     basic = settings.level, settings.model, settings.device, settings.threads, settings.wide, opens
-    return Options(*basic, block_bytes=settings.block_size or 0)
+    max_output = -1 if settings.max_output is None else settings.max_output
+    return Options(*basic, settings.block_size or 0, settings.memory or 0, max_output)
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:

@@ -26,6 +26,13 @@ class PlainOption(click.Option):
         return f"{', '.join(self.opts)} {self.make_metavar(ctx)}", self.help or ""
 
 
+class RareOption(click.Option):
+    """Shown in the help of commands that have it beside the main one's, which points there."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return None if ctx.command.name == "arzip" else super().get_help_record(ctx)
+
+
 class LevelOption(click.Option):
     """Shown as -1 .. -9; expand_levels turns those into --level."""
 
@@ -104,6 +111,7 @@ MODEL = grouped(
     ),
     click.option(
         "--device",
+        cls=RareOption,
         type=click.Choice(["auto", "cpu", "cuda"]),
         default="auto",
         help="Where wide blocks are coded: auto takes a GPU.",
@@ -116,13 +124,28 @@ MODEL = grouped(
         metavar="N",
         help="At most N; 0: one a core. [0]",
     ),
+    click.option(
+        *("-M", "--memory"),
+        callback=size_between(1),
+        metavar="LIMIT",
+        help="Take at most LIMIT (512MiB, 2G ..) of memory: fewer blocks at a time, or none.",
+    ),
+)
+MAX_OUTPUT = click.option(
+    "--max-output",
+    cls=RareOption,
+    callback=size_between(),
+    metavar="SIZE",
+    help="With -d, -t: stop at an archive that holds more than SIZE (1GiB ..).",
 )
 SALVAGE = click.option(
     "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
 )
-JSON = click.option("--json", is_flag=True, help="Print JSON instead of a table or of nothing.")
+JSON = click.option("--json", cls=RareOption, is_flag=True, help="Print JSON instead of a table or of nothing.")
 MESSAGES = grouped(
     click.option("-q", "--quiet", count=True, help="No warnings; -qq: no errors either (the exit code tells)."),
     click.option("-v", "--verbose", count=True, help="Sizes and speed of each file; -vv: where an error arose."),
 )
-PROGRESS = click.option("--progress/--no-progress", default=None, help="A bar on stderr. [if it is a terminal]")
+PROGRESS = click.option(
+    "--progress/--no-progress", cls=RareOption, default=None, help="A bar on stderr. [if it is a terminal]"
+)
