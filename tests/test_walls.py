@@ -82,7 +82,15 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
 }
 STANDARD_LIBRARY_ONLY = {
     *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "memory", "probability", "version"),
-    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
+    *(
+        "system.compressed",
+        "system.extras",
+        "system.files",
+        "system.outputs",
+        "system.user_dirs",
+        "system.workers",
+        "weights.registry",
+    ),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command

@@ -23,12 +23,14 @@ class Arguments(NamedTuple):
     wide: bool
     opens: bool
     block_size: int = 0
+    memory_bytes: int = 0
 
     def options(self) -> Options:
         """The codec's options."""
         from arzip.codec import Options
 
-        return Options(self.level, self.model, "auto", self.threads, self.wide, self.opens, self.block_size)
+        basic = self.level, self.model, "auto", self.threads, self.wide, self.opens
+        return Options(*basic, self.block_size, self.memory_bytes)
 
 
 def check(

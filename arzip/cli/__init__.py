@@ -32,7 +32,9 @@ from arzip.cli.options import (
     OPEN,
     OUTPUT,
     PROGRESS,
+    RANGE,
     SALVAGE,
+    SPARSE,
     grouped,
 )
 from arzip.system import files
@@ -68,7 +70,7 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
+@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -84,6 +86,8 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
         raise click.UsageError("--json goes with -t or -l")
     if settings.max_output is not None and not (test or decompress):
         raise click.UsageError("--max-output goes with -d or -t")
+    if settings.range is not None and (test or list_ or not decompress):
+        raise click.UsageError("--range goes with -d alone")
     if settings.salvage and (test or list_ or not decompress):
         raise click.UsageError("--salvage goes with -d alone")
     for name in names:
@@ -101,7 +105,7 @@ def compress(names: tuple[str, ...], **options: Any) -> int:
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, MAX_OUTPUT, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))

@@ -10,7 +10,7 @@ import click
 from arzip import levels
 from arzip.cli import environment
 from arzip.cli.completers import complete_files, complete_models
-from arzip.cli.sizes import size_between
+from arzip.cli.sizes import byte_range, size_between
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
 
@@ -103,6 +103,12 @@ OUTPUT = grouped(
         help="Write to PATH ('-': the standard output).",
     ),
     click.option("--rm/--keep", " /-k", default=False, help="Remove the source once the output is complete. [keep]"),
+    click.option(
+        "--verify/--no-verify",
+        cls=RareOption,
+        default=None,
+        help="Read back, decode and compare what was written. [with --rm]",
+    ),
     click.option("-f", "--force", is_flag=True, help="Overwrite outputs; follow links; write archives to terminals."),
 )
 MODEL = grouped(
@@ -140,6 +146,16 @@ MAX_OUTPUT = click.option(
 )
 SALVAGE = click.option(
     "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
+)
+RANGE = click.option(
+    "--range",
+    cls=RareOption,
+    callback=byte_range,
+    metavar="START:LEN",
+    help="Restore LEN bytes from START on: decodes the blocks that hold them.",
+)
+SPARSE = click.option(
+    "--sparse/--no-sparse", cls=RareOption, default=True, help="Make holes of zeros in restored files. [--sparse]"
 )
 JSON = click.option("--json", cls=RareOption, is_flag=True, help="Print JSON instead of a table or of nothing.")
 MESSAGES = grouped(

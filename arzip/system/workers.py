@@ -76,8 +76,13 @@ class Workers:
             raise CancelledError
 
     def submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
-        """Have a thread of the pool compute work(item)."""
-        return self._pool.submit(work, item)
+        """Have a thread of the pool compute work(item). Raises MemoryError if there is none left for a thread."""
+        try:
+            return self._pool.submit(work, item)
+        except RuntimeError as error:
+            if "can't start new thread" in str(error):
+                raise MemoryError from error
+            raise
 
     def map(
         self, work: Callable[[In], Out], items: Iterable[In], cost: Callable[[In], float] | None = None
@@ -98,7 +103,7 @@ class Workers:
                     if waiting and taken + share > 1:
                         ready.append((item, share))
                         break
-                    waiting.append((self._pool.submit(work, item), share))
+                    waiting.append((self.submit(work, item), share))
                     taken += share
                 except StopIteration:
                     break

@@ -240,7 +240,7 @@ def test_bytes_are_those_of_the_spec() -> None:
     lone = "09 07 99 56 ea 11 c9 05"
     assert archive(HELLO) == bytes.fromhex(plain + lone) + HELLO
     assert archive(ZEROS, method=Method.MIXED, digest=DIGEST).startswith(
-        bytes.fromhex(with_model + "cc25 07 8201 8201" + zlib.crc32(ZEROS).to_bytes(4, "little").hex())
+        bytes.fromhex(with_model + "cc07 07 8201 8201" + zlib.crc32(ZEROS).to_bytes(4, "little").hex())
     )
     assert archive(b"a", b"b").endswith(
         bytes.fromhex("00 02 0901 0901" + blake2b(b"ab", digest_size=8).hexdigest() + "1a000000")
