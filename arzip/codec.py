@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from arzip import block_codec, levels
+from arzip import block_codec, levels, memory
 from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
-from arzip.errors import ArzipError, DamagedError, ModelError
+from arzip.errors import ArzipError, DamagedError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
 from arzip.format.records import Header
@@ -25,6 +25,7 @@ from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
+from arzip.preprocess import opened
 from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
 
@@ -35,11 +36,14 @@ WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that wait
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. Only `level`, `model`, `wide` and `opens` change the archive; decoding needs none of them.
+    """How to work. `level`, `model`, `wide`, `opens` and `block_bytes` change the archive; decoding needs none of them.
 
     wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
     streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: what codes
     wide blocks: "auto" (the GPUs that are at hand, else the CPU), "cpu" or "cuda". Other blocks are the CPU's.
+    block_bytes: the maximum size of a block; 0 for the level's. memory_bytes: what the process may take: fewer blocks
+    are worked on at a time, and one that takes more is refused; 0 for no limit. max_output: bytes that decoding may
+    make; negative: any number.
     """
 
     level: int = levels.DEFAULT
@@ -48,6 +52,9 @@ class Options:
     threads: int = 0
     wide: bool = False
     opens: bool = True
+    block_bytes: int = 0
+    memory_bytes: int = 0
+    max_output: int = -1
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,7 @@ def _compress(
     wide = options.wide and on_costs is None  # costs are the CPU's
     with Workers(options.threads) as workers, _open_devices(options, wide, workers) as devices:
         encoder = Encoder(sink, options, workers, progress, on_costs, devices)
-        pieces = (piece for raw in _read_blocks(source, encoder.block_bytes) for piece in encoder.split(raw))
-        for coded in workers.map(encoder.encode, pieces):
+        for coded in workers.map(encoder.encode, encoder.pieces(source), encoder.share_of_memory):
             encoder.write(coded)
         return encoder.finish()
 
@@ -123,10 +129,16 @@ class Encoder:
         devices: Devices | None = None,
     ) -> None:
         self._devices = devices or Devices("cpu")
-        self._level = levels.level(options.level, options.wide)
+        self._level = levels.level(options.level, options.wide, options.block_bytes)
+        self._has_windows = not (self._level.wide or options.block_bytes)  # else repeats make no block longer
         self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
         path = registry.find(options.model or self._level.model)
         self._engine = cached_engine(path, workers.threads).on(self._devices)
+        self._memory_bytes, self._basic_bytes = (
+            options.memory_bytes,
+            memory.PROGRAM_BYTES + registry.loading_bytes(path),
+        )
+        self._window_bytes = 0  # of the part of the stream that is being split
         self._splitter = detect.Splitter(self._level.pictures)
         self._writer = stream.Writer(sink, self._engine.digest)
         self._meter = _ProgressMeter(workers, progress)
@@ -136,19 +148,37 @@ class Encoder:
     @property
     def block_bytes(self) -> int:
         """Size of each part of the stream, but the last, that `split` takes: it makes blocks of it."""
-        return self._level.block_bytes if self._level.wide else levels.WINDOW_BYTES
+        return levels.WINDOW_BYTES if self._has_windows else self._level.block_bytes
 
-    def split(self, raw: bytes) -> list[detect.Piece]:
+    def pieces(self, source: BinaryIO) -> Iterator[detect.Piece]:
+        """What `split` makes of a whole stream."""
+        for raw in _read_blocks(source, self.block_bytes):
+            yield from self.split(raw)
+            del raw  # before the next one is read
+
+    def share_of_memory(self, piece: detect.Piece) -> float:
+        """How much of the memory that the limit leaves for blocks a piece takes. Raises LimitError."""
+        if not self._memory_bytes:
+            return 0.0
+        raw, layout = piece
+        may_open = self._opens and opened.may_open(raw)
+        row = getattr(layout, "width", 0) * layout.channels if layout else 0
+        needed = memory.coding_bytes(self._level, len(raw), may_open, layout is not None, row)
+        budget = memory.Budget(self._memory_bytes, self._basic_bytes + self._window_bytes)
+        hint = "; smaller blocks (-b) take less" + (", and --no-open does" if may_open else "")
+        return budget.share(needed, f"compressing a block of {len(raw):,} bytes", hint)
+
+    def split(self, raw: bytes) -> Iterator[detect.Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, pieces = self._level.block_bytes, list[detect.Piece]()
+        size, self._window_bytes = self._level.block_bytes, len(raw)
         repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
-            return [(raw, None)]
+            yield raw, None
+            return
         if repeated >= levels.REPEATED_SHARE:
             size = len(raw)
         for block in (raw[at : at + size] for at in range(0, len(raw), size)):
-            pieces += self._splitter.split(block) if self._level.sound else [(block, None)]
-        return pieces
+            yield from self._splitter.split(block) if self._level.sound else [(block, None)]
 
     def encode(self, piece: detect.Piece) -> Coded:
         """The block that a piece becomes."""
@@ -198,8 +228,9 @@ class Decoder:
         self, options: Options, workers: Workers, progress: Progress | None = None, devices: Devices | None = None
     ) -> None:
         self._devices = devices or Devices("cpu")
-        self.engine_of = _Engines(options, workers, self._devices).with_digest
-        self._workers = workers
+        self._engines = _Engines(options, workers, self._devices)
+        self.engine_of = self._engines.with_digest
+        self._workers, self._memory_bytes = workers, options.memory_bytes
         self.meter = _ProgressMeter(workers, progress)
 
     def decode(self, block: Block, digest: bytes) -> bytes:
@@ -207,6 +238,7 @@ class Decoder:
 
         digest: of the model that its archive names. Raises the errors of arzip.errors.
         """
+        self.share_of_memory(block, digest)
         devices, workers = self._devices, self._workers
         with devices.bringing_blocks():
             before, fault = devices.blocks, None
@@ -225,6 +257,14 @@ class Decoder:
                 raise fault
             return raw
 
+    def share_of_memory(self, block: Block, digest: bytes) -> float:
+        """How much of the memory that the limit leaves for blocks this one takes. Raises LimitError."""
+        if not self._memory_bytes:
+            return 0.0
+        model_bytes = self._engines.loading_bytes(digest) if digest else 0
+        budget = memory.Budget(self._memory_bytes, memory.PROGRAM_BYTES + model_bytes)
+        return budget.share(memory.decoding_bytes(block.frame, block.payload), f"decoding block {block.number}")
+
 
 def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
     """Read archives from `source` to its end and write what they hold.
@@ -234,7 +274,8 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
     raw_bytes = archive_bytes = blocks = 0
     with Workers(options.threads) as workers, _open_devices(options, False, workers) as devices:
         decoder = Decoder(options, workers, progress, devices)
-        items = _opening(stream.with_digest(stream.read_events(source)), devices, workers)
+        events = _within(stream.read_events(source), options.max_output)
+        items = _opening(stream.with_digest(events), devices, workers)
         for event, raw in decode_events(items, decoder, workers, stream.Verifier()):
             if isinstance(event, Block):
                 sink.write(raw)
@@ -260,7 +301,11 @@ def decode_events(
         event, digest = item
         return event, decoder.decode(event, digest) if isinstance(event, Block) else b""
 
-    for event, raw in workers.map(decode, items) if workers else map(decode, items):
+    def share(item: tuple[Event, bytes]) -> float:
+        event, digest = item
+        return decoder.share_of_memory(event, digest) if isinstance(event, Block) else 0.0
+
+    for event, raw in workers.map(decode, items, share) if workers else map(decode, items):
         verifier.check(event, raw)
         yield event, raw
 
@@ -281,8 +326,11 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
                 digest = event.digest
                 continue
             try:
+                _check_output(raw_bytes + event.frame.raw_bytes, options.max_output)
                 raw = decoder.decode(event, digest)
                 stream.Verifier().check(event, raw)
+            except LimitError:
+                raise
             except DamagedError:
                 continue
             except ArzipError as error:
@@ -324,6 +372,21 @@ def _opened_engine(path: Path, threads: int, version: tuple[int, ...]) -> Engine
     return open_engine(path, threads)
 
 
+def _within(events: Iterable[Event], max_output: int) -> Iterator[Event]:
+    """The events; raises LimitError before a block with which they hold more raw bytes than that."""
+    raw_bytes = 0
+    for event in events:
+        if isinstance(event, Block):
+            raw_bytes += event.frame.raw_bytes
+            _check_output(raw_bytes, max_output)
+        yield event
+
+
+def _check_output(raw_bytes: int, max_output: int) -> None:
+    if 0 <= max_output < raw_bytes:
+        raise LimitError(f"it holds more than the {max_output:,} bytes that --max-output allows")
+
+
 def _opening(items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Workers) -> Iterator[tuple[Event, bytes]]:
     """The items; opens the devices before the first wide block."""
     for event, digest in items:
@@ -362,12 +425,19 @@ class _Engines:
         """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
         with self._lock:
             if digest not in self._open:
-                path = registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
+                path = self._path(digest)
                 engine = cached_engine(path, self.workers.threads).on(self.devices)
                 if engine.digest != digest:
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
                 self._open[digest] = engine
             return self._open[digest]
+
+    def loading_bytes(self, digest: bytes) -> int:
+        """Memory that reading this model takes. Raises ModelMissingError."""
+        return registry.loading_bytes(self._path(digest))
+
+    def _path(self, digest: bytes) -> Path:
+        return registry.find_digest(digest, registry.find(self._preferred) if self._preferred else None)
 
 
 class _ProgressMeter:

@@ -35,5 +35,9 @@ class ModelMissingError(ModelError):
     """The model that an archive was made with is not installed."""
 
 
+class LimitError(ArzipError):
+    """It would take more memory, or make more output, than is allowed."""
+
+
 class OutputError(ArzipError):
     """The output can't be written, or must not be overwritten."""

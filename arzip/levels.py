@@ -15,6 +15,7 @@ WIDE_ALONE_LANE_BYTES = 1 << 18  # of one that the probe leaves to context mixin
 # Blocks up to this size take the network unseen, if the level has one. A probe takes longer than coding does, and of 59
 # pieces of audio, code, DNA, pictures, programs and text of 100 to 3000 bytes one was longer with it, by a byte.
 SHORT_BYTES = 4096
+MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = SHORT_BYTES, 64 << 20  # that a user may choose
 LARGE_BYTES = 1 << 20  # blocks above this size take the settings of `Level.large`
 OPENED_FREE_BYTES = 1 << 20  # may be modelled for any block whose streams are opened
 NEVER, ALWAYS = 2.0, -2.0  # values of min_gain outside the range of gains
@@ -88,10 +89,11 @@ REPEATED_SHARE = 0.5
 ALL_REPEATED_SHARE = 0.97  # of one in which samples aren't looked for
 
 
-def level(number: int, wide: bool = False) -> Level:
-    """The choices of level 1 .. 9, in wide blocks or not."""
+def level(number: int, wide: bool = False, block_bytes: int = 0) -> Level:
+    """The choices of level 1 .. 9, in wide blocks or not; block_bytes: 0 for the level's."""
     assert 1 <= number <= len(LEVELS), number
-    return (WIDE_LEVELS if wide else LEVELS)[number - 1]
+    choices = (WIDE_LEVELS if wide else LEVELS)[number - 1]
+    return replace(choices, block_bytes=block_bytes) if block_bytes else choices
 
 
 def max_opened(size_bytes: int, choices: Level) -> int:

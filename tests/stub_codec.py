@@ -26,6 +26,9 @@ class Options:
     threads: int = 0
     wide: bool = False
     opens: bool = True
+    block_bytes: int = 0
+    memory_bytes: int = 0
+    max_output: int = -1
 
 
 @dataclass(frozen=True)

@@ -303,3 +303,11 @@ def test_shipped_model_shrinks_english_to_well_under_half() -> None:
     assert len(archive) < 0.42 * len(raw)
     (member,) = list_members(io.BytesIO(archive))
     assert member.header.digest == registry.file_digest(registry.find(levels.level(levels.DEFAULT).model))
+
+
+def test_blocks_are_at_most_as_large_as_asked_for(options: Options) -> None:
+    raw = words(20_000) + bytes(10_000)  # repeats make no block longer
+    archive = check_roundtrip(raw, replace(options, block_bytes=4096))
+    sizes = [block.frame.raw_bytes for block in blocks_of(archive)]
+    assert sizes == [4096] * 7 + [len(raw) - 7 * 4096]
+    assert archive == check_roundtrip(raw, replace(options, block_bytes=4096, threads=2))

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"jit", "probability"},
     "context_mixing": {"jit", "probability"},
     "levels": {"context_mixing.profile"},
+    "memory": {"context_mixing.profile", "errors", "format", "levels"},
     "weights": {"context_mixing.pretrained", "errors", "format", "network.config", "system"},
     "preprocess": {"coding.range_coder", "format", "jit"},  # what streams deviate in is range coded
     "coding": {"context_mixing", "jit", "network", "probability"},
@@ -51,6 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "jit.compile_events",
         "levels",
         "media",
+        "memory",
+        "preprocess.opened",
         "system.workers",
         "weights.registry",
     },
@@ -78,8 +81,16 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "arzip.train": {"cli.train"},
 }
 STANDARD_LIBRARY_ONLY = {
-    *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "version"),
-    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
+    *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "memory", "probability", "version"),
+    *(
+        "system.compressed",
+        "system.extras",
+        "system.files",
+        "system.outputs",
+        "system.user_dirs",
+        "system.workers",
+        "weights.registry",
+    ),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command

@@ -28,12 +28,12 @@ class ArzipFile(io.BufferedIOBase):
     """An archive as a binary file of what it holds: to be read, with seeking, or to be written, from its beginning.
 
     filename: a path, or an open binary file, which `close` leaves open. mode: "r" (or "rb"), "w" (replaces the file),
-    "x" (creates it, raises FileExistsError). level (6 unless given), wide, opens: as of `compress`, only to write.
-    model, threads: as of `compress` and `decompress`.
+    "x" (creates it, raises FileExistsError). level (6 unless given), wide, opens, block_size: as of `compress`, only
+    to write. model, threads: as of `compress` and `decompress`.
 
     Reading goes through all archives of the file. It raises what `arzip.decompress` does, when it comes to the damage.
     Seeking needs a file that can seek: it reads the archives' frames, and only the block that is read next is decoded
-    (levels.py: 0.6 to 64 MiB each), and checked by itself. An archive that isn't closed is not complete.
+    (block_size; levels.py: up to 64 MiB each), and checked by itself. An archive that isn't closed is not complete.
 
     Raises ValueError on a mode that is none, and on "a"; TypeError and ValueError on other bad arguments.
     One thread at a time may use a file; while a block is coded, in compiled loops, others run, as the GIL is free.
@@ -57,6 +57,7 @@ class ArzipFile(io.BufferedIOBase):
         threads: int = 0,
         wide: bool = False,
         opens: bool = True,
+        block_size: int = 0,
     ) -> None:
         self._file: Any = None
         self._closes = False
@@ -67,11 +68,12 @@ class ArzipFile(io.BufferedIOBase):
         if not isinstance(mode, str) or mode not in _MODES:
             raise ValueError(f"invalid mode: {mode!r}; it is one of {', '.join(_MODES)}")
         reading = mode.startswith("r")
-        if reading and (level is not None or wide or not opens):
-            raise ValueError("level, wide and opens are for writing: an archive says itself how it is read")
+        if reading and (level is not None or wide or not opens or block_size):
+            raise ValueError("level, wide, opens, block_size are for writing: an archive says itself how it is read")
         self._mode = "rb" if reading else "wb"
         number = DEFAULT if level is None else level
-        given = check(number, model=model, threads=threads, wide=wide, opens=opens)
+        choices: dict[str, Any] = {"wide": wide, "opens": opens, "block_size": block_size}
+        given = check(number, model=model, threads=threads, **choices)
         if isinstance(filename, str | bytes | os.PathLike):
             self._file, self._closes = builtins.open(filename, _MODES[mode]), True  # noqa: SIM115
         elif hasattr(filename, "read" if reading else "write"):
@@ -81,7 +83,7 @@ class ArzipFile(io.BufferedIOBase):
         if reading:
             self._reader = io.BufferedReader(BlockReader(self._file, given))
         else:
-            self._compressor = ArzipCompressor(number, model=model, threads=threads, wide=wide, opens=opens)
+            self._compressor = ArzipCompressor(number, model=model, threads=threads, **choices)
             self._written = 0
 
     def close(self) -> None:
@@ -215,6 +217,7 @@ def open(
     threads: int = 0,
     wide: bool = False,
     opens: bool = True,
+    block_size: int = 0,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -239,6 +242,13 @@ def open(
     if not text and (encoding is not None or errors is not None or newline is not None):
         raise ValueError("encoding, errors and newline are for text: open with a mode that has a t")
     file = ArzipFile(
-        filename, mode.replace("t", "", 1), level=level, model=model, threads=threads, wide=wide, opens=opens
+        filename,
+        mode.replace("t", "", 1),
+        level=level,
+        model=model,
+        threads=threads,
+        wide=wide,
+        opens=opens,
+        block_size=block_size,
     )
     return io.TextIOWrapper(file, io.text_encoding(encoding), errors, newline) if text else file

@@ -32,8 +32,9 @@ class _Unpicklable:
 class ArzipCompressor(_Unpicklable):
     """Makes one archive of data that arrives in pieces: the bytes that `compress` makes of all of it.
 
-    level, model, threads, wide, opens: as of `compress`; raises as it does, but for a missing model only when the
-    first data arrives. Holds at most threads + 1 blocks (levels.py: 0.6 to 64 MiB each) and what is coded of them.
+    level, model, threads, wide, opens, block_size: as of `compress`; raises as it does, but for a missing model only
+    when the first data arrives. Holds at most threads + 1 blocks (up to 64 MiB each) and what is
+    coded of them.
     Methods may be called from several threads; each call waits for the one before it.
 
     >>> compressor = ArzipCompressor(level=1)
@@ -51,8 +52,9 @@ class ArzipCompressor(_Unpicklable):
         threads: int = 0,
         wide: bool = False,
         opens: bool = True,
+        block_size: int = 0,
     ) -> None:
-        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens)
+        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens, block_size=block_size)
         self._lock = threading.Lock()
         self._flushed = False
         self._sink = io.BytesIO()

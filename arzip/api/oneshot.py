@@ -21,12 +21,14 @@ def compress(
     threads: int = 0,
     wide: bool = False,
     opens: bool = True,
+    block_size: int = 0,
 ) -> bytes:
     """The archive of `data`, any bytes-like object: the bytes that the command makes of a file with these contents.
 
     level: 1 .. 9, fast to small. model: name or path of a weights file; None: the level's. threads: maximum, 0 for as
     many as there are cores; it doesn't change the archive. wide: blocks made for GPUs. opens: whether deflate streams
-    (in zip, docx, png, pdf, gz ..) are opened.
+    (in zip, docx, png, pdf, gz ..) are opened. block_size: of blocks, at most, in bytes, 4096 .. 64 MiB; 0 for the
+    level's. Smaller ones keep more threads busy, and reading a part decodes less; the archive is larger.
 
     Raises TypeError, ValueError on arguments that are none, and ModelError (an ArzipError) if there is no such model.
     Safe to call from several threads at once. Coding itself runs in compiled loops without the GIL.
@@ -37,7 +39,10 @@ def compress(
     >>> decompress(archive) == b"hello " * 40
     True
     """
-    raw, given = as_bytes(data), check(level, model=model, threads=threads, wide=wide, opens=opens)
+    raw, given = (
+        as_bytes(data),
+        check(level, model=model, threads=threads, wide=wide, opens=opens, block_size=block_size),
+    )
     from arzip import codec
 
     sink = io.BytesIO()

@@ -22,24 +22,39 @@ class Arguments(NamedTuple):
     threads: int
     wide: bool
     opens: bool
+    block_size: int = 0
+    memory_bytes: int = 0
 
     def options(self) -> Options:
         """The codec's options."""
         from arzip.codec import Options
 
-        return Options(self.level, self.model, "auto", self.threads, self.wide, self.opens)
+        basic = self.level, self.model, "auto", self.threads, self.wide, self.opens
+        return Options(*basic, self.block_size, self.memory_bytes)
 
 
 def check(
-    level: Any = levels.DEFAULT, *, model: Any = None, threads: Any = 0, wide: bool = False, opens: bool = True
+    level: Any = levels.DEFAULT,
+    *,
+    model: Any = None,
+    threads: Any = 0,
+    wide: bool = False,
+    opens: bool = True,
+    block_size: Any = 0,
 ) -> Arguments:
-    """Raises TypeError on arguments of wrong types, ValueError on a level or a number of threads that there isn't."""
+    """Raises TypeError on arguments of wrong types, ValueError on a level, threads or a block size that there isn't."""
     level, threads = operator.index(level), operator.index(threads)
     if not 1 <= level <= MAX_LEVEL:
         raise ValueError(f"level {level}: levels are 1 .. {MAX_LEVEL}")
     if threads < 0:
         raise ValueError(f"{threads} threads: 0 is for as many as there are cores")
-    return Arguments(level, None if model is None else os.fsdecode(model), threads, bool(wide), bool(opens))
+    block_size = operator.index(block_size)
+    if block_size and not levels.MIN_BLOCK_BYTES <= block_size <= levels.MAX_BLOCK_BYTES:
+        raise ValueError(
+            f"blocks of {block_size} bytes: {levels.MIN_BLOCK_BYTES} .. {levels.MAX_BLOCK_BYTES} can be had"
+        )
+    named = None if model is None else os.fsdecode(model)
+    return Arguments(level, named, threads, bool(wide), bool(opens), block_size)
 
 
 def as_bytes(data: Any) -> bytes:

@@ -26,12 +26,15 @@ from arzip.cli.options import (
     INPUT,
     JSON,
     LEVEL,
+    MAX_OUTPUT,
     MESSAGES,
     MODEL,
     OPEN,
     OUTPUT,
     PROGRESS,
+    RANGE,
     SALVAGE,
+    SPARSE,
     grouped,
 )
 from arzip.system import files
@@ -55,7 +58,7 @@ class Main(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         others = [(name, c.get_short_help_str(84)) for name, c in COMMANDS.items() if name not in SAME_AS_FLAGS]
         with formatter.section("Commands, as the first word (arzip ./list or arzip -- list is the file 'list')"):
-            formatter.write_text(f"{', '.join(SAME_AS_FLAGS)}: the same as no command, -d, -t and -l")
+            formatter.write_text(f"{', '.join(SAME_AS_FLAGS)}: as no command, -d, -t, -l; -h shows more options")
             formatter.write_dl(others)
         formatter.write_paragraph()
         formatter.write_text("Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + ".")
@@ -67,7 +70,7 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, JSON, MESSAGES, PROGRESS)
+@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -81,6 +84,10 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
         raise click.UsageError("-t and -l: one thing at a time")
     if settings.json and not (test or list_):
         raise click.UsageError("--json goes with -t or -l")
+    if settings.max_output is not None and not (test or decompress):
+        raise click.UsageError("--max-output goes with -d or -t")
+    if settings.range is not None and (test or list_ or not decompress):
+        raise click.UsageError("--range goes with -d alone")
     if settings.salvage and (test or list_ or not decompress):
         raise click.UsageError("--salvage goes with -d alone")
     for name in names:
@@ -98,14 +105,14 @@ def compress(names: tuple[str, ...], **options: Any) -> int:
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, MODEL, JSON, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, MODEL, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
 def test(names: tuple[str, ...], **options: Any) -> int:
     """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
     return run_test(names, Settings(**options))

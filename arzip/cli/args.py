@@ -10,16 +10,24 @@ from itertools import islice
 import click
 
 from arzip import levels
+from arzip.cli.sizes import ByteRange
 
 # Options that take a value: in "-mT9" the 9 belongs to T.
-_SHORT_WITH_VALUE = "omT"
-_LONG_WITH_VALUE = {"--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"}
+_SHORT_WITH_VALUE = "omTbM"
+_LONG_WITH_VALUE = {
+    *("--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"),
+    *("--block-size", "--memory", "--max-output", "--range"),
+}
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal."""
+    """The options of one call, as given. `threads` 0: all cores; `progress` None: if stderr is a terminal.
+
+    block_size: in bytes; None: the level's. memory, max_output: limits in bytes; None: none. range: what to
+    restore; None: all. verify: None: with --rm.
+    """
 
     level: int = levels.DEFAULT
     wide: bool = False
@@ -27,6 +35,12 @@ class Settings:
     device: str = "auto"
     threads: int = 0
     no_open: bool = False
+    block_size: int | None = None
+    memory: int | None = None
+    max_output: int | None = None
+    sparse: bool = True
+    range: ByteRange | None = None
+    verify: bool | None = None
     stdout: bool = False
     output: str | None = None
     rm: bool = False
@@ -52,12 +66,23 @@ class Settings:
             raise click.UsageError("-o names one output, but there are several files")
         if self.rm and self.to_stdout:
             raise click.UsageError("--rm needs an output file, not the standard output")
+        if self.rm and self.range is not None:
+            raise click.UsageError("--rm would remove what --range leaves out")
         if self.rm and self.salvage:
             raise click.UsageError("--rm would remove what --salvage could not read")
+        if self.verifies and (self.to_stdout or self.salvage or self.range is not None):
+            raise click.UsageError("--verify reads a whole output file back: not with -c, --salvage, --range")
+        if self.range is not None and (self.salvage or self.max_output is not None):
+            raise click.UsageError("--range goes neither with --salvage nor with --max-output")
         if self.recursive and not files and self.filelist is None and self.filelist0 is None:
             raise click.UsageError("-r names no folder")
         if self.exclude_compressed and not compressing:
             raise click.UsageError("--exclude-compressed goes with compressing")
+
+    @property
+    def verifies(self) -> bool:
+        """Whether outputs are read back and compared."""
+        return self.rm if self.verify is None else self.verify
 
     @property
     def to_stdout(self) -> bool:

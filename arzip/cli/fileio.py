@@ -10,58 +10,120 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from arzip.cli import verify
 from arzip.cli.args import Settings
-from arzip.cli.messages import Reporter, confirm_overwrite, shown
+from arzip.cli.messages import OnProgress, Reporter, confirm_overwrite, shown
 from arzip.cli.names import archive_name, original_name
-from arzip.errors import ArzipError
-from arzip.system import files
+from arzip.errors import ArzipError, OutputError
+from arzip.system import files, outputs
+from arzip.system.outputs import OutputFile
 
 if TYPE_CHECKING:
     from arzip.codec import Options, Summary
+
+RANGE_BYTES = 1 << 20  # written at a time
 
 
 def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 
     opens = not settings.no_open
-    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide, opens)
+    basic = settings.level, settings.model, settings.device, settings.threads, settings.wide, opens
+    max_output = -1 if settings.max_output is None else settings.max_output
+    return Options(*basic, settings.block_size or 0, settings.memory or 0, max_output)
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:
     """Compress `name`, to its own name with .arz unless the settings say otherwise. Raises ArzipError."""
-    _transform(name, settings, reporter, archive_name, lambda codec: codec.compress, of_archive=False)
+    _transform(name, settings, reporter, _compress, of_archive=False)
 
 
 def decompress(name: str, settings: Settings, reporter: Reporter) -> None:
     """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
-    summary = _transform(
-        name,
-        settings,
-        reporter,
-        original_name,
-        lambda codec: codec.salvage if settings.salvage else codec.decompress,
-        of_archive=True,
-    )
+    work = _decompress_range if settings.range is not None else _salvage if settings.salvage else _decompress
+    summary = _transform(name, settings, reporter, work, of_archive=True)
     if settings.salvage:
         reporter.warn(
             name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing"
         )
 
 
+class _Work(NamedTuple):
+    """What a file is made from, where it goes, and how. checked: what to compare when --rm removes the source."""
+
+    source: files.InputFile
+    sink: OutputFile
+    settings: Settings
+    progress: OnProgress | None
+    checked: list[bytes]
+
+
+def _compress(work: _Work) -> Summary:
+    from arzip import codec
+
+    options = codec_options(work.settings)
+    if not work.settings.verifies:
+        return codec.compress(work.source.stream, work.sink, options, work.progress)
+    hashed = verify.HashedSource(work.source.stream)
+    summary = codec.compress(hashed, work.sink, options, work.progress)  # type: ignore[arg-type]
+    verify.archive(work.sink, hashed.hash.digest(), options)
+    work.checked.append(hashed.hash.digest())
+    return summary
+
+
+def _decompress(work: _Work) -> Summary:
+    from arzip import codec
+
+    options = codec_options(work.settings)
+    if not work.settings.verifies:
+        return codec.decompress(work.source.stream, work.sink, options, work.progress)
+    hashed = verify.HashedSink(work.sink)
+    summary = codec.decompress(work.source.stream, hashed, options, work.progress)
+    verify.content(work.sink, hashed.hash.digest())
+    return summary
+
+
+def _salvage(work: _Work) -> Summary:
+    from arzip import codec
+
+    return codec.salvage(work.source.stream, work.sink, codec_options(work.settings), work.progress)
+
+
+def _decompress_range(work: _Work) -> Summary:
+    """Some bytes of what an archive holds, by the blocks that hold them. Raises ArzipError if it ends before."""
+    from arzip.api.options import Arguments
+    from arzip.api.reader import BlockReader
+    from arzip.codec import Summary
+
+    settings, written = work.settings, 0
+    assert settings.range is not None
+    start, length = settings.range
+    given = Arguments(settings.level, settings.model, settings.threads, False, True, memory_bytes=settings.memory or 0)
+    with BlockReader(work.source.stream, given) as reader:
+        if reader.seekable():
+            reader.seek(start)
+        while reader.tell() < start and reader.read(min(start - reader.tell(), RANGE_BYTES)):
+            pass
+        if reader.tell() < start:
+            raise ArzipError(f"holds {reader.tell():,} bytes: a range from {start:,} on isn't in it")
+        while length is None or written < length:
+            piece = reader.read(RANGE_BYTES if length is None else min(RANGE_BYTES, length - written))
+            if not piece:
+                break
+            work.sink.write(piece)
+            written += len(piece)
+        return Summary(written, work.source.size_bytes, reader.decoded_blocks)
+
+
 def _transform(
-    name: str,
-    settings: Settings,
-    reporter: Reporter,
-    derive: Callable[[str, bool], str],
-    verb: Callable[[Any], Callable[..., Summary]],
-    *,
-    of_archive: bool,
+    name: str, settings: Settings, reporter: Reporter, work: Callable[[_Work], Summary], *, of_archive: bool
 ) -> Summary:
-    """Run `verb` of the codec from file `name` to the output whose name `derive` gives. Raises ArzipError."""
+    """Make the output of file `name`. Raises ArzipError."""
+    checked: list[bytes] = []
     with _opened(name, settings) as source:
-        path = _output_path(name, settings, derive)
+        path = _output_path(name, settings, original_name if of_archive else archive_name)
         from arzip import codec  # after the input is open, so that a missing file is reported fast
 
         start = time.monotonic()
@@ -70,7 +132,9 @@ def _transform(
             _output(source, path, settings, is_archive=not of_archive) as sink,
             reporter.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):
-            summary = verb(codec)(source.stream, sink, codec_options(settings), progress)
+            summary = work(_Work(source, sink, settings, progress, checked))
+        if checked and settings.rm and source.is_regular:
+            verify.source(source, checked[0])
         _finish(source, path, summary, time.monotonic() - start, settings, reporter)
     return summary
 
@@ -145,15 +209,16 @@ def _refuse_terminal(source: files.InputFile, settings: Settings) -> None:
 
 
 @contextmanager
-def _output(
-    source: files.InputFile, path: str | None, settings: Settings, *, is_archive: bool
-) -> Iterator[files.OutputFile]:
+def _output(source: files.InputFile, path: str | None, settings: Settings, *, is_archive: bool) -> Iterator[OutputFile]:
     if path is None:
-        with files.open_stdout(source, allow_terminal=settings.force or not is_archive) as sink:
+        with outputs.open_stdout(source, allow_terminal=settings.force or not is_archive) as sink:
             yield sink
         return
     overwrite = settings.force or (files.is_present(path) and confirm_overwrite(path, source.name == "-"))
-    with files.open_output(path, source, overwrite=overwrite) as sink:
+    sparse = settings.sparse and not is_archive
+    with outputs.open_output(path, source, overwrite=overwrite, sparse=sparse) as sink:
+        if not sink.is_new and (settings.rm or settings.verifies):
+            raise OutputError(f"{path}: is a device or a pipe, which --rm and --verify can't read back")
         yield sink
 
 

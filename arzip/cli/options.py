@@ -10,6 +10,7 @@ import click
 from arzip import levels
 from arzip.cli import environment
 from arzip.cli.completers import complete_files, complete_models
+from arzip.cli.sizes import byte_range, size_between
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}  # of every command
 
@@ -23,6 +24,13 @@ class PlainOption(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         return f"{', '.join(self.opts)} {self.make_metavar(ctx)}", self.help or ""
+
+
+class RareOption(click.Option):
+    """Shown in the help of commands that have it beside the main one's, which points there."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return None if ctx.command.name == "arzip" else super().get_help_record(ctx)
 
 
 class LevelOption(click.Option):
@@ -75,6 +83,12 @@ LEVEL = grouped(
         help=f"1 is the fastest, 9 the smallest; {levels.DEFAULT} if you don't say.",
     ),
     click.option("--wide", is_flag=True, help="Blocks of many lanes, for GPUs: a little larger, and open anywhere."),
+    click.option(
+        *("-b", "--block-size"),
+        callback=size_between(levels.MIN_BLOCK_BYTES, levels.MAX_BLOCK_BYTES),
+        metavar="SIZE",
+        help="Blocks of at most SIZE (64KiB, 4MiB ..): smaller ones, more threads. [the level's]",
+    ),
 )
 OPEN = click.option(
     "--no-open", is_flag=True, help="Don't look into what deflate has packed: zip, docx, gz, png, pdf .."
@@ -89,6 +103,12 @@ OUTPUT = grouped(
         help="Write to PATH ('-': the standard output).",
     ),
     click.option("--rm/--keep", " /-k", default=False, help="Remove the source once the output is complete. [keep]"),
+    click.option(
+        "--verify/--no-verify",
+        cls=RareOption,
+        default=None,
+        help="Read back, decode and compare what was written. [with --rm]",
+    ),
     click.option("-f", "--force", is_flag=True, help="Overwrite outputs; follow links; write archives to terminals."),
 )
 MODEL = grouped(
@@ -97,6 +117,7 @@ MODEL = grouped(
     ),
     click.option(
         "--device",
+        cls=RareOption,
         type=click.Choice(["auto", "cpu", "cuda"]),
         default="auto",
         help="Where wide blocks are coded: auto takes a GPU.",
@@ -109,13 +130,38 @@ MODEL = grouped(
         metavar="N",
         help="At most N; 0: one a core. [0]",
     ),
+    click.option(
+        *("-M", "--memory"),
+        callback=size_between(1),
+        metavar="LIMIT",
+        help="Take at most LIMIT (512MiB, 2G ..) of memory: fewer blocks at a time, or none.",
+    ),
+)
+MAX_OUTPUT = click.option(
+    "--max-output",
+    cls=RareOption,
+    callback=size_between(),
+    metavar="SIZE",
+    help="With -d, -t: stop at an archive that holds more than SIZE (1GiB ..).",
 )
 SALVAGE = click.option(
     "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
 )
-JSON = click.option("--json", is_flag=True, help="Print JSON instead of a table or of nothing.")
+RANGE = click.option(
+    "--range",
+    cls=RareOption,
+    callback=byte_range,
+    metavar="START:LEN",
+    help="Restore LEN bytes from START on: decodes the blocks that hold them.",
+)
+SPARSE = click.option(
+    "--sparse/--no-sparse", cls=RareOption, default=True, help="Make holes of zeros in restored files. [--sparse]"
+)
+JSON = click.option("--json", cls=RareOption, is_flag=True, help="Print JSON instead of a table or of nothing.")
 MESSAGES = grouped(
     click.option("-q", "--quiet", count=True, help="No warnings; -qq: no errors either (the exit code tells)."),
     click.option("-v", "--verbose", count=True, help="Sizes and speed of each file; -vv: where an error arose."),
 )
-PROGRESS = click.option("--progress/--no-progress", default=None, help="A bar on stderr. [if it is a terminal]")
+PROGRESS = click.option(
+    "--progress/--no-progress", cls=RareOption, default=None, help="A bar on stderr. [if it is a terminal]"
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from arzip.cli import memory
+from arzip import memory
 from arzip.cli.args import Settings
 from arzip.cli.messages import shown
 from arzip.format.records import Filter
@@ -36,7 +36,7 @@ def archive_rows(name: str) -> list[Row]:
                 "model": member.header.digest.hex(),
                 "raw_bytes": member.raw_bytes,
                 "archive_bytes": member.archive_bytes,
-                "memory_bytes": memory.member_bytes(member),
+                "memory_bytes": memory.member_bytes(member, *_model_bytes(member.header.digest)),
                 "blocks": [
                     {
                         "method": frame.method.name.lower(),
@@ -55,6 +55,16 @@ def archive_rows(name: str) -> list[Row]:
             }
             for member in list_members(source.stream)
         ]
+
+
+def _model_bytes(digest: bytes) -> list[int]:
+    """Memory that reading the model takes, if it is known; nothing for an archive without one."""
+    from arzip.weights import registry
+
+    if not digest:
+        return [0]
+    known = registry.likely_loading_bytes(digest)
+    return [] if known is None else [known]
 
 
 def print_archives(rows: Sequence[Row], settings: Settings) -> None:

@@ -21,7 +21,7 @@ VERSION = 0
 DIGEST_BYTES = 4
 MAX_BLOCK_BYTES = 64 << 20
 MAX_CODED_EXCESS_BYTES = 1024
-MAX_LANES = 65535
+MAX_LANES, MAX_WIDE_LANES = 64, 256  # a lane's state takes up to a third of a megabyte
 SALVAGE_HINT = "get a whole copy, or recover the whole blocks with --salvage"
 
 _TEXT_DAMAGED = (MAGIC.replace(b"\r\n", b"\n"), MAGIC.replace(b"\n", b"\r\n"), b"\x0f" + MAGIC[1:], b"\xc2" + MAGIC)
@@ -142,9 +142,9 @@ def join_profile(cm_profile: int, filter_: int, wide: bool = False) -> int:
 class Frame:
     """The record before a payload. A stored block has 0 lanes, profile byte 0, and as many coded bytes as raw ones.
 
-    lanes: 1..MAX_LANES; profile_byte: 0..255, see `join_profile`; raw_bytes: 1..MAX_BLOCK_BYTES; coded_bytes:
-    0..raw_bytes + MAX_CODED_EXCESS_BYTES; raw_check: CRC-32 of the raw bytes; single_block: the member has no other
-    block, and no end record follows.
+    lanes: 1..MAX_LANES, of a wide block 1..MAX_WIDE_LANES; profile_byte: 0..255, see `join_profile`; raw_bytes:
+    1..MAX_BLOCK_BYTES; coded_bytes: 0..raw_bytes + MAX_CODED_EXCESS_BYTES; raw_check: CRC-32 of the raw bytes;
+    single_block: the member has no other block, and no end record follows.
     """
 
     method: Method
@@ -160,7 +160,8 @@ class Frame:
             return False
         if self.method is Method.STORED:
             return self.lanes == 0 and self.profile_byte == 0 and self.coded_bytes == self.raw_bytes
-        return 1 <= self.lanes <= MAX_LANES and 0 <= self.coded_bytes <= self.raw_bytes + MAX_CODED_EXCESS_BYTES
+        max_lanes = MAX_WIDE_LANES if self.wide else MAX_LANES
+        return 1 <= self.lanes <= max_lanes and 0 <= self.coded_bytes <= self.raw_bytes + MAX_CODED_EXCESS_BYTES
 
     @property
     def cm_profile(self) -> int:

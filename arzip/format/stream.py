@@ -30,6 +30,7 @@ from arzip.format.records import (
 )
 
 _PIECE_BYTES = 1 << 20
+PICTURE_PROFILE = 4
 _END_HEADS = (bytes([END_HEAD]), bytes([EMPTY_END_HEAD]))
 
 
@@ -59,7 +60,8 @@ class Block:
 class Member:
     """One complete archive of a file that may hold several. content_check: BLAKE2b-64; b'' without an end record.
 
-    opened: what the payload of each block says of opened streams; None: none were, or it says nothing sound.
+    opened: what the payload of each block says of opened streams; None: none were, or it says nothing sound. starts:
+    the first bytes of each payload that says more of what decoding takes; b'' of others.
     """
 
     header: Header
@@ -68,6 +70,7 @@ class Member:
     frames: tuple[Frame, ...]
     content_check: bytes
     opened: tuple[OpenedHead | None, ...] = ()
+    starts: tuple[bytes, ...] = ()
 
     @property
     def raw_bytes(self) -> int:
@@ -224,6 +227,7 @@ class Parser:
         self._header: Header | None = None  # of the member that is being read
         self._frames: list[Frame] = []
         self._heads: list[OpenedHead | None] = []
+        self._starts: list[bytes] = []
 
     def next_event(self) -> Event | None:
         """The next event; None where the window ends after a member. Raises ArzipErrors."""
@@ -233,7 +237,7 @@ class Parser:
             return None
         offset = self._window.offset
         self._header = _next_header(self._window)
-        self._offset, self._frames, self._heads = offset, [], []
+        self._offset, self._frames, self._heads, self._starts = offset, [], [], []
         return self._header
 
     def _next_in_member(self, header: Header) -> Block | Member:
@@ -247,11 +251,12 @@ class Parser:
             self._number = block.number
             frames.append(block.frame)
             heads.append(_opened_head(block))
+            self._starts.append(block.payload[:OPENED_MAX_BYTES] if _says_more(block.frame) else b"")
             return block
         content_check = b"" if alone else _next_end(self._window, frames)
         size = self._window.offset - self._offset
         self._header = None
-        return Member(header, self._offset, size, tuple(frames), content_check, tuple(heads))
+        return Member(header, self._offset, size, tuple(frames), content_check, tuple(heads), tuple(self._starts))
 
 
 def _events(window: Window, skip_payloads: bool) -> Iterator[Event]:
@@ -268,6 +273,11 @@ def list_events(source: Readable) -> Iterator[Event]:
 def read_block(source: Readable, number: int) -> Block:
     """The block, whose number the caller knows, that `source` stands at. Raises as `read_events` does."""
     return _next_block(Window(source), number, skip_payload=False)
+
+
+def _says_more(frame: Frame) -> bool:
+    """Whether the payload says more than the frame of what decoding takes: sizes of what is opened, or of pictures."""
+    return frame.method is Method.OPENED or (frame.method is Method.MEMORY and frame.cm_profile == PICTURE_PROFILE)
 
 
 def _opened_head(block: Block) -> OpenedHead | None:
@@ -297,7 +307,7 @@ def _next_block(window: Window, number: int, skip_payload: bool) -> Block:
     frame, size = Frame.parse(window.peek(FRAME_MAX_BYTES), number)
     window.read(size)
     if skip_payload:
-        payload = window.peek(min(frame.coded_bytes, OPENED_MAX_BYTES)) if frame.method is Method.OPENED else b""
+        payload = window.peek(min(frame.coded_bytes, OPENED_MAX_BYTES)) if _says_more(frame) else b""
         there = window.skip(frame.coded_bytes)
     else:
         payload = window.read(frame.coded_bytes)

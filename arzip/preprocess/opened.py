@@ -57,12 +57,17 @@ class OpenedBlock(NamedTuple):
         return OpenedHead(network, memory, repeats, *counts, picture_bytes)
 
 
+def may_open(raw: bytes) -> bool:
+    """Whether streams seem to begin in a block."""
+    return bool(find_starts(pad(raw)))
+
+
 def open_block(raw: bytes, max_bytes: int, choose: Choose | None = None) -> OpenedBlock | None:
     """Open a block; None if it holds no streams to speak of. max_bytes: to be modelled, long matches apart.
 
     choose: as of `open_streams`.
     """
-    if not find_starts(pad(raw)):
+    if not may_open(raw):
         return None
     from arzip.preprocess.recompress.opening import FAILED_WORK, Budget, open_streams
 

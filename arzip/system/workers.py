@@ -76,24 +76,47 @@ class Workers:
             raise CancelledError
 
     def submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
-        """Have a thread of the pool compute work(item)."""
-        return self._pool.submit(work, item)
+        """Have a thread of the pool compute work(item). Raises MemoryError if there is none left for a thread."""
+        try:
+            return self._pool.submit(work, item)
+        except RuntimeError as error:
+            if "can't start new thread" in str(error):
+                raise MemoryError from error
+            raise
 
-    def map(self, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-        """Yield work(item) for each item, in order. An exception is raised after all earlier results."""
-        waiting: deque[Future[Out]] = deque()
+    def map(
+        self, work: Callable[[In], Out], items: Iterable[In], cost: Callable[[In], float] | None = None
+    ) -> Iterator[Out]:
+        """Yield work(item) for each item, in order. An exception is raised after all earlier results.
+
+        cost: what of something an item takes, until its result is asked for; no more than 1 is taken at a time, unless
+        by one item alone.
+        """
+        waiting: deque[tuple[Future[Out], float]] = deque()
+        ready: list[tuple[In, float]] = []  # waits for what others take
         fault: Exception | None = None
-        source = iter(items)
+        source, taken = iter(items), 0.0
         while True:
             while fault is None and len(waiting) < self._ahead:
                 try:
-                    waiting.append(self._pool.submit(work, next(source)))
+                    item, share = ready.pop() if ready else _priced(next(source), cost)
+                    if waiting and taken + share > 1:
+                        ready.append((item, share))
+                        break
+                    waiting.append((self.submit(work, item), share))
+                    taken += share
                 except StopIteration:
                     break
                 except Exception as error:  # raised after the results before it
                     fault = error
             if not waiting:
                 break
-            yield waiting.popleft().result()
+            future, share = waiting.popleft()
+            yield future.result()
+            taken -= share
         if fault is not None:
             raise fault
+
+
+def _priced(item: In, cost: Callable[[In], float] | None) -> tuple[In, float]:
+    return item, cost(item) if cost else 0.0

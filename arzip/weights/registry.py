@@ -93,6 +93,19 @@ def find_digest(digest: bytes, preferred: Path | None = None) -> Path:
     )
 
 
+def loading_bytes(path: Path) -> int:
+    """About how much memory reading a weights file takes, which goes on while it is used."""
+    return int(path.stat().st_size * (3.5 if path.name.endswith(".gz") else 1.3))
+
+
+def likely_loading_bytes(digest: bytes) -> int | None:
+    """`loading_bytes` of the model with this digest, by a hint; reads no model. None: it isn't among the package's."""
+    for path in paths():
+        if digest and digest.hex() in _hints(path.parent).get(path.name, ""):
+            return loading_bytes(path)
+    return None
+
+
 @functools.cache
 def _hints(folder: Path) -> dict[str, str]:
     """File name -> digest, as the package's own folder of models says: only a hint which file to read first."""

@@ -79,8 +79,23 @@ def test_bad_options_are_refused() -> None:
             arzip.compress(b"", **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="as many as there are cores"):
         arzip.compress(b"", threads=-1)
+    for size in (-1, 1, 4095, (64 << 20) + 1):
+        with pytest.raises(ValueError, match="can be had"):
+            arzip.compress(b"", block_size=size)
     with pytest.raises(arzip.ModelMissingError):
         arzip.compress(b"", model="no such model")
+
+
+def test_block_size_is_that_of_every_way_to_write(tiny_model: Path) -> None:
+    raw, options = words(10_000), {"level": 1, "model": tiny_model, "block_size": 4096}
+    archive = arzip.compress(raw, **options)  # type: ignore[arg-type]
+    assert arzip.decompress(archive, model=tiny_model) == raw
+    assert archive != arzip.compress(raw, 1, model=tiny_model)
+    compressor, sink = arzip.ArzipCompressor(**options), io.BytesIO()  # type: ignore[arg-type]
+    assert compressor.compress(raw) + compressor.flush() == archive
+    with arzip.open(sink, "wb", **options) as file:  # type: ignore[arg-type]
+        file.write(raw)
+    assert sink.getvalue() == archive
 
 
 def test_several_archives_are_decompressed_as_one(archive: bytes, tiny_model: Path) -> None:

@@ -171,6 +171,8 @@ def test_level_19_is_an_error(args: list[str], capfd: pytest.CaptureFixture[str]
         (["--", "-19"], ["--", "-19"]),
         (["-", "--rm"], ["-", "--rm"]),
         (["-o"], ["-o"]),
+        (["-9b64k", "-1"], ["--level=9", "-b64k", "--level=1"]),
+        (["--block-size", "-1"], ["--block-size", "-1"]),
     ],
 )
 def test_digits_in_values_are_no_levels(args: list[str], expanded: list[str]) -> None:
@@ -202,12 +204,23 @@ def test_interrupt_leaves_no_partial_file(number: int, code: int, existing: bool
     process = spawn("-f", "--rm", "a", preexec_fn=heeded)
     assert process.stderr is not None
     assert process.stderr.readline() == b"half-way\n"
-    assert len(os.listdir()) == 2 + existing  # the unfinished output is there
+    assert len(os.listdir()) <= 2 + existing  # the unfinished output is there, with a name or without
     process.send_signal(number)
     assert process.communicate() == (b"", b"")
     assert process.returncode == code
     assert sorted(os.listdir()) == ["a", "a.arz"][: 1 + existing]
     assert not existing or Path("a.arz").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="unfinished outputs have names here")
+def test_kill_leaves_nothing() -> None:
+    put("a", b"fail:slow ")
+    process = spawn("a")
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"half-way\n"
+    process.kill()
+    process.communicate()
+    assert os.listdir() == ["a"]
 
 
 def test_rm_only_after_success() -> None:
@@ -309,6 +322,9 @@ def test_quiet_keeps_the_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
         ["models", "a"],
         ["-o"],
         ["-o", "", "a"],
+        ["-b", "1", "a"],
+        ["-b", "65MiB", "a"],
+        ["-b", "some", "a"],
     ],
 )
 def test_usage_error_is_one_line_and_code_1(args: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -505,3 +521,167 @@ def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str])
 def test_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["-V"]) == cli.main(["--version"]) == 0
     assert capfd.readouterr().out == "arzip 0.1.0\n" * 2
+
+
+# --------------------------------------------------------------------------- limits, ranges, holes, verification
+
+
+def stored_archive(path: str, *blocks: bytes) -> None:
+    Path(path).write_bytes(archive(*blocks))
+
+
+@pytest.fixture
+def real_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The codec itself instead of the stub, for archives of stored blocks."""
+    monkeypatch.delitem(sys.modules, "arzip.codec")
+    monkeypatch.delattr(arzip, "codec")
+
+
+BLOCKS = (b"0123456789", b"abcdefghij", b"ABCDEFGHIJ")
+
+
+@pytest.mark.usefixtures("real_codec")
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("0:30", b"".join(BLOCKS)),
+        ("0:1000", b"".join(BLOCKS)),
+        ("9:2", b"9a"),
+        ("12:3", b"cde"),
+        ("10:10", BLOCKS[1]),
+        ("25:", b"FGHIJ"),
+        ("30:5", b""),
+        ("5:0", b""),
+    ],
+)
+def test_range_restores_some_bytes(asked: str, got: bytes, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    stored_archive("a.arz", *BLOCKS)
+    assert cli.main(["-d", "--range", asked, "a.arz"]) == 0
+    assert Path("a").read_bytes() == got
+    assert cli.main(["-dc", f"--range={asked}", "a.arz"]) == 0
+    assert capfdbinary.readouterr().out == got
+
+
+@pytest.mark.usefixtures("real_codec")
+def test_range_needs_only_the_blocks_that_hold_it(capfd: pytest.CaptureFixture[str]) -> None:
+    stored_archive("a.arz", *BLOCKS)
+    data = Path("a.arz").read_bytes()
+    Path("a.arz").write_bytes(data.replace(BLOCKS[0], b"damaged..."))
+    assert cli.main(["-dc", "--range", "10:20", "a.arz"]) == 0
+    assert capfd.readouterr().out == "abcdefghijABCDEFGHIJ"
+    assert cli.main(["-d", "--range", "9:2", "a.arz"]) == 1
+    assert "block 1 is damaged" in capfd.readouterr().err
+    assert cli.main(["-d", "--range", "31:2", "a.arz"]) == 1
+    assert "holds 30 bytes" in capfd.readouterr().err
+    assert not Path("a").exists()
+
+
+@pytest.mark.usefixtures("real_codec")
+def test_range_of_a_pipe() -> None:
+    stored_archive("a.arz", *BLOCKS)
+    command = [sys.executable, "-m", "arzip", "-d", "--range", "15:10"]
+    done = subprocess.run(command, input=Path("a.arz").read_bytes(), capture_output=True, check=True)
+    assert done.stdout == b"fghijABCDE"
+
+
+@pytest.mark.usefixtures("real_codec")
+@pytest.mark.parametrize("flags", [["-d"], ["-dc"], ["-t"], ["-d", "--salvage"]])
+def test_max_output_is_held(flags: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    stored_archive("a.arz", *BLOCKS)
+    assert cli.main([*flags, "--max-output", "29", "a.arz"]) == 1
+    assert "--max-output" in capfd.readouterr().err
+    assert os.listdir() == ["a.arz"]
+    assert cli.main(["-d", "--max-output", "30", "a.arz"]) == 0
+
+
+@pytest.mark.usefixtures("real_codec")
+def test_zeros_become_holes() -> None:
+    blocks = (b"head" + bytes(1 << 20), b"middle", bytes(1 << 20))
+    stored_archive("a.arz", *blocks)
+    assert cli.main(["-d", "a.arz"]) == cli.main(["-d", "--no-sparse", "-o", "b", "a.arz"]) == 0
+    assert Path("a").read_bytes() == Path("b").read_bytes() == b"".join(blocks)
+    assert os.stat("b").st_blocks * 512 >= 2 << 20
+    assert os.stat("a").st_blocks * 512 <= 1 << 18
+
+
+@pytest.mark.parametrize("output", ["pipe", "/dev/null"])
+@pytest.mark.parametrize("flags", [[], ["-d"]])
+def test_rm_keeps_the_source_of_a_device_or_pipe(
+    output: str, flags: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    put("a"), cli.main(["a"])
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    name = "a.arz" if flags else "a"
+    assert cli.main([*flags, "--rm", name, "-o", output]) == 1
+    assert "is a device or a pipe" in capfd.readouterr().err
+    assert cli.main([*flags, name, "-o", output]) == 0
+    os.close(reader)
+    assert Path("a").exists() and Path("a.arz").exists()
+
+
+@pytest.mark.parametrize("flags", [["--rm"], ["--verify"]])
+def test_what_was_written_is_verified(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = put("a").read_bytes()
+    honest = stub_codec.decompress
+
+    def flipped(source: io.BytesIO, sink: io.BytesIO, *rest: object) -> object:
+        sink.write(b"other bytes")
+        return honest(source, sink, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stub_codec, "decompress", flipped)
+    assert cli.main([*flags, "a"]) == 1
+    assert "isn't what was to be written" in capfd.readouterr().err
+    assert os.listdir() == ["a"]
+    assert cli.main([*flags, "--no-verify", "-k", "a"]) == 0
+    monkeypatch.setattr(stub_codec, "decompress", honest)
+    assert cli.main([*flags, "-f", "a"]) == 0
+    assert cli.main([*flags, "-d", "-o", "b", "a.arz"]) == 0
+    assert Path("b").read_bytes() == data
+
+
+def test_a_source_that_changes_behind_its_times_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is dirty already is written without a new mtime or ctime: only its bytes tell."""
+    put("a")
+    monkeypatch.setattr("arzip.system.files._CHANGES", ())
+    honest = stub_codec.compress
+
+    def changed(*args: object) -> object:
+        summary = honest(*args)  # type: ignore[arg-type]
+        put("a", b"others, as many")
+        return summary
+
+    monkeypatch.setattr(stub_codec, "compress", changed)
+    assert cli.main(["--rm", "a"]) == 2
+    assert Path("a").read_bytes() == b"others, as many" and Path("a.arz").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--range", "1:2", "a"],
+        ["-t", "--range", "1:2", "a"],
+        ["-d", "--range", "1", "a"],
+        ["-d", "--range", "x:1", "a"],
+        ["-d", "--rm", "--range", "1:2", "a"],
+        ["--max-output", "1", "a"],
+        ["-c", "--verify", "a"],
+        ["-M", "some", "a"],
+        ["-M0", "a"],
+    ],
+)
+def test_options_that_contradict_each_other(args: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    put("a")
+    assert cli.main(args) == 1
+    assert one_line(capfd.readouterr().err)
+    assert os.listdir() == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_ctrl_c_before_the_command_line_is_read_prints_no_traceback() -> None:
+    code = "import os, signal, arzip.__main__; os.kill(os.getpid(), signal.SIGINT); print('still here')"
+    heeded = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, preexec_fn=heeded)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")

@@ -20,7 +20,18 @@ from hypothesis import strategies as st
 
 from arzip.errors import ArzipError, DamagedError, NotAnArchiveError, TruncatedError, UnsupportedError
 from arzip.format import records, varint
-from arzip.format.records import DIGEST_BYTES, EMPTY_END, MAGIC, MAX_BLOCK_BYTES, MAX_LANES, End, Frame, Header, Method
+from arzip.format.records import (
+    DIGEST_BYTES,
+    EMPTY_END,
+    MAGIC,
+    MAX_BLOCK_BYTES,
+    MAX_LANES,
+    MAX_WIDE_LANES,
+    End,
+    Frame,
+    Header,
+    Method,
+)
 from arzip.format.salvage import find_end, salvage
 from arzip.format.stream import Block, Member, Readable, Verifier, Writer, list_members, read_events
 
@@ -44,7 +55,7 @@ def archive(*raws: bytes, method: Method = Method.STORED, digest: bytes = b"") -
         if method is Method.STORED:
             writer.write_stored(raw)
         else:
-            writer.write_coded(raw, fake_encode(raw), method, 300, 7)
+            writer.write_coded(raw, fake_encode(raw), method, 60, 7)
     writer.finish()
     assert writer.bytes_written == len(sink.getvalue())
     return sink.getvalue()
@@ -229,7 +240,7 @@ def test_bytes_are_those_of_the_spec() -> None:
     lone = "09 07 99 56 ea 11 c9 05"
     assert archive(HELLO) == bytes.fromhex(plain + lone) + HELLO
     assert archive(ZEROS, method=Method.MIXED, digest=DIGEST).startswith(
-        bytes.fromhex(with_model + "cc25 07 8201 8201" + zlib.crc32(ZEROS).to_bytes(4, "little").hex())
+        bytes.fromhex(with_model + "cc07 07 8201 8201" + zlib.crc32(ZEROS).to_bytes(4, "little").hex())
     )
     assert archive(b"a", b"b").endswith(
         bytes.fromhex("00 02 0901 0901" + blake2b(b"ab", digest_size=8).hexdigest() + "1a000000")
@@ -251,7 +262,7 @@ def test_only_the_standard_library_is_imported() -> None:
 def test_one_coded_block_costs_at_most_32_bytes(raw_bytes: int, bar: int) -> None:
     raw, sink = bytes(raw_bytes), io.BytesIO()
     writer = Writer(sink, DIGEST)
-    writer.write_coded(raw, raw, Method.MIXED, MAX_LANES, 255)
+    writer.write_coded(raw, raw, Method.MIXED, MAX_WIDE_LANES, 255)
     writer.finish()
     assert writer.bytes_written - raw_bytes <= bar
 
@@ -399,8 +410,19 @@ def test_unknown_method_is_unsupported_only_with_a_right_check(method: int, monk
         bytes([1 << 4 | 2, 0]) + b"\x05" + varint.pack_varint(5 + records.MAX_CODED_EXCESS_BYTES + 1),
         b"\x02\x00\x05\x05",
         varint.pack_varint(MAX_LANES + 1 << 4 | 2) + b"\x00\x05\x05",
+        varint.pack_varint(65535 << 4 | 2) + b"\x00\x05\x05",
+        varint.pack_varint(MAX_WIDE_LANES + 1 << 4 | 3) + b"\x0b\x05\x05",
     ],
-    ids=["raw too long", "raw empty", "stored with lanes", "coded too long", "no lanes", "too many lanes"],
+    ids=[
+        "raw too long",
+        "raw empty",
+        "stored with lanes",
+        "coded too long",
+        "no lanes",
+        "lanes",
+        "65535",
+        "wide lanes",
+    ],
 )
 def test_frame_out_of_bounds_is_refused_even_with_a_right_check(fields: bytes) -> None:
     with pytest.raises(DamagedError, match="out of bounds"):
