@@ -20,8 +20,12 @@ from .slots import Slots
 from .states import NEXT
 
 STRETCHES = np.array(STRETCH, np.int64)
-NEXT_STATES = np.array([*NEXT, *[(0, 0)] * 10], np.int64)
+NEXT_STATES = np.array([*NEXT], np.uint8).T
 JOINT_STEPS = 32
+
+
+def sign_of(bit: int | None) -> int:
+    return 0 if bit is None else 2 * bit - 1
 
 
 class Lane(history.Lane):
@@ -31,10 +35,17 @@ class Lane(history.Lane):
     direct: list[int]  # where the direct rows begin
     runs: list[Run]
     slots: Array  # where the slots begin
+    used: Array  # which contexts have a slot
+    used_slots: Array  # .. and where these begin
     states: Array  # of the node of each context's slot
     looked_up: Array  # entries of all maps and stages
     bit_signs: Array  # 1: the entry's bit is a 1; -1: a 0; 0: skipped
     mixed: Mixed
+    lr_scale: int
+
+    def __init__(self, start: int, matches: int, maps: int, stages: int) -> None:
+        super().__init__(start, matches)
+        self.looked_up, self.bit_signs = np.zeros(maps + stages, np.int64), np.ones(maps + stages, np.int64)
 
 
 class Memory:
@@ -65,7 +76,7 @@ class Memory:
         self.joint_contexts = np.array([profile.contexts.index(kind) for kind in profile.joints], np.int64)
         self.context_bases = CONTEXT_ENTRIES * np.arange(len(profile.contexts))
         starts = [sum(sizes[:k]) for k in range(len(sizes))]
-        self.lanes = [Lane(start, len(profile.matches)) for start in starts]
+        self.lanes = [Lane(start, len(profile.matches), profile.maps, len(profile.apms)) for start in starts]
         self.prepare(self.lanes)
 
     # before each byte
@@ -77,6 +88,7 @@ class Memory:
             lane.hashes = contexts.hashes(lane, self.records, self.text, self.profile.contexts)
             lane.direct = self.direct_rows(lane)
             lane.runs = [model.find(lane) for model in self.runs]
+            lane.lr_scale = lane.learning_scale()
         self.slots.find(lanes)
 
     def direct_rows(self, lane: Lane) -> list[int]:
@@ -106,8 +118,7 @@ class Memory:
         lane.mixed = self.mixer.predict(x, self.weight_rows(lane, network_p), lane.partial)
         stages = zip(self.bases[apms:-1], self.apm_contexts(lane), strict=True)
         begins = [base + APM_ENTRIES * context for base, context in stages]
-        probability, entries = refine(lane.mixed.logit, begins, self.maps.p)
-        lane.looked_up[apms:] = entries
+        probability, lane.looked_up[apms:] = refine(lane.mixed.logit, begins, self.maps.p)
         return probability
 
     def expected_bit(self, byte: int | None) -> int | None:
@@ -118,36 +129,41 @@ class Memory:
 
     def look_up(self, lane: Lane, network_p: int | None) -> None:
         """Sets looked_up and bit_signs of all maps before the APM stages."""
-        profile, maps, j = self.profile, self.maps, self.j
+        maps, j, contexts_end = self.maps, self.j, len(self.profile.contexts)
         self.partial = lane.partial
-        node = 1 << j % 4 | lane.partial % (1 << j % 4)
-        lane.states = self.slots.states[lane.slots + node].astype(np.int64)
+        lane.states = self.slots.states[lane.slots + self.node(lane)].astype(np.int64)
         sources, signs = [], []  # of match and run models: the entry within the map; the sign of the bit
         for m in lane.match:
-            bit = self.expected_bit(m.expected - 1)
-            signs.append(0 if bit is None else 2 * bit - 1)
-            history = m.miss_history
-            sources.append(8 * bucket(m.length) + history % 4 + (4 if history & 0xFC else 0))
+            sources.append(8 * bucket(m.length) + m.miss_history % 4 + (4 if m.miss_history & 0xFC else 0))
+            signs.append(sign_of(self.expected_bit(m.expected - 1)))
         for run in lane.runs:
-            bit = self.expected_bit(run.byte)
-            signs.append(0 if bit is None else 2 * bit - 1)
             sources.append(8 * min(run.count, 31) + j)
+            signs.append(sign_of(self.expected_bit(run.byte)))
+        direct_end = contexts_end + len(lane.direct)
         places = [row + lane.partial for row in lane.direct]
-        begins = self.bases[len(profile.contexts) + len(lane.direct) : maps.joint_begin]
-        places += [begin + source for begin, source in zip(begins, sources, strict=True)]
-        known = (lane.states != 0).astype(np.int64)
-        looked_up = [self.context_bases + lane.states, np.array(places, np.int64)]
-        bit_signs = [known, np.array([1] * len(lane.direct) + signs, np.int64)]
-        if profile.joints:
-            entries = np.concatenate([lane.states[self.joint_contexts], np.array(sources, np.int64)])
-            bit_signs.append(np.concatenate([known[self.joint_contexts], np.array(signs, np.int64)]))
-            p = int(maps.p[lane.direct[-1] + lane.partial]) if network_p is None else network_p
-            i = (STRETCH[p >> 10] + 2048) >> 7
-            steps = np.where(bit_signs[-1] < 0, JOINT_STEPS - 1 - i, i)
-            looked_up.append(maps.bases[maps.joint_begin : maps.apm_begin] + JOINT_STEPS * entries + steps)
-        stages = np.ones(len(profile.apms), np.int64)
-        lane.bit_signs = np.concatenate([*bit_signs, stages])
-        lane.looked_up = np.where(lane.bit_signs == 0, maps.skipped, np.concatenate([*looked_up, stages]))
+        for base, source, sign in zip(self.bases[direct_end : maps.joint_begin], sources, signs, strict=True):
+            places.append(base + source if sign else maps.skipped)
+        np.add(self.context_bases, lane.states, out=lane.looked_up[:contexts_end])
+        lane.bit_signs[:contexts_end] = lane.states != 0
+        lane.looked_up[contexts_end : maps.joint_begin] = places
+        lane.bit_signs[direct_end : maps.joint_begin] = signs
+        if self.profile.joints:
+            self.look_up_joints(lane, sources, network_p)
+
+    def look_up_joints(self, lane: Lane, sources: list[int], network_p: int | None) -> None:
+        """'Joint maps'. sources: the entries of the match and run models."""
+        begin, end = self.maps.joint_begin, self.maps.apm_begin
+        direct_end = begin - len(sources)
+        signs = lane.bit_signs[begin:end]
+        signs[:] = [*lane.bit_signs[self.joint_contexts], *lane.bit_signs[direct_end:begin]]
+        p = int(self.maps.p[lane.direct[-1] + lane.partial]) if network_p is None else network_p
+        i = (STRETCH[p >> 10] + 2048) >> 7
+        entries = np.array([*lane.states[self.joint_contexts], *sources], np.int64)
+        entries = JOINT_STEPS * entries + np.where(signs < 0, JOINT_STEPS - 1 - i, i)
+        lane.looked_up[begin:end] = np.where(signs == 0, self.maps.skipped, self.maps.bases[begin:end] + entries)
+
+    def node(self, lane: Lane) -> int:
+        return 1 << self.j % 4 | lane.partial % (1 << self.j % 4)
 
     def weight_rows(self, lane: Lane, network_p: int | None) -> list[int]:
         """'Weight sets'."""
@@ -186,7 +202,7 @@ class Memory:
         goals = [((lane.bit_signs > 0) == bool(y)) * (ONE - 1) for lane, y in zip(lanes, bits, strict=True)]
         self.maps.learn([lane.looked_up for lane in lanes], goals)
         self.update_states(lanes, bits)
-        self.mixer.learn([lane.mixed for lane in lanes], bits, [lane.lr_scale() for lane in lanes], t)
+        self.mixer.learn([lane.mixed for lane in lanes], bits, [lane.lr_scale for lane in lanes], t)
         for lane, y in zip(lanes, bits, strict=True):
             lane.partial = 2 * lane.partial + y
         self.j += 1
@@ -195,15 +211,12 @@ class Memory:
 
     def update_states(self, lanes: list[Lane], bits: list[int]) -> None:
         """'States': of several updates of one state the largest number stays."""
-        places, states = [], []
-        for lane, y in zip(lanes, bits, strict=True):
-            node = 1 << self.j % 4 | lane.partial % (1 << self.j % 4)
-            used = lane.slots > 0
-            places.append(lane.slots[used] + node)
-            states.append(NEXT_STATES[lane.states[used], y])
-        at = np.concatenate(places)
-        self.slots.states[at] = 0
-        np.maximum.at(self.slots.states, at, np.concatenate(states).astype(np.uint8))
+        places = [lane.used_slots + self.node(lane) for lane in lanes]
+        states = [NEXT_STATES[y][lane.states[lane.used]] for lane, y in zip(lanes, bits, strict=True)]
+        for at in places:
+            self.slots.states[at] = 0
+        for at, new in zip(places, states, strict=True):
+            self.slots.states[at] = np.maximum(self.slots.states[at], new)
 
     # after each byte
 

@@ -102,8 +102,8 @@ class Lane:
         self.fields[self.field] = self.field_start = self.position + 1
         self.field_hash = 0
 
-    def lr_scale(self) -> int:
-        """'Learning': by the classes of the last 6 bytes."""
+    def learning_scale(self) -> int:
+        """lr_scale ('Update'): by the classes of the last 6 bytes."""
         kinds = [self.class_of(k) for k in range(6)]
         b = sum(kind in (6, 7) for kind in kinds)
         if b:

@@ -10,6 +10,7 @@ from . import profiles, states
 from .profiles import Profile
 
 COUNT_BITS = 10  # of an entry in a weights file
+STEPS = np.array([(1 << 17) // (2 * m + 3) for m in range(profiles.DIRECT_LIMIT + 1)], np.int64)
 
 
 class Maps:
@@ -64,12 +65,11 @@ class Maps:
     def learn(self, looked_up: list[Array], goals: list[Array]) -> None:
         """'Update', of the entries that each lane looked up; goals: T of each."""
         changes = [
-            ((goal - self.p[at]) * ((1 << 17) // (2 * self.m[at] + 3))) >> 16
-            for at, goal in zip(looked_up, goals, strict=True)
+            ((goal - self.p[at]) * STEPS[self.m[at]]) >> 16 for at, goal in zip(looked_up, goals, strict=True)
         ]
         for at, change in zip(looked_up, changes, strict=True):
             self.p[at] += change
             self.m[at] += 1
         for at in looked_up:
-            self.p[at] = self.p[at].clip(0, ONE - 1)
+            self.p[at] = np.maximum(np.minimum(self.p[at], ONE - 1), 0)
             self.m[at] = np.minimum(self.m[at], self.limits)

@@ -45,7 +45,7 @@ class Mixer:
         """rows: one in each set."""
         mixed = Mixed(x, self.bases + rows, partial)
         sums = (((self.weights[mixed.rows] >> 4) * x) >> 10).sum(axis=1)
-        mixed.z = ((32 + sums) >> 6).clip(-MAX_LOGIT, MAX_LOGIT)
+        mixed.z = np.maximum(np.minimum((32 + sums) >> 6, MAX_LOGIT), -MAX_LOGIT)
         mixed.layer1 = mixed.z.tolist()
         total = sum(f * z for f, z in zip(self.layer2[partial], mixed.layer1, strict=True))
         mixed.logit = clip((total + (1 << 19)) >> 20, -MAX_LOGIT, MAX_LOGIT)
@@ -62,7 +62,7 @@ class Mixer:
             for s, z in enumerate(mixed.layer1):
                 row[s] += (z * error + (1 << 13)) >> 14
         for mixed in lanes:
-            self.weights[mixed.rows] = self.weights[mixed.rows].clip(-MAX_WEIGHT, MAX_WEIGHT)
+            self.weights[mixed.rows] = np.maximum(np.minimum(self.weights[mixed.rows], MAX_WEIGHT), -MAX_WEIGHT)
 
 
 class Mixed:

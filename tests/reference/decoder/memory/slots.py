@@ -54,6 +54,8 @@ class Slots:
         for k, lane in enumerate(lanes):
             contexts = len(lane.hashes)
             lane.slots = np.array(found[k * contexts : (k + 1) * contexts], np.int64)
+            lane.used = np.flatnonzero(lane.slots)
+            lane.used_slots = lane.slots[lane.used]
 
     def prior_states(self, h: int) -> list[int]:
         """Of nodes 1 to 15, from the n-gram of a context with hash h."""
