@@ -7,7 +7,13 @@ from .errors import Unsupported
 X86_KINDS = 7
 ARM64 = 8
 MODRM_OPCODES = frozenset(
-    [*(16 * high + low for high in range(4) for low in (0, 1, 2, 3, 8, 9, 10, 11)), 0x63, *range(0x84, 0x8C), 0x8D, 0xFF]
+    [
+        *(16 * high + low for high in range(4) for low in (0, 1, 2, 3, 8, 9, 10, 11)),
+        0x63,
+        *range(0x84, 0x8C),
+        0x8D,
+        0xFF,
+    ]
 )
 
 

@@ -25,7 +25,9 @@ class Predictor:
         low = [0] * len(lanes)
         for j in range(8):
             m = 128 >> j
-            probabilities = [bit_probability(f, at, m) for f, at in zip(freqs, low, strict=False)]  # none without a network
+            probabilities = [
+                bit_probability(f, at, m) for f, at in zip(freqs, low, strict=False)
+            ]  # none without a network
             if self.memory:
                 probabilities = self.memory.predict(lanes, probabilities or [None] * len(lanes))
             bits = [coders[k].bit(p) for k, p in zip(lanes, probabilities, strict=True)]

@@ -1,1 +1,271 @@
-decode_picture=None
+"""docs/FORMAT.md, 'Pictures': blocks of rows of pixels, and pictures apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from .errors import require
+from .media import END, LeastSquares, Mixer, at, expert_input, learn
+from .numbers import GOLDEN, ONE, SPREAD, STRETCH, WRAP, clip, log8
+from .parts import Parts
+from .range_decoder import RangeDecoder
+
+ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
+OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
+EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
+TOP = 255 * 256
+MAX_ROW_BYTES = 32768
+BIAS_LIMIT, COUNT_LIMIT = 120, 250
+TABLE_ROWS = 1 << 18
+FIRST_WEIGHTS = [104858] * 10 + [20972] * 24 + [0]
+
+
+def h(a: int, b: int) -> int:
+    m = ((a & WRAP) + (b & WRAP) * SPREAD + 1) * GOLDEN & WRAP
+    return m ^ (m >> 29)
+
+
+def bounded(x: int) -> int:
+    return clip(x, 0, TOP)
+
+
+class LocalSquares(LeastSquares):
+    """Least squares from moments of columns: L, K of each column, R of each column."""
+
+    def __init__(self, order: int, k: int, width: int) -> None:
+        super().__init__(0, order, 12)
+        self.g = 4 - k
+        self.left, self.columns, self.right = np.zeros_like(self.m), [self.m] * width, [self.m] * width
+
+    def load(self, x: int) -> None:
+        self.m = self.left + self.right[x]
+
+    def take(self, x: int, inputs: list[int]) -> None:
+        values, k = np.array(inputs, np.int64), self.columns[x]
+        k = self.columns[x] = k + 256 * np.outer(values, values) - (k >> self.g)
+        self.left = self.left + k - (self.left + k >> self.g)
+
+    def end_row(self) -> None:
+        self.left = beyond = np.zeros_like(self.left)
+        self.right = list(self.right)
+        for x in reversed(range(len(self.columns))):
+            k = self.columns[x]
+            beyond = self.right[x] = k - (k >> self.g) + beyond - (beyond >> self.g)
+
+
+class Decoder:
+    """Decodes the values of one picture."""
+
+    def __init__(self, stream: bytes, channels: int, width: int) -> None:
+        self.coder, self.channels, self.width = RangeDecoder(stream), channels, width
+        self.mixer = Mixer(5, FIRST_WEIGHTS)
+        self.v: dict[tuple[int, int, int], int] = {}
+        self.e: dict[tuple[int, int, int, int], int] = {}
+        self.terms = [[self.inputs(r, k) for k in range(2)] for r in range(channels)]
+        self.solvers = [[LocalSquares(len(self.terms[r][k]), k, width) for k in range(2)] for r in range(channels)]
+        self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
+        self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
+        self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
+        self.count = 0
+
+    def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
+        found = [(r, *at) for at in OWN[: 6 if k else 10]]
+        for other in reversed(range(r)):
+            found += [(other, *at) for at in EARLIER[: 3 if k else 5]]
+        for other in range(r + 1, self.channels):
+            found += [] if k else [(other, -1, 0), (other, 0, -1)]
+        return found
+
+    def value(self, r: int, x: int, y: int) -> int:
+        if y < 0 or (x < 0 and y == 0):
+            return 0
+        return self.v[r, 0, y - 1] if x < 0 else self.v[r, min(x, self.width - 1), y]
+
+    def error(self, r: int, k: int, x: int, y: int) -> int:
+        if k == 6 and x >= self.width:
+            x = self.width - 1
+        return self.e.get((r, k, x, y), 0)
+
+    def pixel(self, x: int, y: int) -> list[int]:
+        self.c = [(self.value(r, x - 1, y) + self.value(r, x, y - 1)) >> 1 for r in range(self.channels)]
+        out = [0] * self.channels
+        for r in range(self.channels):
+            out[ORDERS[self.channels][r]] = self.one(r, x, y)
+        if x == self.width - 1:
+            for both in self.solvers:
+                for solver in both:
+                    solver.end_row()
+        return out
+
+    def one(self, r: int, x: int, y: int) -> int:
+        near = [self.value(r, x + dx, y + dy) for dx, dy in OWN[:6]]
+        centres, inputs = [], []
+        for k, solver in enumerate(self.solvers[r]):
+            row = [self.value(o, x + dx, y + dy) - self.c[o] for o, dx, dy in self.terms[r][k]]
+            solver.load(x)
+            solver.solve()
+            centres.append(bounded(solver.dot(row) + 256 * self.c[r]))
+            inputs.append(row)
+        base, (w, n, m) = 0, near[:3]
+        if r:
+            base = self.v[r - 1, x, y]
+            w, n, m = (a - self.value(r - 1, x + dx, y + dy) for a, (dx, dy) in zip((w, n, m), OWN, strict=False))
+        centres += [bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
+        centres.append(self.blend(r, x, y, centres))
+        errors, slopes, here = local = self.local(r, x, y, near)
+        entries = self.bias_entries(r, near, centres[5], local)
+        centres.append(bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5)))
+        wheres = [(k, 8 * errors + here) for k in range(7)]
+        wheres += [(6, 8 * slopes + here), (0, 24 * slopes + errors), (6, errors)]
+        scales = [self.scales[r, e, where] for e, (_, where) in enumerate(wheres)]
+        v = self.bits(r, x, y, near, centres, errors, [k for k, _ in wheres], [s[0] for s in scales])
+        self.v[r, x, y] = v
+        for solver, row in zip(self.solvers[r], inputs, strict=True):
+            solver.take(x, [*row, v - self.c[r]])
+        for k, centre in enumerate(centres):
+            self.e[r, k, x, y] = abs(256 * v - centre) >> 4
+        for entry in entries:
+            learn(entry, 16 * (256 * v - centres[5]), 2 * entry[1] + 5, BIAS_LIMIT)
+        for (k, _), entry in zip(wheres, scales, strict=True):
+            learn(entry, 16 * abs(256 * v - centres[k]), 2 * entry[1] + 3, COUNT_LIMIT)
+            entry[0] = max(entry[0], 1)
+        self.count += 1
+        return v
+
+    def blend(self, r: int, x: int, y: int, centres: list[int]) -> int:
+        total = weights = 0
+        for k, centre in enumerate(centres):
+            w, n, nw, ne, ww = (self.error(r, k, x + dx, y + dy) for dx, dy in OWN[:5])
+            g = (1 << 40) // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
+            g = (g * g >> 20) if g < 1 << 30 else (1 << 40)
+            total, weights = total + ((g >> 16) + 1) * centre, weights + (g >> 16) + 1
+        return total // weights
+
+    def local(self, r: int, x: int, y: int, near: list[int]) -> tuple[int, int, int]:
+        w, n, nw, ne, ww = (self.error(r, 6, x + dx, y + dy) for dx, dy in OWN[:5])
+        around = 2 * w + 2 * n + nw + ne + ww + self.error(r, 6, x + 2, y - 1)
+        w, n, nw, ne, ww, nn = near
+        slope = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(w - ww) + abs(n - nn)
+        mates = sum(self.e[o, 6, x, y] for o in range(r))
+        return (
+            min(log8((around >> 1) + 1) >> 2, 23),
+            min(log8(slope + 1) >> 2, 15),
+            min(log8((mates >> 2) + 1) >> 3, 7),
+        )
+
+    def bias_entries(self, r: int, near: list[int], blend: int, local: tuple[int, int, int]) -> list[list[int]]:
+        errors, slopes, here = local
+        w, n, _, _, ww, nn = near
+        texture = sum((a > blend >> 8) << i for i, a in enumerate([*near, 2 * n - nn, 2 * w - ww]))
+        return [self.bias[r, 0, 8 * texture + min(errors >> 1, 7)], self.bias[r, 1, 16 * here + slopes]]
+
+    def contexts(self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int) -> list[int]:
+        w, n, nw, ne, ww, nn = near
+        one = self.v[r - 1, x, y] + 1 if r else 0
+        two = self.v[r - 2, x, y] + 1 if r > 1 else 0
+        m, a = h(one, two), h(w, n)
+        around = h(h(nn, ne), m)
+        for o in range(self.channels):
+            at = [self.value(o, x + dx, y + dy) for dx, dy in OWN[:3]]
+            around = h(around, h(at[0], h(at[1], at[2])))
+        plain = [
+            h(a, m),
+            h(a, h(nw, m)),
+            h(a, h(h(nw, ne), m)),
+            h(a, h(h(nw, ne), h(h(ww, nn), m))),
+            m,
+            h(w, m),
+            h(n, m),
+            h(centres[6] >> 7, errors >> 1),
+            h(centres[0] >> 8, centres[1] >> 8),
+            h(centres[2] >> 8, centres[3] >> 9),
+            h(w + n - nw + 512, centres[4] >> 9),
+            around,
+        ]
+        return [h(value, 16 * r + i) for i, value in enumerate(plain)]
+
+    def rows(self, contexts: list[int], partial: int) -> list[list[list[int]]]:
+        chosen = []
+        for a in contexts:
+            g = h(a * GOLDEN, partial)
+            row, checksum = (g >> 20) % TABLE_ROWS, g % (1 << 20) + (1 << 20)
+            if self.table[row][0][0] != checksum:
+                other = row ^ 1
+                if self.table[other][0][0] == checksum:
+                    row = other
+                else:
+                    row = other if self.table[other][1][1] < self.table[row][1][1] else row
+                    self.table[row] = [[checksum]] + [[ONE // 2, 0] for _ in range(15)]
+            chosen.append(row)
+        return [self.table[row] for row in chosen]
+
+    def bits(
+        self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int, which: list[int], s: list[int]
+    ) -> int:
+        contexts = self.contexts(r, x, y, near, centres, errors)
+        inverse = [(1 << 32) // max(3 * a >> 6, 12) for a in s]
+        low, high, v, partial, node = [-END] * 10, [END] * 10, 0, 1, 1
+        for n in reversed(range(8)):
+            if n in (7, 3):
+                rows, node = self.rows(contexts, partial), 1
+            middle = [at(v + (1 << n), centres[k], i) for k, i in zip(which, inverse, strict=True)]
+            inputs = [expert_input(*edges) for edges in zip(low, middle, high, strict=True)]
+            for row in rows:
+                p, count = row[node]
+                inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
+            seen = sum(row[node][1] > 0 for row in rows)
+            level = clip((8 * n - log8(s[9] >> 4) + 128 >> 2) - 8, 0, 31)
+            place = middle[6]
+            sets = [
+                4 * level + r,
+                24 * (7 - n) + errors,
+                13 * (7 - n) + seen,
+                17 * level + clip((place >> 11) + 8, 0, 16),
+                4 * partial + r,
+            ]
+            stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
+            bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
+            self.mixer.learn(bit, 6 if self.count <= 3000 else 2)
+            for row in rows:
+                learn(row[node], (ONE - 1) * bit, 2 * row[node][1] + 3, COUNT_LIMIT)
+                row[node][0] = clip(row[node][0], 0, ONE - 1)
+            if bit:
+                v, low = v + (1 << n), middle
+            else:
+                high = middle
+            node, partial = 2 * node + bit, 2 * partial + bit
+        return v
+
+
+def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[bytes]:
+    """The pictures of a stream of them: bytes, channels and pixels a row of each."""
+    coder, before, found = RangeDecoder(stream), {}, []
+    for size, channels, width in shapes:
+        decoder = Decoder(b"", channels, width)
+        if channels in before:
+            for name in ("mixer", "scales", "table", "count"):
+                setattr(decoder, name, getattr(before[channels], name))
+        decoder.coder, before[channels] = coder, decoder
+        pixels = range(size // channels)
+        found.append(b"".join(bytes(decoder.pixel(t % width, t // width)) for t in pixels))
+    return found
+
+
+def decode_picture(payload: bytes, raw_bytes: int) -> bytes:
+    """The raw bytes of a block of a picture."""
+    source = Parts(payload)
+    head, tail, channels = source.take(3)
+    width, padding = source.varint(), source.varint()
+    require(1 <= channels <= 4 and 1 <= width <= MAX_ROW_BYTES // channels, "a shape of a picture")
+    before, after = source.take(head), source.take(tail)
+    size, row = raw_bytes - head - tail, channels * width
+    whole, last = divmod(size, row + padding)
+    require(size >= channels and (last <= row and last % channels == 0), "rows that end within a pixel")
+    decoder, rows = Decoder(source.rest(), channels, width), bytearray()
+    for y in range(whole + (last > 0)):
+        for x in range(width if y < whole else last // channels):
+            rows += bytes(decoder.pixel(x, y))
+        rows += bytes(padding if y < whole else 0)
+    return before + bytes(rows) + after

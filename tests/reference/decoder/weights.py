@@ -1,4 +1,4 @@
-"""docs/FORMAT.md, 'The weights file': a safetensors file, as it is or gzip'd; and the folder with the models at hand."""
+"""docs/FORMAT.md, 'The weights file': safetensors, as they are or gzip'd; and the folder of models at hand."""
 
 from __future__ import annotations
 

@@ -64,9 +64,7 @@ class Maps:
 
     def learn(self, looked_up: list[Array], goals: list[Array]) -> None:
         """'Update', of the entries that each lane looked up; goals: T of each."""
-        changes = [
-            ((goal - self.p[at]) * STEPS[self.m[at]]) >> 16 for at, goal in zip(looked_up, goals, strict=True)
-        ]
+        changes = [((goal - self.p[at]) * STEPS[self.m[at]]) >> 16 for at, goal in zip(looked_up, goals, strict=True)]
         for at, change in zip(looked_up, changes, strict=True):
             self.p[at] += change
             self.m[at] += 1
