@@ -206,9 +206,8 @@ class Stream:
     def ends(self, first: int, began: int, tokens: list[Token]) -> str:
         """Whether a block ends here, and why: "rule" or "text"."""
         k = len(tokens)
-        if k == self.limit or (
-            self.rule and self.level >= 3 and k and k % 4096 == 0 and self.pays(first, began, tokens)
-        ):
+        is_early = self.rule and self.level >= 3 and k and k % 4096 == 0 and self.pays(first, began, tokens)
+        if k == self.limit or is_early:
             return "rule"
         return "text" if self.a == self.n else ""
 
@@ -262,7 +261,7 @@ class Stream:
         f = extra_bits + weigh(literals, FIXED[:286]) + weigh(distances, FIXED_DISTANCES)
         f, y = (f + 10) // 8, (y + 10) // 8
         kind = 0 if self.a - first + 4 <= min(f, y) else 1 if f <= y else 2
-        kind = 1 if self.only_fixed else 0 if self.level == 0 else kind
+        kind = 0 if self.level == 0 else 1 if self.only_fixed else kind
         if self.bits.data:
             kind = kind or 2
             kind = 3 - kind if self.bits.bit("IS_FIXED", kind == 1) else kind

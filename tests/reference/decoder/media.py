@@ -9,8 +9,8 @@ from operator import mul
 
 import numpy as np
 
-from .weights import Array
 from .numbers import ONE, STRETCH, bitlen, clip, shift, signed, squash
+from .weights import Array
 
 END = 163840  # the largest argument of D*
 STEPS = 640

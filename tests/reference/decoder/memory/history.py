@@ -57,7 +57,7 @@ class Lane:
         """The k-th last byte, 1: the newest."""
         return self.past[-k]
 
-    def N(self, k: int) -> int:  # noqa: N802 (the name in the spec)
+    def N(self, k: int) -> int:
         return int.from_bytes(self.past[PAST_BYTES - k :], "big")
 
     def class_of(self, k: int) -> int:
