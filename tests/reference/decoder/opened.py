@@ -269,9 +269,9 @@ def png_chunks(data: bytes, sizes: list[int]) -> bytes:
     return bytes(out)
 
 
-def close_parts(recipe: Recipe, contents: bytes, apart: list[bytes], raw_bytes: int) -> bytes:
+def close_parts(recipe: Recipe, contents: bytes, raw_bytes: int, apart: list[bytes] | None = None) -> bytes:
     """The file that recipe, contents and the values of pictures apart stand for."""
-    closer = Closer(contents, recipe.skeleton_bytes, recipe.plain_bytes, apart)
+    closer = Closer(contents, recipe.skeleton_bytes, recipe.plain_bytes, list(apart or []))
     raw = closer.level(recipe.entries, raw_bytes, 1)
     closer.check_end()
     return raw
@@ -284,4 +284,4 @@ def close(head: Head, recipe: bytes, contents: bytes, raw_bytes: int) -> bytes:
     total = len(recipe) + len(contents) + sum(size for size, _, _ in read.apart)
     require(total <= most_bytes(raw_bytes), "contents that are too long")
     require(bool(read.apart) == bool(head.pictures), "pictures apart")
-    return close_parts(read, contents, decode_apart(head.pictures, read.apart), raw_bytes)
+    return close_parts(read, contents, raw_bytes, decode_apart(head.pictures, read.apart))

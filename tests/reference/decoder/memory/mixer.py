@@ -31,7 +31,7 @@ class Mixer:
         inputs = 2 * maps + (3 if has_network else 1)
         sizes = [profiles.WEIGHT_ROWS[kind] for kind in profile.mixer_contexts]
         self.bases = np.cumsum([0, *sizes])[:-1]
-        self.rate, self.layer2_rate = rate_of(profile.learning_rate, lanes), rate_of(profile.layer2_rate, lanes)
+        self.rate, self.layer2_rate = rate_of(profile.rate, lanes), rate_of(profile.layer2_rate, lanes)
         self.first_rate, self.lanes = rate_of(FIRST_RATE, lanes), lanes
         self.weights = np.zeros((sum(sizes), inputs), np.int64)
         self.weights[:, 0 : 2 * maps : 2] = 24 * (1 << 20) // (16 * maps)

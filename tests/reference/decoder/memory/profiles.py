@@ -17,7 +17,7 @@ class Profile:
     mixer_contexts: tuple[int, ...]
     apms: tuple[int, ...]
     slots_bits: int
-    learning_rate: int
+    rate: int
     layer2_rate: int
     runs: tuple[int, ...] = ()
     joints: tuple[int, ...] = ()
@@ -61,7 +61,7 @@ PROFILES = (
         contexts=(*_TEXT, *range(49, 63)),
         mixer_contexts=(0, 1, 2, 3, 4, 5, 8, 9, 10),
         apms=(0, 1, 2, 3),
-        learning_rate=60,
+        rate=60,
         layer2_rate=250,
         runs=(1, 2, 3, 4, 6, 10, 11, 12, 14, 22),
         joints=(2, 3, 4, 6, 9, 10),
