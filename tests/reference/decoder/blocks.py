@@ -39,10 +39,10 @@ def decode_block(frame: Frame, payload: bytes, model: Model | None) -> bytes:
     """The raw bytes of a block."""
     if frame.method == 1:
         return payload
-    check_frame(frame)
     if model is None:
         raise Damaged("a coded block without a model")
-    if frame.profile in (PICTURE, SOUND):
+    if frame.method == 3 and frame.profile in (PICTURE, SOUND):
+        require(frame.filter == 0 and frame.lanes == 1 and not frame.is_wide, "lanes or a filter of samples")
         return (decode_picture if frame.profile == PICTURE else decode_sound)(payload, frame.raw_bytes)
     if frame.method != OPENED:
         parts = TAKES_PART[frame.method]
@@ -57,20 +57,13 @@ def coding_of(frame: Frame, parts: int) -> Coding:
     return Coding(frame.lanes, frame.profile, frame.filter, frame.is_wide, parts | REPEATS * frame.is_wide)
 
 
-def check_frame(frame: Frame) -> None:
-    """Refuses what no block may be."""
-    if frame.filter > filters.ARM64 or frame.profile > SOUND or (frame.method == 2 and frame.profile):
-        raise Unsupported("a profile or a filter of later readers")
-    if frame.profile in (PICTURE, SOUND):
-        require(frame.method == 3 and frame.filter == 0 and frame.lanes == 1 and not frame.is_wide, "no such block")
-    require(frame.lanes <= frame.raw_bytes or frame.method == OPENED, "more lanes than bytes")
-
-
 def decode_text(source: Parts, n: int, coding: Coding, model: Model, steps: int | None = None) -> bytes:
     """n bytes that stand in a block, or that a block is put together from.
 
-    steps: to decode only so many bytes of each lane; what follows them is 0 then.
+    steps: to decode only so many bytes of each lane; what follows them is 0 before filters are undone.
     """
+    if coding.filter > filters.ARM64 or coding.profile >= (len(PROFILES) if coding.parts & MEMORY else 1):
+        raise Unsupported("a profile or a filter of later readers")
     matches = repeats.read_matches(source, n) if coding.parts & REPEATS else []
     rest = n - sum(match.size for match in matches)
     require(coding.lanes <= rest, "fewer bytes than lanes")

@@ -136,6 +136,6 @@ def read(data: bytes, decode: Decode) -> Iterator[bytes]:
     """What an archive stands for, block by block."""
     source = Parts(data, error=Truncated)
     if not data:
-        raise Truncated("an empty file")
+        raise NotAnArchive("an empty file")
     while not source.is_empty():
         yield from read_member(source, decode)
