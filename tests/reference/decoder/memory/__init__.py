@@ -14,7 +14,7 @@ from ..weights import Array
 from . import contexts, history
 from .maps import Maps
 from .matches import MatchModel, Run, RunModel, bucket
-from .mixer import Mixed, Mixer, refine
+from .mixer import COUNTED_CONTEXTS, Mixed, Mixer, mixer_contexts, refine
 from .profiles import APM_ENTRIES, CONTEXT_ENTRIES, Profile
 from .slots import Slots
 from .states import NEXT
@@ -166,22 +166,23 @@ class Memory:
         return 1 << self.j % 4 | lane.partial % (1 << self.j % 4)
 
     def weight_rows(self, lane: Lane, network_p: int | None) -> list[int]:
-        """'Weight sets'."""
-        j, first = self.j, lane.match[0] if lane.match else None
-        bit = self.expected_bit(first.expected - 1) if first else None
-        length = self.records.length
-        rows = (
-            j if first is None or bit is None else 8 * (1 + 2 * bucket(first.length) + bit) + j,
-            lane.partial,
-            lane.c(1),
-            lane.c(2),
-            8 * int(np.count_nonzero(lane.states[:7])) + j,
-            lane.classes % 512,
-            0 if network_p is None else (STRETCH[network_p >> 10] + 2048) >> 7,
-            8 * (lane.position % length % 256) + j if length else j,
-            256 * j + 32 * (lane.c(1) >> 5) + 4 * (lane.c(2) >> 5) + (lane.c(3) >> 6),
-            first.expected if first else 0,
-            lane.c(3),
+        first = lane.match[0] if lane.match else None
+        rows = mixer_contexts(
+            {
+                "j": self.j,
+                "partial": lane.partial,
+                "c1": lane.c(1),
+                "c2": lane.c(2),
+                "c3": lane.c(3),
+                "position": lane.position,
+                "record_length": self.records.length,
+                "classes": lane.classes,
+                "known": int(np.count_nonzero(lane.states[:COUNTED_CONTEXTS])),
+                "length": first.length if first else 0,
+                "expected": first.expected if first else 0,
+            },
+            self.expected_bit(first.expected - 1) if first else None,
+            None if network_p is None else network_p >> 10,
         )
         return [rows[kind] for kind in self.profile.mixer_contexts]
 

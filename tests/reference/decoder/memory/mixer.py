@@ -6,16 +6,36 @@ import math
 
 import numpy as np
 
-from ..numbers import ONE, SQUASH, clip, squash
+from ..numbers import ONE, SQUASH, STRETCH, clip, squash
 from ..weights import Array
 from . import profiles
+from .matches import bucket
 from .profiles import Profile
 
+COUNTED_CONTEXTS = 7
 MAX_LOGIT = 3200
 MAX_WEIGHT = (1 << 24) - 1
 FIRST_RATE, PRETRAINED_FIRST_RATE = 84, 240
 SQUASHES = np.array(SQUASH, np.int64)
 WEIGHT_SHIFT = 9  # of a weights file's weights
+
+
+def mixer_contexts(s: dict[str, int], expected_bit: int | None, network: int | None) -> tuple[int, ...]:
+    """'Weight sets': the row of each kind. s: names of the spec; network: the network's P."""
+    j, c1, c2, c3, length = s["j"], s["c1"], s["c2"], s["c3"], s["record_length"]
+    return (
+        j if expected_bit is None else 8 * (1 + 2 * bucket(s["length"]) + expected_bit) + j,
+        s["partial"],
+        c1,
+        c2,
+        8 * s["known"] + j,
+        s["classes"] % 512,
+        0 if network is None else (STRETCH[network] + 2048) >> 7,
+        8 * (s["position"] % length % 256) + j if length else j,
+        256 * j + 32 * (c1 >> 5) + 4 * (c2 >> 5) + (c3 >> 6),
+        s["expected"],
+        c3,
+    )
 
 
 def rate_of(v: int, lanes: int) -> int:
