@@ -18,6 +18,7 @@ EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 TOP = 255 * 256
 MAX_ROW_BYTES = 32768
 BIAS_LIMIT, COUNT_LIMIT = 120, 250
+EARLY_VALUES = 3001
 TABLE_ROWS = 1 << 18
 FIRST_WEIGHTS = [104858] * 10 + [20972] * 24 + [0]
 
@@ -197,7 +198,7 @@ class Decoder:
                     row = other
                 else:
                     row = other if self.table[other][1][1] < self.table[row][1][1] else row
-                    self.table[row] = [[checksum]] + [[ONE // 2, 0] for _ in range(15)]
+                    self.table[row] = [[checksum]] + [[1 << 21, 0] for _ in range(15)]
             chosen.append(row)
         return [self.table[row] for row in chosen]
 
@@ -227,7 +228,7 @@ class Decoder:
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
-            self.mixer.learn(bit, 6 if self.count <= 3000 else 2)
+            self.mixer.learn(bit, 6 if self.count < EARLY_VALUES else 2)
             for row in rows:
                 learn(row[node], (ONE - 1) * bit, 2 * row[node][1] + 3, COUNT_LIMIT)
                 row[node][0] = clip(row[node][0], 0, ONE - 1)
