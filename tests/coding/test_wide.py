@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import tiny_network
 from helpers import check_roundtrip, compress, count_blocks, decompress, harmless_changes, words
-from reference import network as reference
-from reference.context_mixing import Reference
+from reference.decoder.blocks import MEMORY, NETWORK, REPEATS, Coding, decode_text
+from reference.decoder.parts import Parts
+from reference.decoder.weights import Model
 from spmd.cases import pretrained_tensors, text_of
 
 from arzip import codec, levels
 from arzip.codec import Options
 from arzip.coding import range_coder
-from arzip.coding.lane_state import finish_streams, lane_starts, max_stream_bytes, new_wide_state
+from arzip.coding.lane_state import finish_streams, max_stream_bytes, new_wide_state
 from arzip.context_mixing import pretrained
 from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import USE_NETWORK, create
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
@@ -31,6 +31,7 @@ from arzip.format.records import Header, Method
 from arzip.format.stream import Block, list_members, read_events
 from arzip.jit.atomics import CAN_YIELD
 from arzip.network.config import Weights
+from arzip.weights.file import dump_weights
 
 LANES = 5
 THREADS = [False, pytest.param(True, marks=pytest.mark.skipif(not CAN_YIELD, reason="no sched_yield here"))]
@@ -57,58 +58,12 @@ def blocks_of(archive: bytes) -> list[Block]:
 # ------------------------------------------------------------------------------------------------------------ the spec
 
 
-def decode_by_the_specification(weights: Weights, payload: bytes, raw_bytes: int, plan: Plan) -> bytes:
-    """docs/FORMAT.md, 'Wide blocks', in plain Python."""
-    sizes, at = [], 0
-    for _ in range(plan.lanes - 1):
-        size = shift = 0
-        while payload[at] >= 128:
-            size, shift, at = size | payload[at] % 128 << shift, shift + 7, at + 1
-        sizes.append(size | payload[at] << shift)
-        at += 1
-    starts = lane_starts(raw_bytes, plan.lanes)
-    coders = []
-    for lane in range(plan.lanes):
-        end = at + sizes[lane] if lane < plan.lanes - 1 else len(payload)
-        assert end - at <= 2 * int(starts[lane + 1] - starts[lane]) + 64
-        coders.append(reference.RangeDecoder(payload[at:end]))
-        at = end
-    network = reference.Network(weights)
-    states = [reference.Lane(network) for _ in coders]
-    memory = None
-    if plan.cm_profile is not None:
-        profile = PROFILES[plan.cm_profile]
-        cm = create(profile, starts[:-1], raw_bytes)
-        initial = pretrained.initial_states(weights.tensors)
-        pretrained.load_into(cm, profile, initial[plan.cm_profile, plan.use_network])
-        cm.clock[USE_NETWORK] = plan.use_network
-        memory = Reference(profile, cm)
-        memory.prepare(0, plan.lanes)
-    texts: list[bytearray] = [bytearray() for _ in coders]
-    for t in range(-(-raw_bytes // plan.lanes)):
-        moving = [lane for lane in range(plan.lanes) if starts[lane] + t < starts[lane + 1]]
-        freqs = [states[lane].freqs() if plan.use_network else [1] * 256 for lane in moving]
-        values = [0] * len(moving)
-        if memory:
-            memory.bit = 0
-        for bit in range(8):
-            m = 128 >> bit
-            p = [
-                reference.clip((sum(f[at + m : at + 2 * m]) << 22) // sum(f[at : at + 2 * m]), 1, (1 << 22) - 1)
-                for f, at in zip(freqs, values, strict=True)
-            ]
-            if memory:
-                p = memory.predict(0, len(moving), p)
-            bits = [coders[lane].bit(p[lane]) for lane in moving]
-            values = [value + m * one for value, one in zip(values, bits, strict=True)]
-            if memory:
-                memory.update(0, len(moving), bits, t)
-        if memory:
-            memory.end_byte(0, len(moving), values)
-        for lane in moving:
-            texts[lane].append(values[lane])
-            states[lane].context.push_byte(values[lane])
-    return b"".join(texts)
+def decode_by_the_specification(weights: Weights, streams: list[bytes], raw_bytes: int, plan: Plan) -> bytes:
+    """docs/FORMAT.md, 'Wide blocks', by the second decoder."""
+    model = Model(dump_weights(weights.config, weights.tensors, weights.metadata))
+    parts = NETWORK * plan.use_network | MEMORY * (plan.cm_profile is not None) | REPEATS
+    payload = Parts(b"\0" + lane_streams.pack(streams))
+    return decode_text(payload, raw_bytes, Coding(plan.lanes, plan.cm_profile or 0, 0, True, parts), model)
 
 
 @pytest.mark.parametrize("plan", [Plan(LANES, True, None, True), *(Plan(LANES, True, k, True) for k in range(4))])
@@ -116,7 +71,7 @@ def test_a_decoder_written_from_the_specification_reads_wide_blocks(weights: Wei
     raw = text_of(123, 1)
     streams = Engine(weights, CpuBackend(weights, False)).encode_wide(raw, plan, quiet)
     assert streams
-    assert decode_by_the_specification(weights, lane_streams.pack(streams), len(raw), plan) == raw
+    assert decode_by_the_specification(weights, streams, len(raw), plan) == raw
 
 
 @pytest.mark.parametrize("profile", range(4))
@@ -126,7 +81,7 @@ def test_a_decoder_written_from_the_specification_reads_wide_blocks_without_a_ne
     raw, plan = text_of(333, 2), Plan(LANES, False, profile, True)
     streams = Engine(weights, CpuBackend(weights, False)).encode_wide(raw, plan, quiet)
     assert streams
-    assert decode_by_the_specification(weights, lane_streams.pack(streams), len(raw), plan) == raw
+    assert decode_by_the_specification(weights, streams, len(raw), plan) == raw
 
 
 # ---------------------------------------------------------------------------------------------------- there and back

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,8 @@ import pytest
 import tiny_network
 from cm_cases import EVERYTHING, pretrained_model, random_ngrams, random_state, varied_text
 from numpy.typing import NDArray
-from reference.context_mixing import Reference
+from reference.decoder.memory import Memory
+from reference.decoder.memory import profiles as reference_profiles
 from safetensors.numpy import save
 
 from arzip.context_mixing import hashing, logistic, predictor, pretrained, state_table, static_shapes
@@ -40,8 +41,7 @@ def probabilities(
     single_lane = lanes == 1 and not merged
     out = np.zeros((steps, 8, lanes), np.int64)
     edges = [lanes * k // groups for k in range(groups + 1)]
-    for first, end in pairwise(edges):
-        predictor.begin(cm, first, end)
+    predictor.begin(cm, 0, lanes)
     for t in range(steps):
         values = np.array([text[s + t] for s in cm.starts], np.int64)
         for first, end in pairwise(edges):
@@ -65,6 +65,16 @@ def no_network_p(steps: int, lanes: int) -> NDArray[np.int64]:
     return np.full((steps, 8, lanes), P_ONE // 2, np.int64)
 
 
+def memory_of_the_spec(profile: Profile, sizes: list[int], network: bool, is_pretrained: bool) -> Memory:
+    """The second decoder's memory, with the initial state and the n-grams of `create` and `load_into` below."""
+    names = (field.name for field in fields(reference_profiles.Profile))
+    own = reference_profiles.Profile(**{name: getattr(profile, name) for name in names})
+    initial = {name: tensor.astype(np.int64) for name, tensor in random_state(profile, 6).items()}
+    ngrams = random_ngrams(7).tobytes()
+    known = (initial, ngrams) if is_pretrained else (None, b"")
+    return Memory(own, sum(sizes), sizes, network, *known)
+
+
 def parse_header(data: bytes) -> str:
     """What a weights file says about itself."""
     size = int.from_bytes(data[:8], "little")
@@ -85,23 +95,24 @@ def test_kernels_agree_with_plain_python_bit_for_bit(
     if is_pretrained:
         pretrained.load_into(cm, EVERYTHING, random_state(EVERYTHING, 6))
     network_p = np.random.default_rng(3).integers(1, P_ONE, (steps, 8, lanes))
-    reference = Reference(EVERYTHING, cm)
+    reference = memory_of_the_spec(EVERYTHING, [steps] * lanes, network, is_pretrained)
     got = probabilities(cm, text, steps, network_p, groups)
     edges = [lanes * k // groups for k in range(groups + 1)]
-    for first, end in pairwise(edges):
-        reference.prepare(first, end)
     for t in range(steps):
         values = [text[s + t] for s in starts]
         for first, end in pairwise(edges):
-            reference.bit = 0
+            group = list(range(first, end))
             for bit in range(8):
-                expected = reference.predict(first, end, network_p[t, bit].tolist())
+                expected = reference.predict(
+                    group, network_p[t, bit, first:end].tolist() if network else [None] * len(group)
+                )
                 assert got[t, bit, first:end].tolist() == expected, (t, bit)
-                reference.update(first, end, [v >> (7 - bit) & 1 for v in values], t)
-            reference.end_byte(first, end, values)
-    assert cm.maps.tolist() == reference.maps
-    assert cm.weights.tolist() == reference.weights
-    assert cm.slots.tolist() == reference.slots
+                reference.update(group, [v >> (7 - bit) & 1 for v in values[first:end]], t)
+            reference.end_byte(group, values[first:end])
+    assert np.array_equal(cm.maps, (reference.maps.p << 16 | reference.maps.m)[:-1])
+    inputs = reference.mixer.weights.shape[1]
+    assert np.array_equal(cm.weights[:, :inputs], reference.mixer.weights) and not cm.weights[:, inputs:].any()
+    assert np.array_equal(cm.slots, reference.slots.states)
     assert (cm.slots.reshape(-1, 16)[:, 1:] >= state_table.FIRST_PRIOR).any() == is_pretrained
 
 

@@ -11,8 +11,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from reference.closing import close
-from reference.rebuilding import rebuild
+from reference.decoder.deflate import rebuild
+from reference.decoder.opened import Recipe, close_parts
 
 import arzip
 from arzip.preprocess.recompress import coding, streams
@@ -167,4 +167,4 @@ def test_containers_are_closed_alike(name: str) -> None:
     data = CONTAINERS[name]
     opened = open_streams(data)
     assert opened is not None
-    assert close(opened.recipe, opened.deviations, opened.contents, len(data)) == data
+    assert close_parts(Recipe(opened.recipe, opened.deviations), opened.contents, len(data)) == data

@@ -12,9 +12,9 @@ from itertools import cycle
 import numpy as np
 import pytest
 from helpers import check_roundtrip, compress, decompress, words
-from reference import picture as picture_reference
-from reference.closing import close
-from reference.rows import filtered, text_of
+from reference.decoder.opened import Recipe, close_parts
+from reference.decoder.picture import decode_apart
+from reference.decoder.rows import filtered, text_of
 
 from arzip import block_codec
 from arzip.codec import Options
@@ -60,7 +60,7 @@ def must_open(data: bytes, form: int) -> Opened:
     assert found is not None
     apart = [picture.values for picture in found.apart]
     assert close_streams(found.recipe, found.deviations, found.contents, len(data), apart=apart) == data
-    assert close(found.recipe, found.deviations, found.contents, len(data), apart) == data
+    assert close_parts(Recipe(found.recipe, found.deviations), found.contents, len(data), apart) == data
     return found
 
 
@@ -119,7 +119,7 @@ def test_series_of_pictures_are_those_of_plain_python() -> None:
     values[-1] = values[0][:150]
     stream = picture_series.encode(zip(values, shapes, strict=True), lambda done: None)
     assert picture_series.decode(stream, shapes, lambda done: None) == values
-    assert picture_reference.decode_apart(stream, [tuple(shape) for shape in shapes]) == values
+    assert decode_apart(stream, [tuple(shape) for shape in shapes]) == values
 
 
 PNGS = png(text_with(40, 50, 3, "444414"), 40, 50, 3) + words(200) + png(text_with(30, 31, 4, "40", 1), 30, 31, 4)

@@ -1,24 +1,30 @@
-"""The predictor of pictures in plain Python integers, after docs/FORMAT.md, 'Pictures': decodes a block's payload."""
+"""docs/FORMAT.md, 'Pictures': blocks of rows of pixels, and pictures apart."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from arzip.context_mixing.logistic import stretch_table
-from arzip.format.varint import parse_varint
-from reference.network import RangeDecoder
-from reference.sound import END, LeastSquares, Mixer, clip, log8, logit
+import numpy as np
 
-WRAP = 2**64 - 1
+from .errors import require
+from .media import END, LeastSquares, Mixer, at, expert_input, learn
+from .numbers import GOLDEN, ONE, SPREAD, STRETCH, WRAP, clip, log8
+from .parts import Parts
+from .range_decoder import RangeDecoder
+
 ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 TOP = 255 * 256
-STRETCH = stretch_table().tolist()
+MAX_ROW_BYTES = 32768
+BIAS_LIMIT, COUNT_LIMIT = 120, 250
+EARLY_VALUES = 3001
+TABLE_ROWS = 1 << 18
+FIRST_WEIGHTS = [104858] * 10 + [20972] * 24 + [0]
 
 
 def h(a: int, b: int) -> int:
-    m = ((a & WRAP) + (b & WRAP) * 0xD6E8FEB86659FD93 + 1) * 0x9E3779B97F4A7C15 & WRAP
+    m = ((a & WRAP) + (b & WRAP) * SPREAD + 1) * GOLDEN & WRAP
     return m ^ (m >> 29)
 
 
@@ -27,29 +33,27 @@ def bounded(x: int) -> int:
 
 
 class LocalSquares(LeastSquares):
-    """Least squares from moments of columns."""
+    """Least squares from moments of columns: L, K of each column, R of each column."""
 
     def __init__(self, order: int, k: int, width: int) -> None:
         super().__init__(0, order, 12)
-        self.g, size = 4 - k, (order + 1) * (order + 2) // 2
-        self.left, self.columns, self.right = [0] * size, [[0] * size for _ in range(width)], [[0] * size] * width
+        self.g = 4 - k
+        self.left, self.columns, self.right = np.zeros_like(self.m), [self.m] * width, [self.m] * width
 
     def load(self, x: int) -> None:
-        flat = iter([a + b for a, b in zip(self.left, self.right[x], strict=True)])
-        self.m = [[next(flat) for _ in range(i + 1)] for i in range(self.order + 1)]
+        self.m = self.left + self.right[x]
 
     def take(self, x: int, inputs: list[int]) -> None:
-        products = [inputs[i] * inputs[j] for i in range(self.order + 1) for j in range(i + 1)]
-        self.columns[x] = [k + 256 * p - (k >> self.g) for k, p in zip(self.columns[x], products, strict=True)]
-        both = [a + b for a, b in zip(self.left, self.columns[x], strict=True)]
-        self.left = [b - (b >> self.g) for b in both]
+        values, k = np.array(inputs, np.int64), self.columns[x]
+        k = self.columns[x] = k + 256 * np.outer(values, values) - (k >> self.g)
+        self.left = self.left + k - (self.left + k >> self.g)
 
     def end_row(self) -> None:
-        self.left, beyond = [0] * len(self.left), [0] * len(self.left)
+        self.left = beyond = np.zeros_like(self.left)
         self.right = list(self.right)
         for x in reversed(range(len(self.columns))):
-            beyond = [k - (k >> self.g) + b - (b >> self.g) for k, b in zip(self.columns[x], beyond, strict=True)]
-            self.right[x] = beyond
+            k = self.columns[x]
+            beyond = self.right[x] = k - (k >> self.g) + beyond - (beyond >> self.g)
 
 
 class Decoder:
@@ -57,14 +61,13 @@ class Decoder:
 
     def __init__(self, stream: bytes, channels: int, width: int) -> None:
         self.coder, self.channels, self.width = RangeDecoder(stream), channels, width
-        start = [104858] * 10 + [20972] * 24 + [0]
-        self.mixer = Mixer(5, start)
+        self.mixer = Mixer(5, FIRST_WEIGHTS)
         self.v: dict[tuple[int, int, int], int] = {}
         self.e: dict[tuple[int, int, int, int], int] = {}
         self.terms = [[self.inputs(r, k) for k in range(2)] for r in range(channels)]
         self.solvers = [[LocalSquares(len(self.terms[r][k]), k, width) for k in range(2)] for r in range(channels)]
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
-        self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [2**15, 0])
+        self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
         self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
         self.count = 0
 
@@ -125,12 +128,10 @@ class Decoder:
         for k, centre in enumerate(centres):
             self.e[r, k, x, y] = abs(256 * v - centre) >> 4
         for entry in entries:
-            entry[0] += 2 * (16 * (256 * v - centres[5]) - entry[0]) // (2 * entry[1] + 5)
-            entry[1] = min(entry[1] + 1, 120)
+            learn(entry, 16 * (256 * v - centres[5]), 2 * entry[1] + 5, BIAS_LIMIT)
         for (k, _), entry in zip(wheres, scales, strict=True):
-            error = 16 * abs(256 * v - centres[k])
-            entry[0] = max(entry[0] + 2 * (error - entry[0]) // (2 * entry[1] + 3), 1)
-            entry[1] = min(entry[1] + 1, 250)
+            learn(entry, 16 * abs(256 * v - centres[k]), 2 * entry[1] + 3, COUNT_LIMIT)
+            entry[0] = max(entry[0], 1)
         self.count += 1
         return v
 
@@ -138,8 +139,8 @@ class Decoder:
         total = weights = 0
         for k, centre in enumerate(centres):
             w, n, nw, ne, ww = (self.error(r, k, x + dx, y + dy) for dx, dy in OWN[:5])
-            g = 2**40 // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
-            g = (g * g >> 20) if g < 2**30 else 2**40
+            g = (1 << 40) // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
+            g = (g * g >> 20) if g < 1 << 30 else (1 << 40)
             total, weights = total + ((g >> 16) + 1) * centre, weights + (g >> 16) + 1
         return total // weights
 
@@ -189,15 +190,15 @@ class Decoder:
     def rows(self, contexts: list[int], partial: int) -> list[list[list[int]]]:
         chosen = []
         for a in contexts:
-            g = h(a * 0x9E3779B97F4A7C15, partial)
-            row, checksum = (g >> 20) % 2**18, g % 2**20 + 2**20
+            g = h(a * GOLDEN, partial)
+            row, checksum = (g >> 20) % TABLE_ROWS, g % (1 << 20) + (1 << 20)
             if self.table[row][0][0] != checksum:
                 other = row ^ 1
                 if self.table[other][0][0] == checksum:
                     row = other
                 else:
                     row = other if self.table[other][1][1] < self.table[row][1][1] else row
-                    self.table[row] = [[checksum]] + [[2**21, 0] for _ in range(15)]
+                    self.table[row] = [[checksum]] + [[1 << 21, 0] for _ in range(15)]
             chosen.append(row)
         return [self.table[row] for row in chosen]
 
@@ -205,16 +206,13 @@ class Decoder:
         self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int, which: list[int], s: list[int]
     ) -> int:
         contexts = self.contexts(r, x, y, near, centres, errors)
-        inverse = [2**32 // max(3 * a >> 6, 12) for a in s]
+        inverse = [(1 << 32) // max(3 * a >> 6, 12) for a in s]
         low, high, v, partial, node = [-END] * 10, [END] * 10, 0, 1, 1
         for n in reversed(range(8)):
             if n in (7, 3):
                 rows, node = self.rows(contexts, partial), 1
-            middle = [
-                clip((256 * (v + 2**n) - centres[k] - 128) * i >> 20, -END, END)
-                for k, i in zip(which, inverse, strict=True)
-            ]
-            inputs = [logit(*edges) for edges in zip(low, middle, high, strict=True)]
+            middle = [at(v + (1 << n), centres[k], i) for k, i in zip(which, inverse, strict=True)]
+            inputs = [expert_input(*edges) for edges in zip(low, middle, high, strict=True)]
             for row in rows:
                 p, count = row[node]
                 inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
@@ -230,13 +228,12 @@ class Decoder:
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
-            self.mixer.learn(bit, 6 if self.count <= 3000 else 2)
+            self.mixer.learn(bit, 6 if self.count < EARLY_VALUES else 2)
             for row in rows:
-                p, count = row[node]
-                goal = 2**22 - 1 if bit else 0
-                row[node][:] = [clip(p + 2 * (goal - p) // (2 * count + 3), 0, 2**22 - 1), min(count + 1, 250)]
+                learn(row[node], (ONE - 1) * bit, 2 * row[node][1] + 3, COUNT_LIMIT)
+                row[node][0] = clip(row[node][0], 0, ONE - 1)
             if bit:
-                v, low = v + 2**n, middle
+                v, low = v + (1 << n), middle
             else:
                 high = middle
             node, partial = 2 * node + bit, 2 * partial + bit
@@ -257,18 +254,19 @@ def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[byte
     return found
 
 
-def decode(payload: bytes, raw_bytes: int) -> bytes:
+def decode_picture(payload: bytes, raw_bytes: int) -> bytes:
     """The raw bytes of a block of a picture."""
-    head, tail, channels = payload[:3]
-    width, at = parse_varint(payload, 3)
-    padding, at = parse_varint(payload, at)
-    end = at + head + tail
-    decoder, rows, size = Decoder(payload[end:], channels, width), bytearray(), raw_bytes - head - tail
-    y = 0
-    while len(rows) < size:
-        for x in range(width):
-            if len(rows) < size:
-                rows += bytes(decoder.pixel(x, y))
-        rows += bytes(padding)
-        y += 1
-    return payload[at : at + head] + bytes(rows[:size]) + payload[at + head : end]
+    source = Parts(payload)
+    head, tail, channels = source.take(3)
+    width, padding = source.varint(), source.varint()
+    require(1 <= channels <= 4 and 1 <= width <= MAX_ROW_BYTES // channels, "a shape of a picture")
+    before, after = source.take(head), source.take(tail)
+    size, row = raw_bytes - head - tail, channels * width
+    whole, last = divmod(size, row + padding)
+    require(size >= channels and (last <= row and last % channels == 0), "rows that end within a pixel")
+    decoder, rows = Decoder(source.rest(), channels, width), bytearray()
+    for y in range(whole + (last > 0)):
+        for x in range(width if y < whole else last // channels):
+            rows += bytes(decoder.pixel(x, y))
+        rows += bytes(padding if y < whole else 0)
+    return before + bytes(rows) + after

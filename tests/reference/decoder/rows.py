@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import require
+
 
 def taken_off(kind: int, a: int, b: int, c: int) -> int:
     """p."""
@@ -25,7 +27,7 @@ def text_of(filters: bytes, values: bytes, row: int, pixel: int, guessed: bool) 
     rows = [values[at : at + row - 1] for at in range(0, len(values), row - 1)]
     out = b""
     for y, f in enumerate(filters):
-        assert f <= 4
+        require(f <= 4, "a filter that there isn't")
         if guessed:
             sums = [sum(min(d, 256 - d) for d in filtered(rows, y, pixel, kind)) for kind in range(5)]
             f = (f + sums.index(min(sums))) % 5
