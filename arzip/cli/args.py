@@ -32,6 +32,7 @@ class Settings:
     rm: bool = False
     force: bool = False
     salvage: bool = False
+    zeros: bool = False
     json: bool = False
     quiet: int = 0
     verbose: int = 0
@@ -54,6 +55,8 @@ class Settings:
             raise click.UsageError("--rm needs an output file, not the standard output")
         if self.rm and self.salvage:
             raise click.UsageError("--rm would remove what --salvage could not read")
+        if self.zeros and not self.salvage:
+            raise click.UsageError("--zeros goes with --salvage")
         if self.recursive and not files and self.filelist is None and self.filelist0 is None:
             raise click.UsageError("-r names no folder")
         if self.exclude_compressed and not compressing:
