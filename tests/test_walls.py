@@ -79,7 +79,8 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
 }
 STANDARD_LIBRARY_ONLY = {
     *("bench.corpora", "context_mixing.profile", "errors", "format", "levels", "probability", "version"),
-    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers", "weights.registry"),
+    *("system.compressed", "system.extras", "system.files", "system.user_dirs", "system.workers"),
+    *("weights.head", "weights.registry"),
 }
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command

@@ -472,7 +472,10 @@ def test_eval_prints_totals_and_writes_nothing(capfd: pytest.CaptureFixture[str]
 
 def test_models_lists_what_is_at_hand(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     header = json.dumps(
-        {"__metadata__": {"arzip": json.dumps({"about": {"trained_on": "prose"}})}, "w": {"shape": [2, 3]}}
+        {
+            "__metadata__": {"arzip": json.dumps({"about": {"trained_on": "prose"}, "network": {}})},
+            "w": {"dtype": "I8", "shape": [2, 3], "data_offsets": [0, 6]},
+        }
     ).encode()
     put("tiny.safetensors", len(header).to_bytes(8, "little") + header + bytes(6))
     monkeypatch.setenv("ARZIP_MODEL_PATH", ".")
