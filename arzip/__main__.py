@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 
-# Until the command line handles signals, Ctrl-C ends the process at once: nothing is to be undone, no traceback helps.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported ends the process: no traceback
 
 from arzip.cli import main, process
 

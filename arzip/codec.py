@@ -1,4 +1,4 @@
-"""Bytes -> blocks -> archive, and back: `compress`, `decompress`, `salvage`, `evaluate`.
+"""Bytes -> blocks -> archive, and back: `compress`, `decompress`, `evaluate`; recovery.py has `salvage`.
 
 Blocks are coded side by side on several threads. Must not know the file system, nor how one block is coded.
 """
@@ -17,11 +17,9 @@ from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
-from arzip.errors import ArzipError, DamagedError, LimitError, ModelError
+from arzip.errors import DamagedError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
-from arzip.format.records import Header
-from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
@@ -310,40 +308,6 @@ def decode_events(
         yield event, raw
 
 
-def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progress | None = None) -> Summary:
-    """Write every block of a damaged archive that is still whole. Raises ArzipError when there is none.
-
-    Where the header is lost, the model is taken to be the one that the options name, or the default.
-    """
-    data = source.read()
-    raw_bytes = blocks = 0
-    fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
-    digest = registry.file_digest(registry.find(options.model or levels.level(levels.DEFAULT).model))
-    with Workers(options.threads) as workers:
-        decoder = Decoder(options, workers, progress)
-        for event in find_blocks(data):
-            if isinstance(event, Header):
-                digest = event.digest
-                continue
-            try:
-                _check_output(raw_bytes + event.frame.raw_bytes, options.max_output)
-                raw = decoder.decode(event, digest)
-                stream.Verifier().check(event, raw)
-            except LimitError:
-                raise
-            except DamagedError:
-                continue
-            except ArzipError as error:
-                fault = error
-                continue
-            sink.write(raw)
-            raw_bytes += len(raw)
-            blocks += 1
-    if not blocks:
-        raise fault
-    return Summary(raw_bytes, len(data), blocks)
-
-
 def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
     """Blocks of a stream of any length; a pipe's short reads are joined."""
     while True:
@@ -378,11 +342,11 @@ def _within(events: Iterable[Event], max_output: int) -> Iterator[Event]:
     for event in events:
         if isinstance(event, Block):
             raw_bytes += event.frame.raw_bytes
-            _check_output(raw_bytes, max_output)
+            check_output(raw_bytes, max_output)
         yield event
 
 
-def _check_output(raw_bytes: int, max_output: int) -> None:
+def check_output(raw_bytes: int, max_output: int) -> None:
     if 0 <= max_output < raw_bytes:
         raise LimitError(f"it holds more than the {max_output:,} bytes that --max-output allows")
 

@@ -76,9 +76,27 @@ def decompress(source: BinaryIO, sink: BinaryIO, options: Options, progress: Pro
     return Summary(len(raw), len(archive), 1)
 
 
-def salvage(source: BinaryIO, sink: BinaryIO, options: Options, progress: Progress = None) -> Summary:
-    sink.write(b"what is whole")
-    return Summary(13, len(source.read()), 1)
+@dataclass(frozen=True)
+class Missing:
+    start: int
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Recovery:
+    raw_bytes: int
+    archive_bytes: int
+    blocks: int
+    missing: tuple[Missing, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+def salvage(
+    source: BinaryIO, sink: BinaryIO, options: Options, progress: Progress = None, zeros: bool = False
+) -> Recovery:
+    sink.write(b"what is whole" + bytes(5) * zeros)
+    gaps = (Missing(13, 5), Missing(18, None), *(Missing(100 * i, 1) for i in range(1, 9)))
+    return Recovery(13, len(source.read()), 1, gaps, ("base",))
 
 
 def evaluate(source: BinaryIO, options: Options, progress: Progress = None) -> Evaluation:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers import Drip, check_roundtrip, compress, count_blocks, decompress, english, harmless_changes, words
 
-from arzip import codec, levels
+from arzip import codec, levels, recovery
 from arzip.codec import Options
 from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
 from arzip.errors import DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
@@ -271,7 +271,7 @@ def test_salvage_recovers_all_other_blocks(lost: int, options: Options) -> None:
     block = blocks_of(bytes(archive))[lost]
     archive[block.offset + 50] ^= 1
     sink, seen = io.BytesIO(), []
-    summary = codec.salvage(io.BytesIO(bytes(archive)), sink, options, lambda *now: seen.append(now))
+    summary = recovery.salvage(io.BytesIO(bytes(archive)), sink, options, lambda *now: seen.append(now))
     assert sink.getvalue() == raw[: 1000 * lost] + raw[1000 * (lost + 1) :]
     assert (summary.raw_bytes, summary.blocks) == (len(sink.getvalue()), 3)
     assert seen
@@ -280,7 +280,7 @@ def test_salvage_recovers_all_other_blocks(lost: int, options: Options) -> None:
 def test_salvage_of_nothing_raises(options: Options) -> None:
     for data in (b"", b"hello", compress(words(100), options)[:60]):
         with pytest.raises(DamagedError, match="nothing can be recovered"):
-            codec.salvage(io.BytesIO(data), io.BytesIO(), options)
+            recovery.salvage(io.BytesIO(data), io.BytesIO(), options)
 
 
 def test_levels_name_the_memories_that_the_profiles_are() -> None:

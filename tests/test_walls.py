@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "memory",
         "preprocess.opened",
         "system.workers",
+        "weights.head",
         "weights.registry",
     },
     "api": {
@@ -89,6 +90,7 @@ STANDARD_LIBRARY_ONLY = {
         "system.outputs",
         "system.user_dirs",
         "system.workers",
+        "weights.head",
         "weights.registry",
     ),
 }

@@ -130,10 +130,12 @@ def list_archives(names: tuple[str, ...], **options: Any) -> int:
 def models(**options: Any) -> int:
     """Show the models at hand: size, digest, bits per byte, what they were trained on."""
     from arzip.cli import tables
+    from arzip.weights import registry
 
     settings = Settings(**options)
     rows: list[dict[str, Any]] = []
-    code = Reporter(settings).each(["models"], lambda _: rows.extend(tables.model_rows()))
+    paths = [str(path) for path in registry.paths()]
+    code = Reporter(settings).each(paths, lambda path: rows.append(tables.model_row(path)))
     tables.print_models(rows, settings)
     return code
 

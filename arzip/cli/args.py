@@ -46,6 +46,7 @@ class Settings:
     rm: bool = False
     force: bool = False
     salvage: bool = False
+    zeros: bool = False
     json: bool = False
     quiet: int = 0
     verbose: int = 0
@@ -74,6 +75,8 @@ class Settings:
             raise click.UsageError("--verify reads a whole output file back: not with -c, --salvage, --range")
         if self.range is not None and (self.salvage or self.max_output is not None):
             raise click.UsageError("--range goes neither with --salvage nor with --max-output")
+        if self.zeros and not self.salvage:
+            raise click.UsageError("--zeros goes with --salvage")
         if self.recursive and not files and self.filelist is None and self.filelist0 is None:
             raise click.UsageError("-r names no folder")
         if self.exclude_compressed and not compressing:

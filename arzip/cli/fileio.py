@@ -22,8 +22,10 @@ from arzip.system.outputs import OutputFile
 
 if TYPE_CHECKING:
     from arzip.codec import Options, Summary
+    from arzip.recovery import Recovery
 
 RANGE_BYTES = 1 << 20  # written at a time
+MAX_NAMED_GAPS = 8
 
 
 def codec_options(settings: Settings) -> Options:
@@ -42,12 +44,28 @@ def compress(name: str, settings: Settings, reporter: Reporter) -> None:
 
 def decompress(name: str, settings: Settings, reporter: Reporter) -> None:
     """Decompress `name`, to its own name without .arz unless the settings say otherwise. Raises ArzipError."""
-    work = _decompress_range if settings.range is not None else _salvage if settings.salvage else _decompress
-    summary = _transform(name, settings, reporter, work, of_archive=True)
     if settings.salvage:
-        reporter.warn(
-            name, f"salvaged {summary.raw_bytes:,} bytes in {summary.blocks} whole blocks; others may be missing"
-        )
+        return _salvage(name, settings, reporter)
+    work = _decompress if settings.range is None else _decompress_range
+    _transform(name, settings, reporter, work, of_archive=True)
+
+
+def _salvage(name: str, settings: Settings, reporter: Reporter) -> None:
+    """Recover what is whole of the archive `name`, and say what is missing. Raises ArzipError."""
+    with _opened(name, settings) as source:
+        path = _output_path(name, settings, original_name)
+        from arzip import codec, recovery
+
+        with (
+            codec.on_first_compile(reporter.compiling),
+            _output(source, path, settings, is_archive=False) as sink,
+            reporter.progress(name, source.size_bytes, of_archive=True) as progress,
+        ):
+            found = recovery.salvage(source.stream, sink, codec_options(settings), progress, settings.zeros)
+    if found.models:
+        reporter.note(name, f"the header is lost; of the models at hand {' and '.join(found.models)} fits")
+    blocks = f"{found.blocks:,} whole block{'s' * (found.blocks != 1)}"
+    reporter.warn(name, f"salvaged {found.raw_bytes:,} bytes in {blocks}; {describe_missing(found, settings)}")
 
 
 class _Work(NamedTuple):
@@ -83,12 +101,6 @@ def _decompress(work: _Work) -> Summary:
     summary = codec.decompress(work.source.stream, hashed, options, work.progress)
     verify.content(work.sink, hashed.hash.digest())
     return summary
-
-
-def _salvage(work: _Work) -> Summary:
-    from arzip import codec
-
-    return codec.salvage(work.source.stream, work.sink, codec_options(work.settings), work.progress)
 
 
 def _decompress_range(work: _Work) -> Summary:
@@ -248,6 +260,24 @@ def describe(summary: Summary, seconds: float) -> str:
         f"{summary.raw_bytes:,} raw bytes, {summary.archive_bytes:,} archived, {rate:.3f} bits per byte, "
         f"{speed:,.0f} KB/s" + describe_opened(summary)
     )
+
+
+def describe_missing(found: Recovery, settings: Settings) -> str:
+    """Which bytes of the original are missing: "nothing is missing", or e.g. "missing: bytes 4,096 to 8,191"."""
+    parts = [
+        f"perhaps more behind byte {gap.start:,}" if gap.size is None else _range(gap.start, gap.size)
+        for gap in found.missing
+    ]
+    if not parts:
+        return "nothing is missing"
+    more = len(parts) - MAX_NAMED_GAPS
+    if more > 0 and not settings.verbose:
+        parts[MAX_NAMED_GAPS:] = [f"{more:,} more: -v names all"]
+    return f"missing: {', '.join(parts)}" + (" (zeros in their place)" if settings.zeros else "")
+
+
+def _range(start: int, size: int) -> str:
+    return f"bytes {start:,} to {start + size - 1:,}" if size > 1 else f"byte {start:,}"
 
 
 def describe_opened(summary: Summary) -> str:

@@ -20,9 +20,12 @@ OnProgress = Callable[[int, int], None]
 
 def shown(name: str) -> str:
     """A file's name as one printable line; "-" becomes "(stdin)"."""
-    if name == "-":
-        return "(stdin)"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return "(stdin)" if name == "-" else printable(name)
+
+
+def printable(text: str) -> str:
+    """A text that may come from anyone's file, with escapes in the place of what would reach into the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Reporter:
@@ -80,7 +83,8 @@ class Reporter:
 
     def _say(self, name: str, message: str, wanted: bool) -> None:
         if wanted:
-            click.echo(f"arzip: {shown(name)}: {' '.join(message.split())}", err=True)
+            message = message.removeprefix(f"{name}: ")  # errors of a file that is named twice, as in `x -o x`
+            click.echo(f"arzip: {shown(name)}: {printable(' '.join(message.split()))}", err=True)
 
     @contextmanager
     def progress(self, name: str, total_bytes: int, *, of_archive: bool) -> Iterator[OnProgress | None]:

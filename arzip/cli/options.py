@@ -58,6 +58,13 @@ class ListOption(click.Option):
         return "--filelist[0] PATH", self.help or ""
 
 
+class SalvageOption(click.Option):
+    """Stands for itself and for --zeros, which is hidden."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return "--salvage [--zeros]", self.help or ""
+
+
 FILES = click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=complete_files)
 INPUT = grouped(
     click.option("-r", "--recursive", is_flag=True, help="Of a folder, take all files in it and below it, but links."),
@@ -144,8 +151,14 @@ MAX_OUTPUT = click.option(
     metavar="SIZE",
     help="With -d, -t: stop at an archive that holds more than SIZE (1GiB ..).",
 )
-SALVAGE = click.option(
-    "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
+SALVAGE = grouped(
+    click.option(
+        "--salvage",
+        cls=SalvageOption,
+        is_flag=True,
+        help="With -d: the whole blocks of a damaged archive, and zeros for the others; exit code 2.",
+    ),
+    click.option("--zeros", hidden=True, is_flag=True),
 )
 RANGE = click.option(
     "--range",

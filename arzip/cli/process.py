@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 from arzip.system.files import remove_unfinished
+
+GRACE_SECONDS = 0.5  # from a signal to the end of the process, whatever its threads still do
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -29,10 +32,22 @@ def fill_standard_streams() -> None:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Context in which SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number)."""
+    """Context in which SIGINT, SIGTERM and SIGHUP remove unfinished outputs and raise SystemExit(128 + number).
+
+    Leaving it may wait for threads that compile, or read what has no end: the process ends without them.
+    """
+    late: list[threading.Timer] = []
+
+    def end(code: int) -> None:
+        remove_unfinished()
+        os._exit(code)
 
     def stop(number: int, frame: FrameType | None) -> None:
         remove_unfinished()
+        if not late:
+            late.append(threading.Timer(GRACE_SECONDS, end, (128 + number,)))
+            late[0].daemon = True
+            late[0].start()
         raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -44,6 +59,8 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in taken.items():
             signal.signal(number, handler)
+        for timer in late:
+            timer.cancel()
 
 
 def leave(code: int) -> NoReturn:

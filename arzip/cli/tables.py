@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from arzip import memory
 from arzip.cli.args import Settings
-from arzip.cli.messages import shown
+from arzip.cli.messages import printable, shown
 from arzip.format.records import Filter
 from arzip.system import files
 
@@ -99,22 +100,20 @@ def _opened(block: Row) -> str:
     return f"{exact:,} streams exact, {block['corrected_streams']:,} corrected, {block['opened_bytes']:,} bytes opened"
 
 
-def model_rows() -> list[Row]:
-    """One row for each weights file found, from its header. Raises ModelError on one that can't be read."""
-    from arzip.weights.registry import find_models
+def model_row(path: str) -> Row:
+    """The row of a weights file, from its header. Raises ModelError if it is none."""
+    from arzip.weights.registry import read_info
 
-    return [
-        {
-            "name": model.name,
-            "digest": model.digest,
-            "parameters": model.parameters,
-            "file_bytes": model.file_bytes,
-            "trained_on": model.metadata.get("trained_on", ""),
-            "bits_per_byte": model.metadata.get("bits_per_byte", ""),
-            "path": str(model.path),
-        }
-        for model in find_models()
-    ]
+    model = read_info(Path(path))
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "parameters": model.parameters,
+        "file_bytes": model.file_bytes,
+        "trained_on": model.metadata.get("trained_on", ""),
+        "bits_per_byte": model.metadata.get("bits_per_byte", ""),
+        "path": str(model.path),
+    }
 
 
 def print_models(rows: Sequence[Row], settings: Settings) -> None:
@@ -124,7 +123,8 @@ def print_models(rows: Sequence[Row], settings: Settings) -> None:
     lines = [["parameters", "bytes", "digest", "name", "bpb", "trained on"]]
     for row in rows:
         sizes = [f"{row['parameters']:,}", f"{row['file_bytes']:,}"]
-        lines.append([*sizes, row["digest"], shown(row["name"]), row["bits_per_byte"] or "-", row["trained_on"] or "-"])
+        texts = [printable(row[key]) or "-" for key in ("name", "bits_per_byte", "trained_on")]  # they are anyone's
+        lines.append([*sizes, row["digest"], *texts])
     print_table(lines, left=3)
 
 

@@ -231,6 +231,7 @@ END_HEAD = 0
 END_MARK = MAGIC[2::-1] + b"\x1a"
 END_TRAILER_BYTES = _END_TRAILER.size
 CONTENT_CHECK_BYTES = 8
+MIN_INDEXED = 2  # blocks of a member with an end record: a single one says so itself, and none has a record of its own
 EMPTY_END_HEAD = 1 << _METHOD_BITS
 EMPTY_END = bytes([EMPTY_END_HEAD]) + crc16(bytes([EMPTY_END_HEAD])).to_bytes(2, "little")
 
@@ -265,7 +266,7 @@ class End:
             while at < lead:
                 number, at = parse_varint(data, at)
                 numbers.append(number)
-            if data[0] != END_HEAD or at != lead or len(numbers) != 2 * count:
+            if data[0] != END_HEAD or at != lead or len(numbers) != 2 * count or count < MIN_INDEXED:
                 raise ValueError("count")
         except (IndexError, ValueError, struct.error):
             raise DamagedError(f"the end record is damaged; {SALVAGE_HINT}") from None

@@ -7,13 +7,14 @@ of all packages that kernels stand in or take constants from: any change there, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
 from llvmlite import binding
 from numba.core import event
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.registry import cpu_target
 
 from arzip.jit import cpu_features
@@ -48,6 +49,15 @@ class _CacheFile(IndexDataCacheFile):
             return None
 
 
+class _Cache(FunctionCache):
+    """A function's cache; what can't be read is compiled, and what can't be written isn't kept."""
+
+    @contextmanager
+    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
+        with suppress(OSError):
+            yield
+
+
 class _Listener(event.Listener):
     """Hears of every compilation."""
 
@@ -63,11 +73,15 @@ event.register("numba:compile", _Listener())
 
 def dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """numba's dispatcher of a function, with the cache described above."""
-    made = numba.njit(**{"cache": True, **options, **FOR_ALL})(function)
-    cache_file = getattr(getattr(made, "_cache", None), "_cache_file", None)
-    if cache_file is not None:
-        cache_file.__class__ = _CacheFile
-        cache_file._source_stamp = _STAMP
+    try:
+        made = numba.njit(**{"cache": True, **options, **FOR_ALL})(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written
+        return numba.njit(**{**options, **FOR_ALL, "cache": False})(function)
+    cache = getattr(made, "_cache", None)
+    if isinstance(cache, FunctionCache):
+        cache.__class__ = _Cache
+        cache._cache_file.__class__ = _CacheFile
+        cache._cache_file._source_stamp = _STAMP
     return made
 
 

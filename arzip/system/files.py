@@ -5,6 +5,7 @@ Must not import archive code or print; raises errors.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -76,6 +77,21 @@ def _open_named(name: str, special: bool) -> BinaryIO:
     if not stat.S_ISREG(mode) and not special:
         raise SkippedError("is not a regular file, skipped; -f reads it all the same")
     return open(name, "rb")
+
+
+def open_regular(path: str | os.PathLike[str], max_bytes: int) -> BinaryIO:
+    """Open a regular file of at most so many bytes. Raises OSError on anything else, and never waits for a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(descriptor)
+    fault = None
+    if not stat.S_ISREG(status.st_mode):
+        fault = OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    elif status.st_size > max_bytes:
+        fault = OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(path))
+    if fault:
+        os.close(descriptor)
+        raise fault
+    return open(descriptor, "rb")
 
 
 def remove_source(source: InputFile) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from arzip.network import config as spec
 from arzip.network.config import Weights
 from arzip.train.qat_network import QatNetwork
-from arzip.weights.file import MEMORY_PREFIX, dump_weights
+from arzip.weights.bounds import MEMORY_PREFIX
+from arzip.weights.file import dump_weights
 
 
 def sigmoid_table() -> NDArray[np.int32]:

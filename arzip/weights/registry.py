@@ -6,13 +6,9 @@ Standard library only: `list` and `models` must not wait for numpy. Must not rea
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import json
-import math
 import os
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,14 +16,14 @@ from pathlib import Path
 
 from arzip.errors import ModelError, ModelMissingError
 from arzip.format.records import DIGEST_BYTES
+from arzip.system.files import open_regular
 from arzip.system.user_dirs import user_data
+from arzip.weights.head import head_of, opened
 
 HINTS = "digests.json"
 SUFFIX = ".safetensors"
 PACKED = SUFFIX + ".gz"
-GZIP = b"\x1f\x8b"
-HEADER_LIMIT_BYTES = 1 << 24
-_HEADER_LENGTH = struct.Struct("<Q")
+HINTS_LIMIT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,16 +58,20 @@ def name_of(path: Path) -> str:
 def paths() -> Iterator[Path]:
     """All weights files found; of two with one name, `find` returns the first."""
     for folder in folders():
-        yield from [folder] if folder.is_file() else sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
+        if os.path.isfile(folder):
+            yield folder
+        else:
+            found = sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
+            yield from (path for path in found if os.path.isfile(path))  # no pipe, nor a folder of that name
 
 
 def find(name_or_path: str) -> Path:
     """The weights file of this name, or at this path. Raises ModelMissingError, which lists the names found."""
     path = Path(name_or_path)
     if path.name.endswith((SUFFIX, PACKED)) or len(path.parts) > 1:
-        if path.is_file():
+        if os.path.isfile(path):
             return path
-        raise ModelMissingError(f"{path}: no such model file")
+        raise ModelMissingError(f"{path}: {'not a regular file' if os.path.exists(path) else 'no such model file'}")
     names = []
     for path in paths():
         if name_of(path) == name_or_path:
@@ -110,20 +110,19 @@ def likely_loading_bytes(digest: bytes) -> int | None:
 def _hints(folder: Path) -> dict[str, str]:
     """File name -> digest, as the package's own folder of models says: only a hint which file to read first."""
     try:
-        found: dict[str, str] = json.loads((folder / HINTS).read_text("utf-8"))
-        return found
-    except (OSError, ValueError):
+        with open_regular(folder / HINTS, HINTS_LIMIT_BYTES) as file:
+            found = json.load(file)
+    except (OSError, ValueError, RecursionError):
         return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {name: digest for name, digest in pairs if isinstance(digest, str)}
 
 
 @functools.cache
 def file_digest(path: Path) -> bytes:
     """First four bytes of the file's SHA-256. Raises ModelError if it can't be read."""
-    try:
-        with open(path, "rb") as file:
-            return _sha256(file)[:DIGEST_BYTES]
-    except OSError as error:
-        raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
+    with opened(path) as file:
+        return _sha256(file)[:DIGEST_BYTES]
 
 
 def _sha256(file: object) -> bytes:
@@ -134,25 +133,8 @@ def _sha256(file: object) -> bytes:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Read a weights file's header. Raises ModelError if it is not a safetensors file."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as plain, gzip.open(plain) if plain.peek(2).startswith(GZIP) else plain as file:
-            (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-            if length > HEADER_LIMIT_BYTES:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-        metadata = json.loads(header.pop("__metadata__")["arzip"])["about"]
-        parameters = sum(math.prod(entry["shape"]) for entry in header.values())
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ModelError(f"{path}: a damaged model file ({error})") from error
-    except OSError as error:
-        raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not an arzip model, or a damaged one ({error})") from error
-    return ModelInfo(name_of(path), path, file_digest(path).hex(), parameters, size, metadata)
-
-
-def find_models() -> list[ModelInfo]:
-    """Metadata of all models found."""
-    return [read_info(path) for path in paths()]
+    """Read a weights file's head. Raises ModelError if it is not a model."""
+    head = head_of(path)
+    return ModelInfo(
+        name_of(path), path, file_digest(path).hex(), head.parameters, path.stat().st_size, head.about
+    )

@@ -40,6 +40,8 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(arzip.__file__).parent.parent))  # the same package for subprocesses
     monkeypatch.setitem(sys.modules, "arzip.codec", stub_codec)
     monkeypatch.setattr(arzip, "codec", stub_codec, raising=False)
+    monkeypatch.setitem(sys.modules, "arzip.recovery", stub_codec)
+    monkeypatch.setattr(arzip, "recovery", stub_codec, raising=False)
 
 
 def put(name: str, data: bytes = b"some words, some words, some words\n") -> Path:
@@ -316,6 +318,7 @@ def test_quiet_keeps_the_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
         ["-tl", "a"],
         ["--json", "a"],
         ["--salvage", "a"],
+        ["-d", "--zeros", "a"],
         ["--device", "abacus", "a"],
         ["-T", "-1", "a"],
         ["list", "--rm", "a"],
@@ -366,7 +369,15 @@ def test_salvage_warns_that_something_may_be_missing(capfd: pytest.CaptureFixtur
     put("a.arz", b"STUBxxxx")
     assert cli.main(["-d", "--salvage", "a.arz"]) == 2
     assert Path("a").read_bytes() == b"what is whole"
-    assert one_line(capfd.readouterr().err)
+    model, missing = capfd.readouterr().err.splitlines()
+    assert model == "arzip: a.arz: the header is lost; of the models at hand base fits"
+    assert missing == (
+        "arzip: a.arz: salvaged 13 bytes in 1 whole block; missing: bytes 13 to 17, perhaps more behind byte 18, "
+        "byte 100, byte 200, byte 300, byte 400, byte 500, byte 600, 2 more: -v names all"
+    )
+    assert cli.main(["-dfv", "--salvage", "--zeros", "a.arz"]) == 2
+    assert Path("a").read_bytes() == b"what is whole" + bytes(5)
+    assert "byte 800 (zeros in their place)" in capfd.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------- streams
@@ -477,7 +488,10 @@ def test_eval_prints_totals_and_writes_nothing(capfd: pytest.CaptureFixture[str]
 
 def test_models_lists_what_is_at_hand(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     header = json.dumps(
-        {"__metadata__": {"arzip": json.dumps({"about": {"trained_on": "prose"}})}, "w": {"shape": [2, 3]}}
+        {
+            "__metadata__": {"arzip": json.dumps({"about": {"trained_on": "prose"}, "network": {}})},
+            "w": {"dtype": "I8", "shape": [2, 3], "data_offsets": [0, 6]},
+        }
     ).encode()
     put("tiny.safetensors", len(header).to_bytes(8, "little") + header + bytes(6))
     monkeypatch.setenv("ARZIP_MODEL_PATH", ".")

@@ -38,6 +38,8 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setitem(sys.modules, "arzip.codec", stub_codec)
     monkeypatch.setattr(arzip, "codec", stub_codec, raising=False)
+    monkeypatch.setitem(sys.modules, "arzip.recovery", stub_codec)
+    monkeypatch.setattr(arzip, "recovery", stub_codec, raising=False)
 
 
 def put(*names: str) -> None:

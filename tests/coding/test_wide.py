@@ -16,7 +16,7 @@ from reference.decoder.parts import Parts
 from reference.decoder.weights import Model
 from spmd.cases import pretrained_tensors, text_of
 
-from arzip import codec, levels
+from arzip import codec, levels, recovery
 from arzip.codec import Options
 from arzip.coding import range_coder
 from arzip.coding.lane_state import finish_streams, max_stream_bytes, new_wide_state
@@ -293,7 +293,7 @@ def test_salvage_recovers_all_other_wide_blocks(lost: int, options: Options) -> 
     archive = bytearray(compress(raw, options))
     archive[blocks_of(bytes(archive))[lost].offset + 60] ^= 1
     sink = io.BytesIO()
-    codec.salvage(io.BytesIO(bytes(archive)), sink, options)
+    recovery.salvage(io.BytesIO(bytes(archive)), sink, options)
     assert sink.getvalue() == raw[: 1000 * lost] + raw[1000 * (lost + 1) :]
 
 

@@ -13,6 +13,7 @@ import zlib
 from dataclasses import replace
 from enum import IntEnum
 from hashlib import blake2b
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -155,7 +156,10 @@ def test_frame_with_a_flipped_bit_is_never_taken_for_right(frame: Frame, at: int
     assert parsed != frame
 
 
-@given(st.lists(st.tuples(st.integers(1, 1 << 27), st.integers(1, MAX_BLOCK_BYTES))), st.binary(min_size=8, max_size=8))
+@given(
+    st.lists(st.tuples(st.integers(1, 1 << 27), st.integers(1, MAX_BLOCK_BYTES)), min_size=2),
+    st.binary(min_size=8, max_size=8),
+)
 def test_end_record_roundtrips(sizes: list[tuple[int, int]], whole: bytes) -> None:
     end = End(tuple(sizes), whole)
     assert End.parse(end.pack()) == end
@@ -275,6 +279,20 @@ def test_one_stored_block_costs_at_most_21_bytes(raw_bytes: int, bar: int) -> No
 
 def test_archive_of_nothing_takes_13_bytes() -> None:
     assert len(archive()) == 13
+    assert len(archive(digest=DIGEST)) == 17
+
+
+def test_overhead_is_what_the_specification_says() -> None:
+    sizes = [1, 127, 128, (1 << 14) - 1, 1 << 14, (1 << 21) - 1, 1 << 21, 64 << 20]
+    stored = {len(archive(bytes(size))) - size for size in sizes}
+    lines = " ".join((Path(__file__).parents[2] / "docs" / "FORMAT.md").read_text("utf-8").split())
+    assert f"A stored block: {min(stored)} to {max(stored)} bytes" in lines
+    with_digest = f"{min(stored) + DIGEST_BYTES} to {max(stored) + DIGEST_BYTES}"
+    assert f"with a model digest, which arzip always writes, {with_digest}." in lines
+    assert f"No data: {len(archive())}, with a digest {len(archive(digest=DIGEST))}" in lines
+    end = End(((1, 1),) * 2, bytes(8)).pack()
+    assert len(end) - 4 - 1 + varint.VARINT_MAX_BYTES == 25 and "at most 14 + 25 for header and end record" in lines
+    assert records.FRAME_MAX_BYTES - 1 + 2 * varint.VARINT_MAX_BYTES == 26 and "and 26 a block" in lines
 
 
 # ------------------------------------------------------------------------------------------------------------ damage
@@ -338,6 +356,21 @@ def test_a_lone_block_after_others_is_refused() -> None:
         decode(data)
     with pytest.raises(DamagedError):
         decode(Header().pack() + frame.pack() + HELLO + EMPTY_END)
+
+
+@pytest.mark.parametrize("raws", [[], [HELLO]])
+def test_an_end_record_of_fewer_than_two_blocks_is_refused(raws: list[bytes]) -> None:
+    """What the format forbids: an empty member has a record of its own, a single block says that it is one."""
+    frames = [Frame(Method.STORED, 0, 0, len(raw), len(raw), zlib.crc32(raw)) for raw in raws]
+    end = End(tuple((len(frame.pack()) + frame.raw_bytes, frame.raw_bytes) for frame in frames), blake2b_of(raws))
+    data = Header().pack() + b"".join(f.pack() + raw for f, raw in zip(frames, raws, strict=True)) + end.pack()
+    for read in (decode, lambda data: list(list_members(io.BytesIO(data))), lambda data: find_end(io.BytesIO(data))):
+        with pytest.raises(DamagedError, match="end record"):
+            read(data)
+
+
+def blake2b_of(raws: list[bytes]) -> bytes:
+    return blake2b(b"".join(raws), digest_size=8).digest()
 
 
 # ----------------------------------------------------------------------------------------- strangers and newer archives

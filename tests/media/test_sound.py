@@ -11,7 +11,7 @@ import pytest
 from helpers import check_roundtrip, compress, count_blocks, english
 from reference.decoder.sound import decode_sound
 
-from arzip import block_codec, codec
+from arzip import block_codec, codec, recovery
 from arzip.codec import Options
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import stream
@@ -232,7 +232,7 @@ def test_damaged_sound_raises_and_the_rest_is_salvaged(options: Options) -> None
     with pytest.raises(DamagedError):
         codec.decompress(io.BytesIO(bytes(archive)), io.BytesIO(), options)
     sink = io.BytesIO()
-    codec.salvage(io.BytesIO(bytes(archive)), sink, options)
+    recovery.salvage(io.BytesIO(bytes(archive)), sink, options)
     assert sink.getvalue() == text + FILES["wav"][:44] + text  # the header lies in the block before
 
 

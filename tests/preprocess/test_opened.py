@@ -19,7 +19,7 @@ from helpers import Drip, check_roundtrip, compress, decompress, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arzip import block_codec, cli, codec, levels, planner
+from arzip import block_codec, cli, codec, levels, planner, recovery
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
 from arzip.format import opened_head, records
@@ -159,7 +159,7 @@ def test_salvage_recovers_opened_blocks(options: Options) -> None:
     assert [block.frame.method for block in blocks] == 4 * [Method.OPENED]
     archive[blocks[1].offset + 60] ^= 1
     sink = io.BytesIO()
-    codec.salvage(io.BytesIO(bytes(archive)), sink, options)
+    recovery.salvage(io.BytesIO(bytes(archive)), sink, options)
     assert sink.getvalue() == raw[:1000] + raw[2000:]
 
 

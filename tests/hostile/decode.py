@@ -1,0 +1,233 @@
+"""decode.py TRIALS [SEED]: hostile archives with right checks, of every kind of block, decoded in this process.
+
+Prints how many of each kind came back as what they stand for, and how many raised an error of arzip. Anything else, an
+IndexError above all, ends the run. Meant for kernels with bounds checks: NUMBA_BOUNDSCHECK=1 ARZIP_KERNELS=numba and a
+NUMBA_CACHE_DIR of its own; --planted then shows that they are on. test_hostile.py runs it so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import struct
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import tiny_network
+from helpers import english
+
+from arzip import block_codec
+from arzip.codec import Decoder, Options
+from arzip.engine.cpu_backend import CpuBackend
+from arzip.engine.engine import Engine
+from arzip.engine.plan import Plan
+from arzip.errors import ArzipError
+from arzip.format import lane_streams, stream
+from arzip.format.records import Frame, Method, join_profile
+from arzip.format.stream import Block
+from arzip.format.varint import pack_varint
+from arzip.jit.compile import njit
+from arzip.media import payload as sound_payload
+from arzip.media import picture_payload
+from arzip.media.payload import Layout
+from arzip.media.picture_payload import PictureLayout
+from arzip.preprocess import long_range, opened
+from arzip.system.workers import Workers
+
+Trial = Callable[[random.Random], tuple[Frame, bytes, bytes | None]]
+PROFILES, FILTERS = range(4), range(9)
+COMPONENTS = {
+    Method.NETWORK: (True, False),
+    Method.MEMORY: (False, True),
+    Method.MIXED: (True, True),
+    Method.REPEATS: (True, True),
+    Method.MEMORY_REPEATS: (False, True),
+}
+engine = Engine(tiny_network.weights(tiny_network.lively()), CpuBackend(None, False))
+engine._backend = CpuBackend(engine.weights, False)
+
+
+def text(source: random.Random, size: int) -> bytes:
+    """Bytes of some kind."""
+    kind = source.randrange(5)
+    if kind == 0:
+        return english(size + 1000)[source.randrange(1000) :][:size]
+    if kind == 1:
+        return source.randbytes(size)
+    if kind == 2:
+        return bytes([source.randrange(256)]) * size
+    if kind == 3:
+        return (source.randbytes(source.randrange(1, 40)) * size)[:size]
+    return bytes(source.choices(b"\xe8\xe9\x0f\x80\x05\x00\xff\x94\xb0", k=size))
+
+
+def junk(source: random.Random, size: int) -> bytes:
+    """A payload that nobody made."""
+    kind = source.randrange(4)
+    return b"" if kind == 0 else bytes([0, 255][kind > 1] for _ in range(size)) if kind < 3 else source.randbytes(size)
+
+
+def changed(source: random.Random, data: bytes) -> bytes:
+    """Data with a few bytes changed, lost or added."""
+    for _ in range(source.randrange(1, 4)):
+        at, kind = source.randrange(len(data) + 1), source.randrange(3)
+        data = data[:at] + source.randbytes(kind > 0) + data[at + (kind != 2) :]
+    return data
+
+
+def frame_of(method: Method, lanes: int, profile_byte: int, raw: bytes, payload: bytes, raw_bytes: int = 0) -> Frame:
+    return Frame(method, lanes, profile_byte, raw_bytes or len(raw), len(payload), zlib.crc32(raw))
+
+
+def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
+    """A block of methods 2 to 5 and 7: sound, changed, or junk behind a right frame."""
+    method = source.choice(list(COMPONENTS))
+    network, memory = COMPONENTS[method]
+    size = source.choice([1, 2, source.randrange(1, 300), source.randrange(1, 3000)])
+    lanes, wide = source.choice([1, source.randint(1, size), min(size, source.randint(1, 12))]), source.random() < 0.4
+    profile, filter_ = source.choice(PROFILES) if memory else 0, source.choice(FILTERS)
+    text_, matches = text(source, size), b""
+    listed = wide or method in (Method.REPEATS, Method.MEMORY_REPEATS)
+    plan = Plan(lanes, network, profile if memory else None, wide)
+    raw = block_codec.bcj.undo(text_, filter_, long_range.segments([], size))
+    if listed:
+        matches = b"\0"
+        if source.random() < 0.5:
+            matches, raw = repeats(source, text_, filter_)
+    if wide:
+        streams = engine.encode_wide(text_, plan, lambda _: None)
+        payload = lane_streams.pack(streams) if streams is not None else b""
+        sound = streams is not None
+    else:
+        payload, sound = engine.encode(text_, plan, lambda _: None), True
+    payload, kind = matches + payload, source.randrange(3)
+    if kind:
+        payload = changed(source, payload) if kind == 1 else matches + junk(source, source.randrange(2 * size + 20))
+    payload = payload[: len(raw) + 1024]
+    profile_byte = join_profile(profile, filter_, wide)
+    return frame_of(method, lanes, profile_byte, raw, payload), payload, raw if kind == 0 and sound else None
+
+
+def repeats(source: random.Random, text_: bytes, filter_: int) -> tuple[bytes, bytes]:
+    """A list of right or of senseless matches, and the raw bytes."""
+    if source.random() < 0.5:
+        numbers = [source.choice([0, 1, source.randrange(1 << 28), len(text_)]) for _ in range(1 + 3 * 4)]
+        return b"".join(map(pack_varint, numbers)), text_
+    matches, left, done = [], len(text_), 0
+    for _ in range(source.randrange(1, 5)):
+        gap = source.randint(0, left)
+        left, done = left - gap, done + gap
+        if done:
+            distance = source.randint(1, done)
+            size = source.randint(1, distance)
+            matches.append(long_range.LongMatch(gap, size, distance))
+            done += size
+        else:
+            left += gap
+    rest = block_codec.bcj.undo(text_, filter_, long_range.segments(matches, len(text_)))
+    return long_range.pack(matches), long_range.restore(rest, matches)
+
+
+def media(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
+    """A block of samples or pixels."""
+    edge, tail = source.choice([0, 3, 255]), source.choice([0, 2])
+    if source.random() < 0.5:
+        layout = Layout(edge, tail, source.randint(1, 8), source.randint(1, 3), *(source.random() < 0.5 for _ in "es"))
+        size = layout.channels * layout.sample_bytes * source.randrange(1, 100)
+        raw, coder = text(source, edge + size + tail), sound_payload
+    else:
+        channels, width = source.randint(1, 4), source.choice([1, 2, source.randrange(1, 60), 8000])
+        layout = PictureLayout(edge, tail, channels, width, 0)
+        raw, coder = text(source, edge + channels * source.randrange(1, 400) + tail), picture_payload
+    payload, kind = coder.encode(raw, layout, lambda _: None), source.randrange(3)
+    if kind:
+        head = source.randrange(3, 9)
+        parts = (changed(source, payload), payload[:head] + changed(source, payload[head:]))
+        payload = (*parts, payload[:head] + junk(source, len(raw)))[source.randrange(3)]
+    payload = payload[: len(raw) + 1024]
+    frame = frame_of(Method.MEMORY, 1, join_profile(coder.PROFILE, 0), raw, payload)
+    return frame, payload, raw if kind == 0 else None
+
+
+def packed(source: random.Random) -> bytes:
+    """A file with deflate streams: gzip, PNG."""
+    body = text(source, source.randrange(200, 1500))
+    if source.random() < 0.6:
+        return gzip.compress(body, source.randint(1, 9), mtime=0) + source.randbytes(5)
+    rows = b"".join(bytes([source.randrange(5)]) + body[40 * i : 40 * i + 40].ljust(40, b"\0") for i in range(30))
+    chunks = ((b"IHDR", struct.pack(">2I5B", 40, 30, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
+    """An opened block: sound, or its recipe, contents, deviations, or the head of its payload changed."""
+    raw = packed(source)
+    forms = source.choice([None, lambda picture: picture.channels])
+    block = opened.open_block(raw, 1 << 20, forms)
+    if block is None:
+        return plain(source)
+    kind, joined, deviations = source.randrange(5), block.joined, block.deviations
+    if kind in (1, 2):
+        recipe = joined[: block.recipe_bytes]
+        recipe = changed(source, recipe) if kind == 1 else source.randbytes(len(recipe))
+        joined = (recipe + joined[block.recipe_bytes :])[: len(joined)].ljust(len(joined), b"\1")
+    elif kind == 3:
+        deviations = changed(source, deviations) if deviations else source.randbytes(9)
+    plan = Plan(source.choice([1, 2, 5]), *source.choice([(True, None), (False, 0), (True, 1), (False, 3)]))
+    shapes = [(p.values, block_codec.Shape(len(p.values), *p[2:])) for p in block.apart]
+    pictures = block_codec.picture_series.encode(shapes, lambda _: None) if shapes else b""
+    if kind == 4 and pictures:
+        pictures = changed(source, pictures)
+    head = replace(block.head(*plan.components, False, len(pictures)), deviation_bytes=len(deviations))
+    if deviations and not head.corrected:
+        head = replace(head, corrected=1)
+    data = head.pack() + deviations + pictures + engine.encode(joined, plan, lambda _: None)
+    if kind == 4 and not shapes:
+        data = changed(source, data[:12]) + data[12:]
+    data = data[: len(raw) + 1024]
+    frame = frame_of(Method.OPENED, plan.lanes, join_profile(plan.cm_profile or 0, 0), raw, data)
+    return frame, data, raw if kind == 0 and len(data) == frame.coded_bytes else None
+
+
+KINDS: dict[str, Trial] = {"plain": plain, "media": media, "recipes": recipes}
+
+
+@njit()
+def planted(array, at):  # type: ignore[no-untyped-def]
+    """Reads behind the end."""
+    return array[at]
+
+
+def main() -> None:
+    if "--planted" in sys.argv:
+        planted(np.zeros(3), 7)
+        sys.exit("no bounds are checked")
+    trials, seed = int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 0
+    results: Counter[tuple[str, str]] = Counter()
+    with Workers(1) as workers:
+        decoder = Decoder(Options(threads=1), workers)
+        decoder.engine_of = lambda _: engine  # type: ignore[method-assign]
+        for number in range(trials):
+            kind = list(KINDS)[number % len(KINDS)]
+            source = random.Random(f"{seed} {number}")
+            frame, payload, raw = KINDS[kind](source)
+            assert frame.within_bounds(), frame
+            try:
+                found = decoder.decode(Block(1, 0, frame, payload), engine.digest)
+                sound = stream.is_sound(Block(1, 0, frame, payload), found)
+                assert raw is None or (sound and found == raw), (kind, seed, number)
+                results[kind, "sound" if sound else "other bytes"] += 1
+            except ArzipError:
+                assert raw is None, (kind, seed, number)
+                results[kind, "refused"] += 1
+    for (kind, result), count in sorted(results.items()):
+        print(kind, result, count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Hostile archives with right checks make no kernel leave its arrays. See decode.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import arzip
+
+LONG = pytest.mark.skipif(not os.environ.get("ARZIP_LONG_TESTS"), reason="compiles for minutes: ARZIP_LONG_TESTS=1")
+TESTS = Path(__file__).parents[1]
+
+
+def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(arzip.__file__).parents[1]), str(TESTS)])
+    command = [sys.executable, str(TESTS / "hostile" / "decode.py"), *args]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path, **environment}
+    )
+
+
+def test_hostile_blocks_are_decoded_to_what_they_stand_for_or_refused() -> None:
+    done = run("150")
+    assert done.returncode == 0, done.stderr
+    counts = {tuple(line.split()[:2]): int(line.split()[-1]) for line in done.stdout.splitlines()}
+    assert all(counts[kind, "sound"] and counts[kind, "refused"] for kind in ("plain", "media", "recipes"))
+
+
+@LONG
+def test_hostile_blocks_make_no_kernel_leave_its_arrays(tmp_path: Path) -> None:
+    checked = {"NUMBA_BOUNDSCHECK": "1", "ARZIP_KERNELS": "numba", "NUMBA_CACHE_DIR": str(tmp_path)}
+    planted = run("--planted", **checked)
+    assert planted.returncode != 0 and "IndexError" in planted.stderr
+    done = run(os.environ.get("ARZIP_HOSTILE_TRIALS", "1000"), **checked)
+    assert done.returncode == 0, done.stderr
