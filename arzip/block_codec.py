@@ -101,7 +101,7 @@ def encode(
     costs, closed_costs = _Sum(), _Sum()
     scaled = _Scaled(on_bytes, len(raw), len(block.joined) + block.apart_bytes)
     coded = _encode_opened(engine, raw, block, level, workers, scaled, costs if on_costs else None)
-    if not _is_sure(engine, raw, block, workers):
+    if not _is_sure(engine, raw, block, len(coded.payload), workers):
         quiet, added = (lambda _: on_bytes(0)), closed_costs if on_costs else None
         closed = _encode_closed(engine, raw, level, workers, quiet, added)
         if len(closed.payload) <= len(coded.payload):
@@ -111,15 +111,16 @@ def encode(
     return coded
 
 
-def _is_sure(engine: Engine, raw: bytes, block: OpenedBlock, workers: Workers) -> bool:
-    """Whether an opened block is the smaller one. Some deflated data packs well as it is: tables of numbers."""
+def _is_sure(engine: Engine, raw: bytes, block: OpenedBlock, payload_bytes: int, workers: Workers) -> bool:
+    """Whether an opened block is shorter than the closed one: than its streams alone, whatever else the block holds.
+
+    Some deflated data packs well as it is: tables of numbers.
+    """
     if len(raw) < SMALL_BYTES:
         return False
     with workers.hold(1):
-        rest = long_range.extract(raw, long_range.find(raw))
-        pictures = b"".join(picture.text for picture in block.apart)
-        texts = [long_range.extract(block.joined, block.matches), pictures]
-        return planner.is_surely_cheaper(engine, texts, len(block.deviations), rest)
+        packed = b"".join(raw[start:end] for start, end in block.spans)
+        return planner.is_surely_less(engine, payload_bytes, long_range.extract(packed, long_range.find(packed)))
 
 
 def encode_records(

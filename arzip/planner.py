@@ -14,7 +14,8 @@ from arzip.levels import Level
 
 SAMPLES = 6  # a tile of the network's products
 SHORT_LANE_BYTES = 512
-SURE_BYTES, SURE_SHARE = 1 << 14, 0.8  # bytes of each sample, and what must be left of the cost
+SURE_SAMPLES, SURE_BYTES = 16, 1 << 13  # samples of streams, and bytes of each
+SURE_SHARE = 0.85  # of what streams cost closed: what takes less is not compared
 
 
 def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
@@ -33,15 +34,13 @@ def choose(engine: Engine, raw: bytes, level: Level, threads: int = 1) -> Plan:
     return mixed if network_gain(engine, raw, mixed, level.sample_bytes, threads) >= min_gain else cm_only
 
 
-def is_surely_cheaper(engine: Engine, texts: list[bytes], more_bytes: int, other: bytes) -> bool:
-    """Whether texts and so many bytes more take clearly less room than another text, by samples."""
-    plan = Plan(1, False, levels.FAST)
-
-    def estimate(text: bytes) -> float:
-        sample = _sample(text, SURE_BYTES)
-        return engine.cost_bits(sample, plan) * len(text) / len(sample) if text else 0.0
-
-    return sum(map(estimate, texts)) + 8 * more_bytes < SURE_SHARE * estimate(other)
+def is_surely_less(engine: Engine, payload_bytes: int, packed: bytes) -> bool:
+    """Whether a payload is clearly shorter than what deflate streams would cost as they are, by samples of those."""
+    if payload_bytes >= SURE_SHARE * len(packed):  # they are all but random
+        return False
+    sample = _sample(packed, SURE_BYTES, SURE_SAMPLES)
+    bits = engine.cost_bits(sample, Plan(1, False, levels.FAST))
+    return bool(8 * payload_bytes * len(sample) < SURE_SHARE * bits * len(packed))
 
 
 def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, threads: int) -> float:
@@ -54,9 +53,9 @@ def network_gain(engine: Engine, raw: bytes, plan: Plan, sample_bytes: int, thre
     return 1 - with_network / without
 
 
-def _sample(raw: bytes, sample_bytes: int) -> bytes:
-    """SAMPLES pieces of so many bytes from all over a text, or all of it."""
-    if len(raw) <= SAMPLES * sample_bytes:
+def _sample(raw: bytes, sample_bytes: int, samples: int = SAMPLES) -> bytes:
+    """Pieces of so many bytes from all over a text, or all of it."""
+    if len(raw) <= samples * sample_bytes:
         return raw
-    positions = [(len(raw) - sample_bytes) * k // (SAMPLES - 1) for k in range(SAMPLES)]
+    positions = [(len(raw) - sample_bytes) * k // (samples - 1) for k in range(samples)]
     return b"".join(raw[at : at + sample_bytes] for at in positions)

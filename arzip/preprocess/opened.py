@@ -27,7 +27,7 @@ class OpenedBlock(NamedTuple):
     """What is modelled in the place of a block, the long matches in it, and what stands beside it.
 
     joined: recipe and contents. text_bytes: of all streams, nested ones as well. refused: streams that the budget did
-    not suffice for. apart: pictures that are coded apart.
+    not suffice for. apart: pictures that are coded apart. spans: start and end of each outer stream in the block.
     """
 
     joined: bytes
@@ -39,6 +39,7 @@ class OpenedBlock(NamedTuple):
     text_bytes: int
     refused: int
     apart: list[Picture]
+    spans: list[tuple[int, int]]
 
     @property
     def apart_bytes(self) -> int:
@@ -97,7 +98,7 @@ def _join(opened: Opened, raw: bytes) -> OpenedBlock | None:
     corrected = sum(stream.deviation_bytes > 0 for stream in opened.streams)
     text_bytes = sum(stream.text_bytes for stream in opened.streams)
     counts = (len(opened.recipe), len(opened.streams), corrected, text_bytes, opened.refused)
-    return OpenedBlock(joined, long_range.find(joined), opened.deviations, *counts, opened.apart)
+    return OpenedBlock(joined, long_range.find(joined), opened.deviations, *counts, opened.apart, opened.spans)
 
 
 def apart_of(head: OpenedHead, deviations: bytes, joined: bytes, raw_bytes: int) -> list[tuple[int, int, int]]:

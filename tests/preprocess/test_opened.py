@@ -131,9 +131,9 @@ def test_blocks_that_samples_judge_do_not_grow(name: str, options: Options, monk
 
 def test_samples_judge_what_is_clear(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[bool] = []
-    judge = planner.is_surely_cheaper
+    judge = planner.is_surely_less
     monkeypatch.setattr(block_codec, "SMALL_BYTES", 0)
-    monkeypatch.setattr(planner, "is_surely_cheaper", lambda *parts: judged.append(judge(*parts)) or judged[-1])
+    monkeypatch.setattr(planner, "is_surely_less", lambda *parts: judged.append(judge(*parts)) or judged[-1])
     lines = b"".join(b"%d lines of a log, the square %d\n" % (k, k * k) for k in range(2000))
     for raw in (gzip.compress(lines, mtime=0), CASES["a stream of noise"]):
         compress(raw, replace(options, level=1))
@@ -246,14 +246,14 @@ def test_changed_byte_of_an_opened_block_never_gives_wrong_bytes(options: Option
 
 
 def hostile(recipe: bytes, deviations: bytes, contents: bytes, streams: int, corrected: int) -> OpenedBlock:
-    return OpenedBlock(recipe + contents, [], deviations, len(recipe), streams, corrected, 1, 0, [])
+    return OpenedBlock(recipe + contents, [], deviations, len(recipe), streams, corrected, 1, 0, [], [])
 
 
 def archive_of(raw: bytes, block: OpenedBlock, options: Options) -> bytes:
     """An archive with a payload that says what `block` says."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opened, "open_block", lambda *arguments: block)
-        patch.setattr(planner, "is_surely_cheaper", lambda *arguments: True)
+        patch.setattr(planner, "is_surely_less", lambda *arguments: True)
         patch.setattr(block_codec, "SMALL_BYTES", 0)
         return compress(raw, options)
 

@@ -75,7 +75,8 @@ class Stream(NamedTuple):
 class Opened(NamedTuple):
     """A file: the recipe, the deviations, what they join (skeleton, contents, pictures), and what was opened.
 
-    refused: streams that may have been sound, but for which the budget did not suffice.
+    refused: streams that may have been sound, but for which the budget did not suffice. spans: start and end in the
+    file of what each outer stream's entry stands for.
     """
 
     recipe: bytes
@@ -84,6 +85,7 @@ class Opened(NamedTuple):
     streams: list[Stream]
     refused: int
     apart: list[Picture]
+    spans: list[tuple[int, int]]
 
     @property
     def contents(self) -> bytes:
@@ -106,7 +108,8 @@ def open_streams(data: bytes, budget: Budget | None = None, choose: Choose | Non
     writer.numbers(len(opener.skeleton), len(opener.contents))
     writer.level(entries)
     segments = [Segment(bytes(opener.skeleton)), Segment(bytes(opener.contents)), *opener.pictures]
-    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, opener.streams, opener.refused, opener.apart)
+    counts = (opener.streams, opener.refused, opener.apart, opener.spans)
+    opened = Opened(bytes(writer.out), bytes(writer.deviations), segments, *counts)
     try:
         apart = [picture.values for picture in opened.apart]
         parts = (opened.recipe, opened.deviations, opened.contents)
@@ -127,6 +130,7 @@ class _Opener:
     apart: list[Picture] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     guesses: Guesses = field(default_factory=Guesses)
+    spans: list[tuple[int, int]] = field(default_factory=list)
     refused: int = 0
     entries_left: int = recipe.MAX_ENTRIES
     chunks_left: int = recipe.MAX_CHUNKS
@@ -243,6 +247,8 @@ class _Level:
         entry.gap = start - self.done
         self.around += self.data[self.done : start]
         self.entries.append(entry)
+        if self.depth == 1 and entry.kind != DIRECTORY:
+            self.opener.spans.append((start, end))
         self.done = end
         self.opener.entries_left -= 1
         self.opener.chunks_left -= len(entry.chunks)

@@ -168,7 +168,7 @@ def test_pictures_that_are_too_large_are_refused() -> None:
     writer = recipe.Writer()
     writer.numbers(0, 0)
     writer.level([entry])
-    block = opened.OpenedBlock(bytes(writer.out), [], b"", len(writer.out), 1, 0, 9, 0, [])
+    block = opened.OpenedBlock(bytes(writer.out), [], b"", len(writer.out), 1, 0, 9, 0, [], [])
     head = block.head(True, True, False, 5)
     with pytest.raises(ValueError, match="large"):
         opened.apart_of(head, b"", block.joined, 1000)
