@@ -35,5 +35,9 @@ class ModelMissingError(ModelError):
     """The model that an archive was made with is not installed."""
 
 
+class DictionaryMissingError(ArzipError):
+    """The dictionary that an archive was made with was not given, or another one."""
+
+
 class OutputError(ArzipError):
     """The output can't be written, or must not be overwritten."""

@@ -57,6 +57,7 @@ class ArzipFile(io.BufferedIOBase):
         threads: int = 0,
         wide: bool = False,
         opens: bool = True,
+        dictionary: Buffer | None = None,
     ) -> None:
         self._file: Any = None
         self._closes = False
@@ -71,7 +72,7 @@ class ArzipFile(io.BufferedIOBase):
             raise ValueError("level, wide and opens are for writing: an archive says itself how it is read")
         self._mode = "rb" if reading else "wb"
         number = DEFAULT if level is None else level
-        given = check(number, model=model, threads=threads, wide=wide, opens=opens)
+        given = check(number, model=model, threads=threads, wide=wide, opens=opens, dictionary=dictionary)
         if isinstance(filename, str | bytes | os.PathLike):
             self._file, self._closes = builtins.open(filename, _MODES[mode]), True  # noqa: SIM115
         elif hasattr(filename, "read" if reading else "write"):
@@ -81,7 +82,9 @@ class ArzipFile(io.BufferedIOBase):
         if reading:
             self._reader = io.BufferedReader(BlockReader(self._file, given))
         else:
-            self._compressor = ArzipCompressor(number, model=model, threads=threads, wide=wide, opens=opens)
+            self._compressor = ArzipCompressor(
+                number, model=model, threads=threads, wide=wide, opens=opens, dictionary=dictionary
+            )
             self._written = 0
 
     def close(self) -> None:
@@ -215,6 +218,7 @@ def open(
     threads: int = 0,
     wide: bool = False,
     opens: bool = True,
+    dictionary: Buffer | None = None,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -238,7 +242,6 @@ def open(
         raise ValueError(f"invalid mode: {mode!r}; it is binary or text")
     if not text and (encoding is not None or errors is not None or newline is not None):
         raise ValueError("encoding, errors and newline are for text: open with a mode that has a t")
-    file = ArzipFile(
-        filename, mode.replace("t", "", 1), level=level, model=model, threads=threads, wide=wide, opens=opens
-    )
+    given: dict[str, Any] = {"level": level, "model": model, "threads": threads, "wide": wide, "opens": opens}
+    file = ArzipFile(filename, mode.replace("t", "", 1), **given, dictionary=dictionary)
     return io.TextIOWrapper(file, io.text_encoding(encoding), errors, newline) if text else file

@@ -32,7 +32,7 @@ class _Unpicklable:
 class ArzipCompressor(_Unpicklable):
     """Makes one archive of data that arrives in pieces: the bytes that `compress` makes of all of it.
 
-    level, model, threads, wide, opens: as of `compress`; raises as it does, but for a missing model only when the
+    level, model, threads, wide, opens, dictionary: as of `compress`; raises as it does, but for a missing model only when the
     first data arrives. Holds at most threads + 1 blocks (levels.py: 0.6 to 64 MiB each) and what is coded of them.
     Methods may be called from several threads; each call waits for the one before it.
 
@@ -51,8 +51,9 @@ class ArzipCompressor(_Unpicklable):
         threads: int = 0,
         wide: bool = False,
         opens: bool = True,
+        dictionary: Buffer | None = None,
     ) -> None:
-        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens)
+        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens, dictionary=dictionary)
         self._lock = threading.Lock()
         self._flushed = False
         self._sink = io.BytesIO()
@@ -135,7 +136,7 @@ class ArzipCompressor(_Unpicklable):
 class ArzipDecompressor(_Unpicklable):
     """Reads one archive that arrives in pieces of any size.
 
-    model, threads: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
+    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
     unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes can be
     returned without new data. Holds the decoded block, the payload of the next one, and what it was given ahead of it.
     Methods may be called from several threads; each call waits for the one before it.
@@ -152,12 +153,14 @@ class ArzipDecompressor(_Unpicklable):
     (True, b'rest')
     """
 
-    def __init__(self, *, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
-        self._given = check(model=model, threads=threads)
+    def __init__(
+        self, *, model: str | os.PathLike[str] | None = None, threads: int = 0, dictionary: Buffer | None = None
+    ) -> None:
+        self._given = check(model=model, threads=threads, dictionary=dictionary)
         self._lock = threading.Lock()
         self._reader = MemberReader()
         self._verifier = Verifier()
-        self._digest = b""  # of the model
+        self._fields = b""  # of the header
         self._event: Header | Block | None = None  # read, but not used yet
         self._decoder: Decoder | None = None
         self._decoded = memoryview(b"")
@@ -210,7 +213,7 @@ class ArzipDecompressor(_Unpicklable):
             if isinstance(event, Block):
                 self._decoded = memoryview(self._decode(event))
                 return True
-            self._digest = event.digest
+            self._fields = event.fields
             self._verifier.check(event)
         return False
 
@@ -233,6 +236,6 @@ class ArzipDecompressor(_Unpicklable):
             from arzip.system.workers import Workers
 
             self._decoder = Decoder(self._given.options(), Workers(self._given.threads))
-        raw = self._decoder.decode(block, self._digest)
+        raw = self._decoder.decode(block, self._fields)
         self._verifier.check(block, raw)
         return raw

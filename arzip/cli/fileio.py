@@ -16,6 +16,7 @@ from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter, confirm_overwrite, shown
 from arzip.cli.names import archive_name, original_name
 from arzip.errors import ArzipError
+from arzip.format.records import MAX_DICTIONARY_BYTES
 from arzip.system import files
 
 if TYPE_CHECKING:
@@ -25,8 +26,29 @@ if TYPE_CHECKING:
 def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 
-    opens = not settings.no_open
-    return Options(settings.level, settings.model, settings.device, settings.threads, settings.wide, opens)
+    return Options(
+        settings.level,
+        settings.model,
+        settings.device,
+        settings.threads,
+        settings.wide,
+        not settings.no_open,
+        dictionary=read_dictionary(settings.dictionary),
+    )
+
+
+def read_dictionary(path: str | None) -> bytes:
+    """The bytes of a dictionary's file; none for None. Raises ArzipError."""
+    if path is None:
+        return b""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(MAX_DICTIONARY_BYTES + 1)
+    except OSError as error:
+        raise ArzipError(f"{path}: can't read the dictionary: {error.strerror}") from error
+    if not 0 < len(found) <= MAX_DICTIONARY_BYTES:
+        raise ArzipError(f"{path}: no dictionary, which has 1 to {MAX_DICTIONARY_BYTES:,} bytes")
+    return found
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:

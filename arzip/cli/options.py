@@ -110,6 +110,12 @@ MODEL = grouped(
         help="At most N; 0: one a core. [0]",
     ),
 )
+DICTIONARY = click.option(
+    *("-D", "--dictionary"),
+    metavar="PATH",
+    shell_complete=complete_files,
+    help="Start after the bytes of PATH, up to 1 MiB, which the data resembles; -d, -t too.",
+)
 SALVAGE = click.option(
     "--salvage", is_flag=True, help="With -d: get the whole blocks out of a damaged archive; exit code 2."
 )
