@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from arzip.api.batch import Batch as Batch
     from arzip.api.batch import compress_batch as compress_batch
     from arzip.api.batch import open_batch as open_batch
+    from arzip.api.dictionary import train_dictionary as train_dictionary
     from arzip.api.dispatch import open_any as open_any
     from arzip.api.file import ArzipFile as ArzipFile
     from arzip.api.file import open as open
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from arzip.api.tar import tar_open as tar_open
     from arzip.errors import ArzipError as ArzipError
     from arzip.errors import DamagedError as DamagedError
+    from arzip.errors import DictionaryMissingError as DictionaryMissingError
     from arzip.errors import ModelError as ModelError
     from arzip.errors import ModelMissingError as ModelMissingError
     from arzip.errors import NotAnArchiveError as NotAnArchiveError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "arzip.api.batch": ("Batch", "compress_batch", "open_batch"),
+    "arzip.api.dictionary": ("train_dictionary",),
     "arzip.api.dispatch": ("open_any",),
     "arzip.api.file": ("ArzipFile", "open"),
     "arzip.api.fsspec": ("register_fsspec",),
@@ -43,7 +46,7 @@ _HOMES = {
     "arzip.api.tar": ("register_shutil", "tar_open"),
     "arzip.errors": (
         *("ArzipError", "DamagedError", "ModelError", "ModelMissingError", "NotAnArchiveError", "TruncatedError"),
-        "UnsupportedError",
+        *("DictionaryMissingError", "UnsupportedError"),
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -55,6 +58,7 @@ __all__ = [
     "ArzipFile",
     "Batch",
     "DamagedError",
+    "DictionaryMissingError",
     "ModelError",
     "ModelMissingError",
     "NotAnArchiveError",
@@ -71,6 +75,7 @@ __all__ = [
     "register_fsspec",
     "register_shutil",
     "tar_open",
+    "train_dictionary",
 ]
 
 

@@ -322,9 +322,9 @@ def _coder(layout: AnyLayout) -> Any:
     return sound_payload if isinstance(layout, Layout) else picture_payload
 
 
-def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnBytes) -> bytes:
+def _decode_media(block: Block, fields: bytes, workers: Workers, on_bytes: OnBytes) -> bytes:
     try:
-        if not digest or block.frame.lanes != 1 or block.frame.filter or block.frame.wide:
+        if not fields or block.frame.lanes != 1 or block.frame.filter or block.frame.wide:
             raise ValueError("frame")
         with workers.hold(1):
             decode_payload = MEDIA_PROFILES[block.frame.cm_profile].decode
@@ -337,13 +337,13 @@ def _decode_media(block: Block, digest: bytes, workers: Workers, on_bytes: OnByt
 
 def decode(
     block: Block,
-    digest: bytes,
+    fields: bytes,
     open_: Callable[[bytes], Engine],
     workers: Workers,
     on_bytes: OnBytes,
     on_devices: bool = True,
 ) -> bytes:
-    """The raw bytes of a block, not yet checked. digest: of its model; open_: the engine of that.
+    """The raw bytes of a block, not yet checked. fields: of its archive's header; open_: the engine for these.
 
     on_devices: a GPU may decode it, if there is one.
     Raises UnsupportedError, DamagedError, and what open_ raises.
@@ -353,8 +353,8 @@ def decode(
         on_bytes(frame.raw_bytes)
         return block.payload
     if frame.method is Method.MEMORY and frame.cm_profile in MEDIA_PROFILES:
-        return _decode_media(block, digest, workers, on_bytes)
-    decoder = _Decoder(block, digest, open_, workers, on_devices)
+        return _decode_media(block, fields, workers, on_bytes)
+    decoder = _Decoder(block, fields, open_, workers, on_devices)
     if frame.method is not Method.OPENED:
         components, repeats = _COMPONENTS[frame.method], frame.method in _WITH_REPEATS.values()
         return decoder.decode(block.payload, *components, repeats, frame.raw_bytes, on_bytes)
@@ -377,10 +377,10 @@ def decode(
 
 
 class _Decoder(NamedTuple):
-    """Decodes what stands in a block's payload. digest, engine_of, workers, on_devices: as of `decode`."""
+    """Decodes what stands in a block's payload. fields, engine_of, workers, on_devices: as of `decode`."""
 
     block: Block
-    digest: bytes
+    fields: bytes
     engine_of: Callable[[bytes], Engine]
     workers: Workers
     on_devices: bool
@@ -394,10 +394,10 @@ class _Decoder(NamedTuple):
             raise UnsupportedError(f"block {number} needs filter {frame.filter}: get a newer arzip")
         matches, start = _matches(number, data, size) if repeats or frame.wide else ([], 0)
         rest_bytes = size - sum(match.size for match in matches)
-        if not self.digest or frame.lanes > rest_bytes:
+        if not self.fields or frame.lanes > rest_bytes:
             raise DamagedError(f"block {number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", number)
         plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
-        text = self._decode_text(self.engine_of(self.digest), data[start:], rest_bytes, plan, on_bytes)
+        text = self._decode_text(self.engine_of(self.fields), data[start:], rest_bytes, plan, on_bytes)
         on_bytes(size - rest_bytes)
         rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
         return long_range.restore(rest, matches)

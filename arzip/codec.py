@@ -17,9 +17,11 @@ from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
-from arzip.errors import DamagedError, LimitError, ModelError
+from arzip.engine.records import RecordEngine
+from arzip.errors import DamagedError, DictionaryMissingError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
+from arzip.format.records import dictionary_digest, split_fields
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
@@ -34,14 +36,16 @@ WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that wait
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. `level`, `model`, `wide`, `opens` and `block_bytes` change the archive; decoding needs none of them.
+    """How to work. `level`, `model`, `wide`, `opens`, `block_bytes` and `dictionary` change the archive; decoding needs
+    the last alone.
 
     wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
     streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: what codes
     wide blocks: "auto" (the GPUs that are at hand, else the CPU), "cpu" or "cuda". Other blocks are the CPU's.
     block_bytes: the maximum size of a block; 0 for the level's. memory_bytes: what the process may take: fewer blocks
     are worked on at a time, and one that takes more is refused; 0 for no limit. max_output: bytes that decoding may
-    make; negative: any number.
+    make; negative: any number. dictionary: what each block of one lane starts after, up to MAX_DICTIONARY_BYTES; b"":
+    nothing.
     """
 
     level: int = levels.DEFAULT
@@ -53,6 +57,7 @@ class Options:
     block_bytes: int = 0
     memory_bytes: int = 0
     max_output: int = -1
+    dictionary: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -131,14 +136,14 @@ class Encoder:
         self._has_windows = not (self._level.wide or options.block_bytes)  # else repeats make no block longer
         self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
         path = registry.find(options.model or self._level.model)
-        self._engine = cached_engine(path, workers.threads).on(self._devices)
+        self._engine = cached_engine(path, workers.threads, options.dictionary).on(self._devices)
         self._memory_bytes, self._basic_bytes = (
             options.memory_bytes,
             memory.PROGRAM_BYTES + registry.loading_bytes(path),
         )
         self._window_bytes = 0  # of the part of the stream that is being split
         self._splitter = detect.Splitter(self._level.pictures)
-        self._writer = stream.Writer(sink, self._engine.digest)
+        self._writer = stream.Writer(sink, self._engine.digest, dictionary_digest(options.dictionary))
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0
         self._heads: list[OpenedHead] = []
@@ -227,38 +232,39 @@ class Decoder:
     ) -> None:
         self._devices = devices or Devices("cpu")
         self._engines = _Engines(options, workers, self._devices)
-        self.engine_of = self._engines.with_digest
+        self.engine_of = self._engines.of
         self._workers, self._memory_bytes = workers, options.memory_bytes
         self.meter = _ProgressMeter(workers, progress)
 
-    def decode(self, block: Block, digest: bytes) -> bytes:
+    def decode(self, block: Block, fields: bytes) -> bytes:
         """The raw bytes of a block, not yet checked; but what a GPU made of it is, and if it is wrong, the CPU tries.
 
-        digest: of the model that its archive names. Raises the errors of arzip.errors.
+        fields: of its archive's header. Raises the errors of arzip.errors.
         """
-        self.share_of_memory(block, digest)
+        self.share_of_memory(block, fields)
         devices, workers = self._devices, self._workers
         with devices.bringing_blocks():
             before, fault = devices.blocks, None
             try:
-                raw = block_codec.decode(block, digest, self.engine_of, workers, self.meter.on_bytes)
+                raw = block_codec.decode(block, fields, self.engine_of, workers, self.meter.on_bytes)
                 if not block.frame.wide or stream.is_sound(block, raw) or devices.blocks == before:
                     return raw
             except DamagedError as error:
                 if not block.frame.wide or devices.blocks == before:
                     raise
                 fault = error
-            raw = block_codec.decode(block, digest, self.engine_of, workers, lambda _: workers.check(), False)
+            raw = block_codec.decode(block, fields, self.engine_of, workers, lambda _: workers.check(), False)
             if stream.is_sound(block, raw):
                 devices.faults.append(f"block {block.number} was wrong on {devices.name}, right on the CPU")
             elif fault:
                 raise fault
             return raw
 
-    def share_of_memory(self, block: Block, digest: bytes) -> float:
+    def share_of_memory(self, block: Block, fields: bytes) -> float:
         """How much of the memory that the limit leaves for blocks this one takes. Raises LimitError."""
         if not self._memory_bytes:
             return 0.0
+        digest, _ = split_fields(fields)
         model_bytes = self._engines.loading_bytes(digest) if digest else 0
         budget = memory.Budget(self._memory_bytes, memory.PROGRAM_BYTES + model_bytes)
         return budget.share(memory.decoding_bytes(block.frame, block.payload), f"decoding block {block.number}")
@@ -273,7 +279,7 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
     with Workers(options.threads) as workers, _open_devices(options, False, workers) as devices:
         decoder = Decoder(options, workers, progress, devices)
         events = _within(stream.read_events(source), options.max_output)
-        items = _opening(stream.with_digest(events), devices, workers)
+        items = _opening(stream.with_fields(events), devices, workers)
         for event, raw in decode_events(items, decoder, workers, stream.Verifier()):
             if isinstance(event, Block):
                 sink.write(raw)
@@ -291,17 +297,17 @@ def decode_events(
 ) -> Iterator[tuple[Event, bytes]]:
     """Each event, in order, with the checked raw bytes of a Block; blocks are decoded side by side by workers.
 
-    items: events, each with the digest of its archive's model. Raises the errors of arzip.errors, after all events
+    items: events, each with the fields of its archive's header. Raises the errors of arzip.errors, after all events
     before the fault.
     """
 
     def decode(item: tuple[Event, bytes]) -> tuple[Event, bytes]:
-        event, digest = item
-        return event, decoder.decode(event, digest) if isinstance(event, Block) else b""
+        event, fields = item
+        return event, decoder.decode(event, fields) if isinstance(event, Block) else b""
 
     def share(item: tuple[Event, bytes]) -> float:
-        event, digest = item
-        return decoder.share_of_memory(event, digest) if isinstance(event, Block) else 0.0
+        event, fields = item
+        return decoder.share_of_memory(event, fields) if isinstance(event, Block) else 0.0
 
     for event, raw in workers.map(decode, items, share) if workers else map(decode, items):
         verifier.check(event, raw)
@@ -321,19 +327,27 @@ def _read_blocks(source: BinaryIO, block_bytes: int) -> Iterator[bytes]:
             return
 
 
-def cached_engine(path: Path, threads: int) -> Engine:
-    """`open_engine`, or what it returned before for this file: reading it takes longer than coding a short block."""
+def cached_engine(path: Path, threads: int, dictionary: bytes = b"") -> Engine:
+    """`open_engine`, or what it returned before for this file: reading it takes longer than coding a short block.
+
+    dictionary: see Options; what an engine has learnt of it is kept, too.
+    """
     try:
-        status = path.stat()
-        version: tuple[int, ...] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        version = registry.file_version(path)
     except OSError:
         version = ()  # opening it raises the error
-    return _opened_engine(path, min(threads, 2), version)
+    engine = _opened_engine(path, min(threads, 2), version)
+    return _engine_after(engine, dictionary) if dictionary else engine
 
 
 @functools.lru_cache(maxsize=4)
 def _opened_engine(path: Path, threads: int, version: tuple[int, ...]) -> Engine:
     return open_engine(path, threads)
+
+
+@functools.lru_cache(maxsize=2)
+def _engine_after(engine: Engine, dictionary: bytes) -> RecordEngine:
+    return RecordEngine(engine, dictionary)
 
 
 def _within(events: Iterable[Event], max_output: int) -> Iterator[Event]:
@@ -347,16 +361,17 @@ def _within(events: Iterable[Event], max_output: int) -> Iterator[Event]:
 
 
 def check_output(raw_bytes: int, max_output: int) -> None:
+    """Raises LimitError if it is more than that; negative: any number may be."""
     if 0 <= max_output < raw_bytes:
         raise LimitError(f"it holds more than the {max_output:,} bytes that --max-output allows")
 
 
 def _opening(items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Workers) -> Iterator[tuple[Event, bytes]]:
     """The items; opens the devices before the first wide block."""
-    for event, digest in items:
+    for event, fields in items:
         if isinstance(event, Block) and event.frame.wide:
             _open(devices, workers)
-        yield event, digest
+        yield event, fields
 
 
 def _open_devices(options: Options, wide: bool, workers: Workers) -> Devices:
@@ -381,20 +396,31 @@ class _Engines:
 
     def __init__(self, options: Options, workers: Workers, devices: Devices) -> None:
         self.workers, self.devices = workers, devices
-        self._preferred = options.model
+        self._preferred, self._dictionary = options.model, options.dictionary
         self._lock = threading.Lock()
         self._open: dict[bytes, Engine] = {}
 
-    def with_digest(self, digest: bytes) -> Engine:
-        """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
+    def of(self, fields: bytes) -> Engine:
+        """The engine of the model, and after the dictionary, that an archive's header names.
+
+        Raises ModelMissingError, ModelError, DictionaryMissingError.
+        """
         with self._lock:
-            if digest not in self._open:
-                path = self._path(digest)
-                engine = cached_engine(path, self.workers.threads).on(self.devices)
-                if engine.digest != digest:
-                    raise ModelError(f"{path}: the model was changed while it was read; try again")
-                self._open[digest] = engine
-            return self._open[digest]
+            if fields not in self._open:
+                self._open[fields] = self._find(*split_fields(fields))
+            return self._open[fields]
+
+    def _find(self, digest: bytes, dictionary: bytes) -> Engine:
+        if dictionary and dictionary != dictionary_digest(self._dictionary):
+            raise DictionaryMissingError(
+                f"the archive needs the dictionary with digest {dictionary.hex()}, the file whose SHA-256 begins so: "
+                "name it with -D"
+            )
+        path = self._path(digest)
+        engine = cached_engine(path, self.workers.threads, self._dictionary if dictionary else b"").on(self.devices)
+        if engine.digest != digest:
+            raise ModelError(f"{path}: the model was changed while it was read; try again")
+        return engine
 
     def loading_bytes(self, digest: bytes) -> int:
         """Memory that reading this model takes. Raises ModelMissingError."""

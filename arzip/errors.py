@@ -39,5 +39,9 @@ class LimitError(ArzipError):
     """It would take more memory, or make more output, than is allowed."""
 
 
+class DictionaryMissingError(ArzipError):
+    """The dictionary that an archive was made with was not given, or another one."""
+
+
 class OutputError(ArzipError):
     """The output can't be written, or must not be overwritten."""

@@ -17,7 +17,7 @@ from arzip.codec import Decoder, Options, Progress, check_output
 from arzip.errors import ArzipError, DamagedError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.places import Place, payload_of, places
-from arzip.format.records import DIGEST_BYTES, Method
+from arzip.format.records import DIGEST_BYTES, Method, dictionary_digest
 from arzip.format.stream import Writable
 from arzip.system.workers import Workers
 from arzip.weights import registry
@@ -64,7 +64,7 @@ def salvage(
     found = _Found()
     with Workers(options.threads) as workers:
         decoder = Decoder(options, workers, progress)
-        attempts = _Attempts(data, decoder, options.model)
+        attempts = _Attempts(data, decoder, options)
         for place, raw in workers.map(attempts.decode, places(data)):
             end = found.position + (place.raw_bytes or 0 if raw is None else len(raw))
             check_output(end if zeros else found.raw_bytes + len(raw or b""), options.max_output)
@@ -107,9 +107,10 @@ class _Found:
 class _Attempts:
     """Decodes what was found, on any thread."""
 
-    def __init__(self, data: bytes, decoder: Decoder, preferred: str | None) -> None:
+    def __init__(self, data: bytes, decoder: Decoder, options: Options) -> None:
         self._data, self._decoder = data, decoder
-        self._preferred = registry.find(preferred or levels.level(levels.DEFAULT).model)
+        self._preferred = registry.find(options.model or levels.level(levels.DEFAULT).model)
+        self._dictionary = dictionary_digest(options.dictionary)
         self._lock = threading.Lock()
         self._candidates: dict[int, list[tuple[bytes, str]]] = {}  # of members whose header is lost, the best first
         self.fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
@@ -123,13 +124,13 @@ class _Attempts:
         if len(block.payload) < block.frame.coded_bytes:
             return place, None
         if place.header is not None:
-            return place, self._try(block, place.header.digest)
+            return place, self._try(block, place.header.fields)
         with self._lock:
             if place.member not in self._candidates:
                 self._candidates[place.member] = self._models(block.offset)
             candidates = self._candidates[place.member]
         for digest, name in candidates:
-            raw = self._try(block, digest)
+            raw = self._try(block, digest + self._dictionary)
             if raw is not None:
                 if block.frame.method is not Method.STORED:
                     self._candidates[place.member] = [(digest, name)]
@@ -137,9 +138,9 @@ class _Attempts:
                 return place, raw
         return place, None
 
-    def _try(self, block: stream.Block, digest: bytes) -> bytes | None:
+    def _try(self, block: stream.Block, fields: bytes) -> bytes | None:
         try:
-            raw = self._decoder.decode(block, digest)
+            raw = self._decoder.decode(block, fields)
             stream.Verifier().check(block, raw)
             return raw
         except LimitError:
@@ -154,7 +155,7 @@ class _Attempts:
         """Digest and name of each model at hand. First the one that is named, but for some bits, before `offset`, where
         the first block was found; then the preferred one.
         """
-        end = max(offset - _CHECK_BYTES, 0)
+        end = max(offset - _CHECK_BYTES - len(self._dictionary), 0)
         there = int.from_bytes(self._data[max(end - DIGEST_BYTES, 0) : end], "little")
         models: dict[bytes, str] = {}
         for path in [self._preferred, *registry.paths()]:

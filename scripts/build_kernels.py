@@ -61,8 +61,12 @@ def model_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     yield prefill.run_network, (network, state, block, chunk)
     yield prefill.run_network, (network, state, many, chunk)
     yield forward_cpu.step, (network, state, read_only(empty(1, dtype=np.uint8)), 0, 1)
-    yield records.predict_records, (network, state, text, empty(2), empty(1, 1, 8, dtype=np.int32))
-    yield records.reset_apms, (states[0], empty(1, 1))
+    predicted, changes = empty(1, 1, 8, dtype=np.int32), records.new_changes(states[0], 1)
+    yield records.predict_records, (network, state, text, empty(2), text, predicted)
+    for count in counts:
+        yield records.code_record, (network, state, states[0], block, predicted, 0, changes, count)
+    for dtype in (np.uint8, np.int64, np.uint32):
+        yield records.restore, (empty(1, dtype=dtype), empty(1, dtype=dtype), empty(1, 1), 1)
     yield prefill.tile_lanes, (1,)
     yield predictor.begin, (states[0], 0, 1)
     yield range_coder.carry, (empty(1, dtype=np.uint32), 1)

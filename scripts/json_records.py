@@ -1,20 +1,23 @@
 """JSON records of 200 to 2,000 bytes of five kinds, from real text, by a seed; and `arzip.compress_many` on them beside
-zstd -19 with a dictionary that was trained on other records of the kind.
+zstd -19, without and with dictionaries made of other records of the kind.
 
-    python scripts/json_records.py FOLDER [COUNT] [LOOP]
+    python scripts/json_records.py FOLDER [COUNT] [LOOP] [LEVEL] [SAMPLE]
 
-FOLDER: has enwik/enwik7, large/bible.txt, large/world192.txt, silesia/dickens, loghub/*.log. COUNT: records to
-compress; as many others train the dictionaries. LOOP: of how many records the loop over `compress` is timed.
+FOLDER: has enwik/enwik7, large/bible.txt, large/world192.txt, silesia/dickens, loghub/*.log. COUNT: records, of which
+SAMPLE (all) are compressed, at LEVEL (6); COUNT others train the dictionaries. LOOP: of how many records the loop over
+`compress` is timed. "arzip, zstd's": with the very dictionary that zstd has; "arzip's": with one of `train_dictionary`
+from the same records, of the same size. "batch": that, by `compress_batch`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,42 +116,75 @@ def records(folder: Path, count: int) -> dict[str, tuple[list[bytes], list[bytes
     return found
 
 
-def with_dictionary(test: list[bytes], train: list[bytes]) -> int:
+def by_zstd(test: list[bytes], known: bytes) -> int:
     """Bytes of all records by zstd -19, each a frame with no more in its header than it needs."""
-    dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, train, level=19)
     options: dict[str, Any] = {"write_content_size": False, "write_checksum": False, "write_dict_id": False}
-    codec = zstandard.ZstdCompressor(level=19, dict_data=dictionary, **options)
+    codec = zstandard.ZstdCompressor(level=19, dict_data=zstandard.ZstdCompressionDict(known), **options)
     return sum(len(codec.compress(record)) for record in test)
 
 
+def checked(test: list[bytes], level: int, known: bytes | None) -> list[bytes]:
+    """The archives of all records, which came back."""
+    archives = arzip.compress_many(test, level, dictionary=known)
+    assert arzip.decompress_many(archives, dictionary=known) == test
+    return archives
+
+
+def sizes(test: list[bytes], train: list[bytes], level: int) -> dict[str, int]:
+    """Bytes of all records, in each of the ways."""
+    zstd_known = zstandard.train_dictionary(DICTIONARY_BYTES, train, level=19).as_bytes()
+    known = arzip.train_dictionary(train, DICTIONARY_BYTES)
+    batch = arzip.compress_batch(test, level, dictionary=known)
+    with arzip.open_batch(io.BytesIO(batch), dictionary=known) as records:
+        assert records[:] == test
+    return {
+        "raw": sum(map(len, test)),
+        "zstd": by_zstd(test, zstd_known),
+        "zstd, arzip's": by_zstd(test, known),
+        "arzip": sum(map(len, checked(test, level, None))),
+        "arzip, zstd's": sum(map(len, checked(test, level, zstd_known))),
+        "arzip, arzip's": sum(map(len, checked(test, level, known))),
+        "batch": len(batch),
+    }
+
+
+def rate(work: Callable[[list[bytes]], object], items: list[bytes]) -> float:
+    """Items a second."""
+    start = time.perf_counter()
+    work(items)
+    return len(items) / (time.perf_counter() - start)
+
+
+def show_rates(some: list[bytes], level: int, known: bytes | None) -> None:
+    """Records a second, of what coding has been done before."""
+    archives = checked(some, level, known)
+
+    def loop(items: list[bytes]) -> None:
+        assert [arzip.compress(record, level, dictionary=known) for record in items] == archives
+
+    many = rate(lambda items: arzip.compress_many(items, level, dictionary=known), some)
+    back = rate(lambda items: arzip.decompress_many(items, dictionary=known), archives)
+    print(f"records/s: compress_many {many:.1f}, decompress_many {back:.1f}, loop over compress {rate(loop, some):.1f}")
+
+
 def main() -> None:
-    folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10000
-    loop = int(sys.argv[3]) if len(sys.argv) > 3 else 50
-    kinds = records(folder, count)
-    every = [record for test, _ in kinds.values() for record in test]
-    arzip.compress_many(every[:3])  # compiles
-    start = time.perf_counter()
-    archives = arzip.compress_many(every)
-    seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    assert arzip.decompress_many(archives) == every
-    back = time.perf_counter() - start
-    sizes, at = {}, 0
+    arguments = [*sys.argv[1:], *[""] * 5]
+    folder, count, loop = Path(arguments[0]), int(arguments[1] or 10000), int(arguments[2] or 50)
+    level, sample = int(arguments[3] or 6), int(arguments[4] or 0)
+    kinds, total = records(folder, count), dict[str, int]()
     for name, (test, train) in kinds.items():
-        ours = sum(map(len, archives[at : at + len(test)]))
-        at += len(test)
-        sizes[name] = (len(test), sum(map(len, test)), with_dictionary(test, train), ours)
-    sizes["all"] = tuple(map(sum, zip(*sizes.values(), strict=True)))  # type: ignore[assignment]
-    for name, (number, raw, zstd, ours) in sizes.items():
-        less = 100 * (1 - ours / zstd)
-        print(f"{name:9} {number:6} records {raw:9} bytes, zstd -19 {zstd:8}, arzip {ours:8}: {less:.1f}% less")
-    print(f"compress_many {len(every) / seconds:.1f} records/s, decompress_many {len(every) / back:.1f} records/s")
-    some = random.Random(1).sample(range(len(every)), min(loop, len(every)))
-    start = time.perf_counter()
-    alone = [arzip.compress(every[k]) for k in some]
-    rate = len(some) / (time.perf_counter() - start)
-    assert alone == [archives[k] for k in some]
-    print(f"loop over compress {rate:.1f} records/s: compress_many is {len(every) / seconds / rate:.1f} times as fast")
+        taken = test[: sample * len(test) // count if sample else None]
+        found = sizes(taken, train, level)
+        print(
+            f"{name:9} {len(taken):5} records:", ", ".join(f"{way} {size}" for way, size in found.items()), flush=True
+        )
+        total = {way: total.get(way, 0) + size for way, size in found.items()}
+    for way, size in total.items():
+        print(f"all: {way:15} {size:9}, {100 * (size / total['zstd'] - 1):+.1f}%")
+    every = [record for test, _ in kinds.values() for record in test]
+    some = random.Random(1).sample(every, min(loop, len(every)))
+    show_rates(some, level, None)
+    show_rates(some, level, arzip.train_dictionary(kinds["articles"][1], DICTIONARY_BYTES))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from arzip.codec import Options
 from arzip.errors import (
     ArzipError,
     DamagedError,
+    DictionaryMissingError,
     ModelMissingError,
     NotAnArchiveError,
     TruncatedError,
@@ -146,23 +147,26 @@ WIDE = {  # as GOOD, in wide blocks
     "wide-repeats-6": (2 * text(70000), 6),
 }
 
+AFTER = {"dictionary-6": (log(6400)[5000:], 6)}  # as GOOD, after the dictionary
+DICTIONARY = log(5000)
+
 
 LEFT_ALONE = {"repeats-6", "packed-1"}  # made when repeats of a single lane stayed where they are
 
 
-def compress(raw: bytes, level: int, wide: bool = False, takes_repeats: bool = True) -> bytes:
+def compress(raw: bytes, level: int, wide: bool = False, takes_repeats: bool = True, dictionary: bytes = b"") -> bytes:
     sink = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:  # wide ones are short, so that many lanes are short, too
         patch.setattr(levels, "WIDE_ALONE_LANE_BYTES", levels.WIDE_LANE_BYTES)
         if not takes_repeats:
             patch.setattr(levels, "LEVELS", tuple(replace(each, min_repeat=1 << 26) for each in levels.LEVELS))
-        codec.compress(io.BytesIO(raw), sink, Options(level=level, wide=wide))
+        codec.compress(io.BytesIO(raw), sink, Options(level=level, wide=wide, dictionary=dictionary))
     return sink.getvalue()
 
 
-def decompress(archive: bytes) -> bytes:
+def decompress(archive: bytes, dictionary: bytes = b"") -> bytes:
     sink = io.BytesIO()
-    codec.decompress(io.BytesIO(archive), sink, Options())
+    codec.decompress(io.BytesIO(archive), sink, Options(dictionary=dictionary))
     return sink.getvalue()
 
 
@@ -193,11 +197,13 @@ def unsupported_archives() -> dict[str, bytes]:
         "filter-UnsupportedError": whole[:size]
         + replace(frame, profile_byte=frame.profile_byte | 9 << 4).pack()
         + whole[size + frame_bytes :],
+        "dictionary-DictionaryMissingError": compress(text(900), 1, dictionary=b"another one"),
         "model-ModelMissingError": header(0, 1, b"\xde\xad\xbe\xef") + whole[size:],
     }
 
 
-ERRORS = {e.__name__: e for e in (DamagedError, TruncatedError, NotAnArchiveError, UnsupportedError, ModelMissingError)}
+_ERRORS = (DamagedError, TruncatedError, NotAnArchiveError, UnsupportedError, ModelMissingError, DictionaryMissingError)
+ERRORS = {e.__name__: e for e in _ERRORS}
 REFUSED = sorted([*GOLDEN.glob("bad/*.arz"), *GOLDEN.glob("unsupported/*.arz")])
 
 try:
@@ -219,6 +225,13 @@ def test_golden_archive_is_made_again_byte_for_byte(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", AFTER)
+def test_golden_archive_after_a_dictionary(name: str) -> None:
+    archive = (GOLDEN / "good" / f"{name}.arz").read_bytes()
+    assert decompress(archive, DICTIONARY) == AFTER[name][0]
+    assert compress(*AFTER[name], dictionary=DICTIONARY) == archive
+
+
 def test_golden_wide_archives_are_wide() -> None:
     for name in WIDE:
         (member,) = list_members(io.BytesIO((GOLDEN / "good" / f"{name}.arz").read_bytes()))
@@ -226,7 +239,7 @@ def test_golden_wide_archives_are_wide() -> None:
 
 
 def test_golden_archives_are_all_there() -> None:
-    assert {path.stem for path in GOLDEN.glob("good/*.arz")} == {*GOOD, *WIDE}
+    assert {path.stem for path in GOLDEN.glob("good/*.arz")} == {*GOOD, *WIDE, *AFTER}
     assert {path.stem for path in REFUSED} == {*bad_archives(), *unsupported_archives()}
 
 
@@ -244,6 +257,7 @@ def write() -> None:
         "bad": bad_archives(),
         "unsupported": unsupported_archives(),
     }
+    made["good"] |= {name: compress(*what, dictionary=DICTIONARY) for name, what in AFTER.items()}
     for folder, archives in made.items():
         (GOLDEN / folder).mkdir(exist_ok=True)
         for old in (GOLDEN / folder).glob("*.arz"):

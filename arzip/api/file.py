@@ -58,6 +58,7 @@ class ArzipFile(io.BufferedIOBase):
         wide: bool = False,
         opens: bool = True,
         block_size: int = 0,
+        dictionary: Buffer | None = None,
     ) -> None:
         self._file: Any = None
         self._closes = False
@@ -72,7 +73,7 @@ class ArzipFile(io.BufferedIOBase):
             raise ValueError("level, wide, opens, block_size are for writing: an archive says itself how it is read")
         self._mode = "rb" if reading else "wb"
         number = DEFAULT if level is None else level
-        choices: dict[str, Any] = {"wide": wide, "opens": opens, "block_size": block_size}
+        choices: dict[str, Any] = {"wide": wide, "opens": opens, "block_size": block_size, "dictionary": dictionary}
         given = check(number, model=model, threads=threads, **choices)
         if isinstance(filename, str | bytes | os.PathLike):
             self._file, self._closes = builtins.open(filename, _MODES[mode]), True  # noqa: SIM115
@@ -218,6 +219,7 @@ def open(
     wide: bool = False,
     opens: bool = True,
     block_size: int = 0,
+    dictionary: Buffer | None = None,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -241,14 +243,7 @@ def open(
         raise ValueError(f"invalid mode: {mode!r}; it is binary or text")
     if not text and (encoding is not None or errors is not None or newline is not None):
         raise ValueError("encoding, errors and newline are for text: open with a mode that has a t")
-    file = ArzipFile(
-        filename,
-        mode.replace("t", "", 1),
-        level=level,
-        model=model,
-        threads=threads,
-        wide=wide,
-        opens=opens,
-        block_size=block_size,
-    )
+    given: dict[str, Any] = {"level": level, "model": model, "threads": threads, "wide": wide, "opens": opens}
+    given |= {"block_size": block_size, "dictionary": dictionary}
+    file = ArzipFile(filename, mode.replace("t", "", 1), **given)
     return io.TextIOWrapper(file, io.text_encoding(encoding), errors, newline) if text else file

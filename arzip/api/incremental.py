@@ -6,7 +6,7 @@ import io
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from arzip.api.options import as_bytes, check
 from arzip.format.pieces import MemberReader
@@ -32,9 +32,9 @@ class _Unpicklable:
 class ArzipCompressor(_Unpicklable):
     """Makes one archive of data that arrives in pieces: the bytes that `compress` makes of all of it.
 
-    level, model, threads, wide, opens, block_size: as of `compress`; raises as it does, but for a missing model only
-    when the first data arrives. Holds at most threads + 1 blocks (up to 64 MiB each) and what is
-    coded of them.
+    level, model, threads, wide, opens, block_size, dictionary: as of `compress`; raises as it does, but for a missing
+    model only when the first data arrives. Holds at most threads + 1 blocks (up to 64 MiB each) and what is coded of
+    them.
     Methods may be called from several threads; each call waits for the one before it.
 
     >>> compressor = ArzipCompressor(level=1)
@@ -53,8 +53,10 @@ class ArzipCompressor(_Unpicklable):
         wide: bool = False,
         opens: bool = True,
         block_size: int = 0,
+        dictionary: Buffer | None = None,
     ) -> None:
-        self._given = check(level, model=model, threads=threads, wide=wide, opens=opens, block_size=block_size)
+        choices: dict[str, Any] = {"wide": wide, "opens": opens, "block_size": block_size, "dictionary": dictionary}
+        self._given = check(level, model=model, threads=threads, **choices)
         self._lock = threading.Lock()
         self._flushed = False
         self._sink = io.BytesIO()
@@ -137,7 +139,7 @@ class ArzipCompressor(_Unpicklable):
 class ArzipDecompressor(_Unpicklable):
     """Reads one archive that arrives in pieces of any size.
 
-    model, threads: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
+    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
     unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes can be
     returned without new data. Holds the decoded block, the payload of the next one, and what it was given ahead of it.
     Methods may be called from several threads; each call waits for the one before it.
@@ -154,12 +156,14 @@ class ArzipDecompressor(_Unpicklable):
     (True, b'rest')
     """
 
-    def __init__(self, *, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
-        self._given = check(model=model, threads=threads)
+    def __init__(
+        self, *, model: str | os.PathLike[str] | None = None, threads: int = 0, dictionary: Buffer | None = None
+    ) -> None:
+        self._given = check(model=model, threads=threads, dictionary=dictionary)
         self._lock = threading.Lock()
         self._reader = MemberReader()
         self._verifier = Verifier()
-        self._digest = b""  # of the model
+        self._fields = b""  # of the header
         self._event: Header | Block | None = None  # read, but not used yet
         self._decoder: Decoder | None = None
         self._decoded = memoryview(b"")
@@ -212,7 +216,7 @@ class ArzipDecompressor(_Unpicklable):
             if isinstance(event, Block):
                 self._decoded = memoryview(self._decode(event))
                 return True
-            self._digest = event.digest
+            self._fields = event.fields
             self._verifier.check(event)
         return False
 
@@ -235,6 +239,6 @@ class ArzipDecompressor(_Unpicklable):
             from arzip.system.workers import Workers
 
             self._decoder = Decoder(self._given.options(), Workers(self._given.threads))
-        raw = self._decoder.decode(block, self._digest)
+        raw = self._decoder.decode(block, self._fields)
         self._verifier.check(block, raw)
         return raw

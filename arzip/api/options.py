@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arzip import levels
+from arzip.format.records import MAX_DICTIONARY_BYTES
 
 if TYPE_CHECKING:
     from arzip.codec import Options
@@ -22,6 +23,7 @@ class Arguments(NamedTuple):
     threads: int
     wide: bool
     opens: bool
+    dictionary: bytes = b""
     block_size: int = 0
     memory_bytes: int = 0
 
@@ -30,7 +32,7 @@ class Arguments(NamedTuple):
         from arzip.codec import Options
 
         basic = self.level, self.model, "auto", self.threads, self.wide, self.opens
-        return Options(*basic, self.block_size, self.memory_bytes)
+        return Options(*basic, self.block_size, self.memory_bytes, dictionary=self.dictionary)
 
 
 def check(
@@ -41,8 +43,11 @@ def check(
     wide: bool = False,
     opens: bool = True,
     block_size: Any = 0,
+    dictionary: Any = None,
 ) -> Arguments:
-    """Raises TypeError on arguments of wrong types, ValueError on a level, threads or a block size that there isn't."""
+    """Raises TypeError on arguments of wrong types; ValueError on a level, a number of threads or a block size that
+    there isn't, on a dictionary that is too long, and on one for wide blocks.
+    """
     level, threads = operator.index(level), operator.index(threads)
     if not 1 <= level <= MAX_LEVEL:
         raise ValueError(f"level {level}: levels are 1 .. {MAX_LEVEL}")
@@ -53,8 +58,13 @@ def check(
         raise ValueError(
             f"blocks of {block_size} bytes: {levels.MIN_BLOCK_BYTES} .. {levels.MAX_BLOCK_BYTES} can be had"
         )
+    known = b"" if dictionary is None else as_bytes(dictionary)
+    if len(known) > MAX_DICTIONARY_BYTES:
+        raise ValueError(f"a dictionary has at most {MAX_DICTIONARY_BYTES:,} bytes, not {len(known):,}")
+    if known and wide:
+        raise ValueError("wide blocks start from nothing: a dictionary is no use to them")
     named = None if model is None else os.fsdecode(model)
-    return Arguments(level, named, threads, bool(wide), bool(opens), block_size)
+    return Arguments(level, named, threads, bool(wide), bool(opens), known, block_size)
 
 
 def as_bytes(data: Any) -> bytes:

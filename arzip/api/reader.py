@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arzip.errors import ArzipError
 from arzip.format.records import Header
-from arzip.format.stream import Block, Event, Verifier, list_events, read_block, read_events, with_digest
+from arzip.format.stream import Block, Event, Verifier, list_events, read_block, read_events, with_fields
 from arzip.system.workers import Workers
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class _Entry(NamedTuple):
-    """A block in the index: its first raw byte, offset of its frame, its number, and its model's digest."""
+    """A block in the index: its first raw byte, offset of its frame, its number, and its header's fields."""
 
     start: int
     offset: int
     number: int
-    digest: bytes
+    fields: bytes
 
 
 class BlockReader(io.RawIOBase):
@@ -38,7 +38,7 @@ class BlockReader(io.RawIOBase):
     def __init__(self, source: Any, given: Arguments) -> None:
         self._source = source
         self._base = source.tell() if source.seekable() else 0  # where the archives begin
-        self._events = with_digest(read_events(self._source))
+        self._events = with_fields(read_events(self._source))
         self._verifier = Verifier()
         self._block, self._start = b"", 0  # the decoded block, and the position of its first byte
         self._position = 0
@@ -106,7 +106,7 @@ class BlockReader(io.RawIOBase):
         self._fault = None
         if target == 0:
             self._source.seek(self._base)
-            self._events, self._start, self._block = with_digest(read_events(self._source)), 0, b""
+            self._events, self._start, self._block = with_fields(read_events(self._source)), 0, b""
             return target
         number = bisect_right(self._index, target, key=lambda entry: entry.start) - 1
         if target == self._size:
@@ -118,23 +118,23 @@ class BlockReader(io.RawIOBase):
         return target
 
     def _by_index(self, entries: list[_Entry]) -> Iterator[tuple[Event, bytes]]:
-        """Blocks from anywhere, with the digests of their models; then the fault that the index ends with, if any."""
+        """Blocks from anywhere, with the fields of their headers; then the fault that the index ends with, if any."""
         for entry in entries:
             self._source.seek(self._base + entry.offset)
-            yield read_block(self._source, entry.number), entry.digest
+            yield read_block(self._source, entry.number), entry.fields
         if self._index_fault is not None:
             raise self._index_fault
 
     def _list_blocks(self) -> Iterator[_Entry]:
         """The index, read from the frames alone. A fault ends it."""
         self._source.seek(self._base)
-        digest = b""
+        fields = b""
         try:
             for event in list_events(self._source):
                 if isinstance(event, Header):
-                    digest = event.digest
+                    fields = event.fields
                 elif isinstance(event, Block):
-                    yield _Entry(self._size, event.offset, event.number, digest)
+                    yield _Entry(self._size, event.offset, event.number, fields)
                     self._size += event.frame.raw_bytes
         except ArzipError as error:
             self._index_fault = error

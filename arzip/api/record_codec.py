@@ -1,4 +1,4 @@
-"""Many short records -> an archive each, and back: batches of records side by side on threads.
+"""Many short records -> blocks, in an archive each or all in one, and back: batches of records side by side on threads.
 
 Must not know the file system, nor how one block is coded.
 """
@@ -7,55 +7,106 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 from arzip import block_codec, codec, levels
+from arzip.block_codec import Coded
 from arzip.codec import Decoder, Options
-from arzip.engine.engine import Engine
 from arzip.engine.records import RecordEngine
 from arzip.format import stream
-from arzip.format.stream import Block
+from arzip.format.records import MAX_BLOCK_BYTES, dictionary_digest
+from arzip.format.stream import Block, Event
 from arzip.levels import Level
 from arzip.media import detect
 from arzip.system.workers import Workers
 from arzip.weights import registry
 
 BATCH = 24  # records that the network predicts for at once: more read its weights less often, but fill the caches
+Item = tuple[Block, bytes]  # with the fields of its archive's header
 
 
-class _OfThread(threading.local):
-    """The engines of a thread, by the digest of their model."""
+class _Encoder:
+    """Codes records by these options on these threads, which it lets go when the context is left."""
 
-    def __init__(self) -> None:
-        self.engines: dict[bytes, RecordEngine] = {}
+    def __init__(self, options: Options) -> None:
+        self.level, self._opens = levels.level(options.level, options.wide), options.opens
+        self.workers = Workers(options.threads)
+        path = registry.find(options.model or self.level.model)
+        engine = codec.cached_engine(path, self.workers.threads, options.dictionary)
+        self.engine = engine if isinstance(engine, RecordEngine) else RecordEngine(engine)
+        self._dictionary = dictionary_digest(options.dictionary)
 
-    def engine(self, shared: Engine) -> RecordEngine:
-        if shared.digest not in self.engines:
-            self.engines[shared.digest] = RecordEngine(shared)
-        return self.engines[shared.digest]
+    def __enter__(self) -> _Encoder:
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.workers.__exit__(None, None, None)
+
+    def short(self, raws: Sequence[bytes]) -> Iterator[tuple[int, Coded]]:
+        """Number and block of each record that becomes one short block."""
+        batches = _batches(raws, self.level)
+
+        def encode(numbers: list[int]) -> list[Coded]:
+            members = [raws[number] for number in numbers]
+            return block_codec.encode_records(self.engine, members, self.level, self.workers, self._opens)
+
+        for numbers, made in zip(batches, self.workers.map(encode, batches), strict=True):
+            yield from zip(numbers, made, strict=True)
+
+    def one_block(self, raw: bytes) -> Coded:
+        """The block that a record of any length becomes."""
+        return block_codec.encode(
+            self.engine, raw, self.level, self.workers, lambda _: self.workers.check(), None, self._opens
+        )
+
+    def writer(self, sink: stream.Writable) -> stream.Writer:
+        """Writes an archive of such blocks."""
+        return stream.Writer(sink, self.engine.digest, self._dictionary)
 
 
 def compress_records(raws: Sequence[bytes], options: Options) -> list[bytes]:
     """The archive that `codec.compress` makes of each record. Raises as it does."""
-    level = levels.level(options.level, options.wide)
     archives: dict[int, bytes] = {}
-    batches = _batches(raws, level)
-    with Workers(options.threads) as workers:
-        path = registry.find(options.model or level.model)
-        shared, local = codec.cached_engine(path, workers.threads), _OfThread()
-
-        def encode(numbers: list[int]) -> list[bytes]:
-            engine, members = local.engine(shared), [raws[number] for number in numbers]
-            coded = block_codec.encode_records(engine, members, level, workers, options.opens)
-            return [_archive(engine.digest, block) for block in coded]
-
-        for numbers, made in zip(batches, workers.map(encode, batches), strict=True):
-            archives.update(zip(numbers, made, strict=True))
+    with _Encoder(options) as encoder:
+        for number, coded in encoder.short(raws):
+            sink = io.BytesIO()
+            writer = encoder.writer(sink)
+            codec.write_block(writer, coded)
+            writer.finish()
+            archives[number] = sink.getvalue()
     for number in set(range(len(raws))) - archives.keys():
         sink = io.BytesIO()
         codec.compress(io.BytesIO(raws[number]), sink, options)
         archives[number] = sink.getvalue()
     return [archives[number] for number in range(len(raws))]
+
+
+def compress_batch(raws: Sequence[bytes], options: Options) -> bytes:
+    """One archive with a block for each record; an empty record ends it, and is an empty one. Raises as `compress`
+    does, and ValueError on a record above MAX_BLOCK_BYTES.
+    """
+    if any(len(raw) > MAX_BLOCK_BYTES for raw in raws):
+        raise ValueError(f"a record of a batch has at most {MAX_BLOCK_BYTES} bytes")
+    sink = io.BytesIO()
+    with _Encoder(options) as encoder:
+        blocks = dict(encoder.short(raws))
+        others = [number for number, raw in enumerate(raws) if raw and number not in blocks]
+        coded = encoder.workers.map(lambda number: encoder.one_block(raws[number]), others)
+        blocks.update(zip(others, coded, strict=True))
+        writer = None
+        for number, raw in enumerate(raws):
+            if raw:
+                writer = writer or encoder.writer(sink)
+                codec.write_block(writer, blocks[number])
+                continue
+            if writer:
+                writer.finish()
+                writer = None
+            stream.Writer(sink).finish()
+        if writer:
+            writer.finish()
+    return sink.getvalue()
 
 
 def _batches(raws: Sequence[bytes], level: Level) -> list[list[int]]:
@@ -70,34 +121,67 @@ def _is_plain(raw: bytes, level: Level) -> bool:
     return not level.sound or detect.Splitter(level.pictures).split(raw) == [(raw, None)]
 
 
-def _archive(digest: bytes, coded: block_codec.Coded) -> bytes:
-    sink = io.BytesIO()
-    writer = stream.Writer(sink, digest)
-    codec.write_block(writer, coded)
-    writer.finish()
-    return sink.getvalue()
-
-
 def decompress_records(archives: Sequence[bytes], options: Options) -> list[bytes]:
     """What `codec.decompress` makes of each archive. Raises as it does, the errors of the first faulty archive."""
-    with Workers(options.threads) as workers:
-        decoder, local = Decoder(options, workers), _OfThread()
-
-        def engine_of(digest: bytes) -> Engine:
-            return local.engine(decoder.engine_of(digest))
-
-        def decode(archive: bytes) -> bytes:
-            return _decode(archive, engine_of, workers)
-
-        return list(workers.map(decode, archives))
-
-
-def _decode(archive: bytes, engine_of: Callable[[bytes], Engine], workers: Workers) -> bytes:
-    parts, verifier = [], stream.Verifier()
-    for event, digest in stream.with_digest(stream.read_events(io.BytesIO(archive))):
-        raw = b""
-        if isinstance(event, Block):
-            raw = block_codec.decode(event, digest, engine_of, workers, lambda _: workers.check())
+    parsed = [_parse(archive) for archive in archives]
+    items = [item for events, _ in parsed for item in events]
+    blocks: list[Item] = [(event, fields) for event, fields in items if isinstance(event, Block)]
+    decoded, raws = iter(decode_blocks(blocks, options)), []
+    for events, fault in parsed:
+        verifier, parts = stream.Verifier(), list[bytes]()
+        for event, _ in events:
+            raw = next(decoded) if isinstance(event, Block) else b""
+            if isinstance(raw, Exception):
+                raise raw
+            verifier.check(event, raw)
             parts.append(raw)
-        verifier.check(event, raw)
-    return b"".join(parts)
+        if fault is not None:
+            raise fault
+        raws.append(b"".join(parts))
+    return raws
+
+
+def _parse(archive: bytes) -> tuple[list[tuple[Event, bytes]], Exception | None]:
+    """The events of an archive, with the fields of its headers, and the fault that ends them."""
+    events = list[tuple[Event, bytes]]()
+    try:
+        for item in stream.with_fields(stream.read_events(io.BytesIO(archive))):
+            events.append(item)
+    except Exception as fault:
+        return events, fault
+    return events, None
+
+
+def decode_checked(items: Sequence[Item], options: Options) -> list[bytes]:
+    """The raw bytes of each block. Raises the errors of arzip.errors, of the first faulty block."""
+    raws = []
+    for (block, _), raw in zip(items, decode_blocks(items, options), strict=True):
+        if isinstance(raw, Exception):
+            raise raw
+        stream.Verifier().check(block, raw)
+        raws.append(raw)
+    return raws
+
+
+def decode_blocks(items: Sequence[Item], options: Options) -> list[bytes | Exception]:
+    """The raw bytes of each block, not yet checked, or what decoding raised."""
+    order = sorted(range(len(items)), key=lambda number: items[number][0].frame.raw_bytes)  # alike ones share tables
+    with Workers(options.threads) as workers:
+        decoder, engines, lock = Decoder(options, workers), dict[bytes, RecordEngine](), threading.Lock()
+
+        def engine_of(fields: bytes) -> RecordEngine:
+            with lock:
+                if fields not in engines:
+                    found = decoder.engine_of(fields)
+                    engines[fields] = found if isinstance(found, RecordEngine) else RecordEngine(found)
+                return engines[fields]
+
+        def decode(number: int) -> bytes | Exception:
+            block, fields = items[number]
+            try:
+                return block_codec.decode(block, fields, engine_of, workers, lambda _: workers.check())
+            except Exception as fault:
+                return fault
+
+        found = dict(zip(order, workers.map(decode, order), strict=True))
+    return [found[number] for number in range(len(items))]

@@ -21,6 +21,7 @@ from arzip.cli.environment import COMPLETION, VARIABLES
 from arzip.cli.messages import ERROR, Reporter
 from arzip.cli.options import (
     CONTEXT,
+    DICTIONARY,
     EXCLUDE,
     FILES,
     INPUT,
@@ -70,7 +71,8 @@ class Main(click.Command):
 @click.option("-d", "--decompress", is_flag=True, help="Restore the files that FILE.arz were made from.")
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
-@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
+@grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, DICTIONARY, SALVAGE, RANGE, SPARSE, MAX_OUTPUT)
+@grouped(JSON, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -98,21 +100,21 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, DICTIONARY, MESSAGES, PROGRESS)
 def compress(names: tuple[str, ...], **options: Any) -> int:
     """Compress each FILE to FILE.arz; the same as no command."""
     return run_compress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, OUTPUT, MODEL, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, OUTPUT, MODEL, DICTIONARY, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, MODEL, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, MODEL, DICTIONARY, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
 def test(names: tuple[str, ...], **options: Any) -> int:
     """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
     return run_test(names, Settings(**options))

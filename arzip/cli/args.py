@@ -13,10 +13,10 @@ from arzip import levels
 from arzip.cli.sizes import ByteRange
 
 # Options that take a value: in "-mT9" the 9 belongs to T.
-_SHORT_WITH_VALUE = "omTbM"
+_SHORT_WITH_VALUE = "omTbMD"
 _LONG_WITH_VALUE = {
     *("--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"),
-    *("--block-size", "--memory", "--max-output", "--range"),
+    *("--block-size", "--memory", "--max-output", "--range", "--dictionary"),
 }
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
@@ -55,6 +55,7 @@ class Settings:
     filelist: str | None = None
     filelist0: str | None = None
     exclude_compressed: bool = False
+    dictionary: str | None = None
 
     def check(self, files: Sequence[str], *, compressing: bool) -> None:
         """Raises click.UsageError on options that contradict each other, the files, or what is done to them."""
@@ -79,6 +80,8 @@ class Settings:
             raise click.UsageError("--zeros goes with --salvage")
         if self.recursive and not files and self.filelist is None and self.filelist0 is None:
             raise click.UsageError("-r names no folder")
+        if self.dictionary is not None and self.wide:
+            raise click.UsageError("-D goes with no wide blocks: these start from nothing")
         if self.exclude_compressed and not compressing:
             raise click.UsageError("--exclude-compressed goes with compressing")
 

@@ -17,6 +17,7 @@ from arzip.cli.args import Settings
 from arzip.cli.messages import OnProgress, Reporter, confirm_overwrite, shown
 from arzip.cli.names import archive_name, original_name
 from arzip.errors import ArzipError, OutputError
+from arzip.format.records import MAX_DICTIONARY_BYTES
 from arzip.system import files, outputs
 from arzip.system.outputs import OutputFile
 
@@ -34,7 +35,22 @@ def codec_options(settings: Settings) -> Options:
     opens = not settings.no_open
     basic = settings.level, settings.model, settings.device, settings.threads, settings.wide, opens
     max_output = -1 if settings.max_output is None else settings.max_output
-    return Options(*basic, settings.block_size or 0, settings.memory or 0, max_output)
+    limits = settings.block_size or 0, settings.memory or 0, max_output
+    return Options(*basic, *limits, dictionary=read_dictionary(settings.dictionary))
+
+
+def read_dictionary(path: str | None) -> bytes:
+    """The bytes of a dictionary's file; none for None. Raises ArzipError."""
+    if path is None:
+        return b""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(MAX_DICTIONARY_BYTES + 1)
+    except OSError as error:
+        raise ArzipError(f"{path}: can't read the dictionary: {error.strerror}") from error
+    if not 0 < len(found) <= MAX_DICTIONARY_BYTES:
+        raise ArzipError(f"{path}: no dictionary, which has 1 to {MAX_DICTIONARY_BYTES:,} bytes")
+    return found
 
 
 def compress(name: str, settings: Settings, reporter: Reporter) -> None:

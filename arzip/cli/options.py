@@ -144,6 +144,12 @@ MODEL = grouped(
         help="Take at most LIMIT (512MiB, 2G ..) of memory: fewer blocks at a time, or none.",
     ),
 )
+DICTIONARY = click.option(
+    *("-D", "--dictionary"),
+    metavar="PATH",
+    shell_complete=complete_files,
+    help="Start after the bytes of PATH, up to 1 MiB, which the data resembles; -d, -t too.",
+)
 MAX_OUTPUT = click.option(
     "--max-output",
     cls=RareOption,

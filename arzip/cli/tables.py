@@ -35,6 +35,7 @@ def archive_rows(name: str) -> list[Row]:
             {
                 "name": name,
                 "model": member.header.digest.hex(),
+                "dictionary": member.header.dictionary.hex(),
                 "raw_bytes": member.raw_bytes,
                 "archive_bytes": member.archive_bytes,
                 "memory_bytes": memory.member_bytes(member, *_model_bytes(member.header.digest)),
@@ -78,7 +79,7 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
         methods = "+".join(sorted({_method(block) for block in blocks})) or "-"
         sizes = [f"{row['archive_bytes']:,}", f"{row['raw_bytes']:,}", _rate(row["archive_bytes"], row["raw_bytes"])]
         sizes.append(f"{row['memory_bytes'] / 1e6:,.0f}")
-        lines.append([*sizes, str(len(blocks)), methods, row["model"] or "-", shown(row["name"])])
+        lines.append([*sizes, str(len(blocks)), methods, _needs(row), shown(row["name"])])
         for number, block in enumerate(blocks if settings.verbose else [], 1):
             sizes = [f"{block['coded_bytes']:,}", f"{block['raw_bytes']:,}"]
             rate = _rate(block["coded_bytes"], block["raw_bytes"])
@@ -87,6 +88,11 @@ def print_archives(rows: Sequence[Row], settings: Settings) -> None:
             lanes += f", {_opened(block)}" if block["opened_streams"] else ""
             lines.append([*sizes, rate, "", f"#{number}", _method(block), "", lanes])
     print_table(lines, left=4)
+
+
+def _needs(row: Row) -> str:
+    """The digest of an archive's model, and of its dictionary behind it."""
+    return f"{row['model'] or '-'}{'+D ' if row['dictionary'] else ''}{row['dictionary']}"
 
 
 def _method(block: Row) -> str:

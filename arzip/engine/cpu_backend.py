@@ -25,10 +25,10 @@ class CpuBackend:
             return 1  # a block a thread keeps all threads busy
         return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 
-    def start(self, plan: Plan, cm: CMState, only_block: bool = True) -> Run:
-        """See Backend."""
+    def start(self, plan: Plan, cm: CMState, only_block: bool = True, after: forward_cpu.State | None = None) -> Run:
+        """See Backend. after: the network's state, which will change; None: that of lanes before their first byte."""
         network = self.network if plan.use_network else forward_cpu.empty_network()
-        state = forward_cpu.init_state(network, plan.lanes)
+        state = after or forward_cpu.init_state(network, plan.lanes)
         run_steps = wide_lockstep.run_steps if plan.wide else lockstep.run_steps
 
         def run(block: LaneState, first: int, end: int) -> int:

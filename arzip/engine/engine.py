@@ -141,15 +141,15 @@ class Engine:
         return self._backend.start(plan, cm, only_block)
 
 
-def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:
-    """Run all steps of a block, in chunks; returns the block, whose stream may have moved.
+def code_chunks(run: Run, block: LaneState, on_bytes: OnBytes, on_costs: OnCosts | None, first: int = 0) -> LaneState:
+    """Run the steps of a block from `first` on, in chunks; returns the block, whose stream may have moved.
 
     run: codes steps [a, b) and returns the number of coded bits. After each chunk on_bytes gets its number of raw
     bytes, and on_costs the -log2 p of its bits (n,) in coding order, if the block records them.
     """
     lanes = block.last.size
     steps, chunk = steps_of(block.text.size, lanes), chunk_steps(lanes)
-    for t in range(0, steps, chunk):
+    for t in range(first, steps, chunk):
         end = min(t + chunk, steps)
         if block.stream.ndim == 1 and not block.is_decoding:
             block = reserve(block, end - t)

@@ -7,6 +7,7 @@ must not import model, file or stream code. `arzip.format.stream` puts the recor
 from __future__ import annotations
 
 import binascii
+import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MAGIC = b"\x8fAZ\r\n\x1a"
 VERSION = 0
 DIGEST_BYTES = 4
 MAX_BLOCK_BYTES = 64 << 20
+MAX_DICTIONARY_BYTES = 1 << 20
 MAX_CODED_EXCESS_BYTES = 1024
 MAX_LANES, MAX_WIDE_LANES = 64, 256  # a lane's state takes up to a third of a megabyte
 SALVAGE_HINT = "get a whole copy, or recover the whole blocks with --salvage"
@@ -53,13 +55,22 @@ HEADER_MAX_BYTES = _HEADER.size + 3 * _WORD_BYTES + _HEADER_CHECK.size
 
 @dataclass(frozen=True)
 class Header:
-    """`digest`: the first DIGEST_BYTES of the SHA-256 of the weights file, or b'' if the archive needs no model."""
+    """`digest`: the first DIGEST_BYTES of the SHA-256 of the weights file, or b'' if the archive needs no model.
+
+    dictionary: the digest of the dictionary, or b'' if there is none; only beside that of a model.
+    """
 
     digest: bytes = b""
+    dictionary: bytes = b""
+
+    @property
+    def fields(self) -> bytes:
+        """All that decoding needs beside the archive, as `split_fields` takes it."""
+        return self.digest + self.dictionary
 
     def pack(self) -> bytes:
-        assert len(self.digest) in (0, DIGEST_BYTES)
-        start = _HEADER.pack(MAGIC, VERSION, len(self.digest) // _WORD_BYTES) + self.digest
+        assert (len(self.digest), len(self.dictionary)) in ((0, 0), (DIGEST_BYTES, 0), (DIGEST_BYTES, DIGEST_BYTES))
+        start = _HEADER.pack(MAGIC, VERSION, len(self.fields) // _WORD_BYTES) + self.fields
         return start + _HEADER_CHECK.pack(crc16(start))
 
     @classmethod
@@ -83,9 +94,19 @@ class Header:
         for bit in range(_FEATURE_SHIFT, 8):
             if flags >> bit & 1:
                 raise UnsupportedError(f"made by a newer arzip: needs feature bit {bit}, which this one doesn't have")
-        if flags > 1:
-            raise UnsupportedError(f"made by a newer arzip: {flags} words of header fields, this one knows 1")
-        return cls(data[_HEADER.size : end]), end + _HEADER_CHECK.size
+        if flags > 2:
+            raise UnsupportedError(f"made by a newer arzip: {flags} words of header fields, this one knows 2")
+        return cls(*split_fields(data[_HEADER.size : end])), end + _HEADER_CHECK.size
+
+
+def split_fields(fields: bytes) -> tuple[bytes, bytes]:
+    """The digests of model and dictionary, b'' for each that there is none of."""
+    return fields[:DIGEST_BYTES], fields[DIGEST_BYTES:]
+
+
+def dictionary_digest(dictionary: bytes) -> bytes:
+    """What a header says of a dictionary: the first DIGEST_BYTES of its SHA-256; b'' for b''."""
+    return hashlib.sha256(dictionary).digest()[:DIGEST_BYTES] if dictionary else b""
 
 
 def _refuse(data: bytes) -> None:

@@ -87,9 +87,10 @@ def _sizes(frame: Frame) -> tuple[int, int]:
 class Writer:
     """Writes one member to `sink`, each block one block late, as the first frame says whether it is the only one."""
 
-    def __init__(self, sink: Writable, digest: bytes = b"") -> None:
+    def __init__(self, sink: Writable, digest: bytes = b"", dictionary: bytes = b"") -> None:
+        """digest, dictionary: as of Header."""
         self._sink = sink
-        self._header = Header(digest)
+        self._header = Header(digest, dictionary)
         self._held: tuple[Frame, bytes] | None = None
         self._sizes: list[tuple[int, int]] = []
         self._content_hash = blake2b(digest_size=CONTENT_CHECK_BYTES)
@@ -141,13 +142,13 @@ def read_events(source: Readable) -> Iterator[Event]:
     return _events(Window(source), skip_payloads=False)
 
 
-def with_digest(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
-    """Each event with the model digest of the archive it stands in."""
-    digest = b""
+def with_fields(events: Iterator[Event]) -> Iterator[tuple[Event, bytes]]:
+    """Each event with the header fields of the archive it stands in: `Header.fields`."""
+    fields = b""
     for event in events:
         if isinstance(event, Header):
-            digest = event.digest
-        yield event, digest
+            fields = event.fields
+        yield event, fields
 
 
 def is_sound(block: Block, raw: bytes) -> bool:

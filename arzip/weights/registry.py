@@ -118,9 +118,22 @@ def _hints(folder: Path) -> dict[str, str]:
     return {name: digest for name, digest in pairs if isinstance(digest, str)}
 
 
-@functools.cache
+def file_version(path: Path) -> tuple[int, ...]:
+    """What changes when another file takes this path, or the file is written. Raises OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def file_digest(path: Path) -> bytes:
     """First four bytes of the file's SHA-256. Raises ModelError if it can't be read."""
+    try:
+        return _file_digest(path, file_version(path))
+    except OSError as error:
+        raise ModelError(f"{path}: can't read the model: {error.strerror}") from error
+
+
+@functools.lru_cache(maxsize=256)
+def _file_digest(path: Path, version: tuple[int, ...]) -> bytes:
     with opened(path) as file:
         return _sha256(file)[:DIGEST_BYTES]
 

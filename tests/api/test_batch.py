@@ -10,6 +10,8 @@ from helpers import words
 
 import arzip
 from arzip import block_codec
+from arzip.api import record_codec
+from arzip.format.stream import list_members
 
 TEXT = words(6000)
 RECORDS = [TEXT[at : at + 300] for at in range(0, 3000, 300)] + [b"", b"x"]
@@ -41,19 +43,35 @@ def test_a_record_is_decoded_alone(batch: bytes, monkeypatch: pytest.MonkeyPatch
     assert len(decoded) == 1
 
 
-def test_a_batch_is_archives_one_after_the_other(batch: bytes) -> None:
-    assert batch == b"".join(arzip.compress(record, 1) for record in RECORDS)
+def test_a_batch_is_an_archive_of_a_block_a_record(batch: bytes) -> None:
     assert arzip.decompress(batch) == b"".join(RECORDS)
+    first, empty, last = list_members(io.BytesIO(batch))
+    assert [frame.raw_bytes for frame in first.frames] == [300] * 10
+    assert (empty.raw_bytes, last.raw_bytes) == (0, 1)
+    joined = b"".join(arzip.compress_many(RECORDS, 1))
+    assert len(batch) < len(joined) - 50
+    assert list(arzip.open_batch(io.BytesIO(joined))) == RECORDS
+
+
+def test_a_long_record_is_one_block(tiny_model: Path, tiny_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [TEXT[:2500], b"", TEXT[2500:2600]]
+    batch = arzip.compress_batch(records, model=tiny_model)
+    assert list(arzip.open_batch(io.BytesIO(batch), model=tiny_model)) == records
+    monkeypatch.setattr(record_codec, "MAX_BLOCK_BYTES", 2499)
+    with pytest.raises(ValueError, match="2499"):
+        arzip.compress_batch(records, model=tiny_model)
 
 
 def test_damage_to_a_record_leaves_the_others(batch: bytes) -> None:
-    first = len(arzip.compress(RECORDS[0], 1))
+    (member, *_) = list_members(io.BytesIO(batch))
+    at = len(member.header.pack()) + len(member.frames[0].pack()) + member.frames[0].coded_bytes // 2
     damaged = bytearray(batch)
-    damaged[first - 5] ^= 1
+    damaged[at] ^= 1
     records = arzip.open_batch(io.BytesIO(damaged))
     assert records[1:] == RECORDS[1:]
-    with pytest.raises(arzip.DamagedError):
-        records[0]
+    for wrong in (0, slice(0, 3)):
+        with pytest.raises(arzip.DamagedError):
+            records[wrong]
 
 
 def test_what_is_no_batch_is_refused(batch: bytes, tmp_path: Path) -> None:
@@ -68,7 +86,7 @@ def test_what_is_no_batch_is_refused(batch: bytes, tmp_path: Path) -> None:
     shorter = io.BytesIO(batch)
     records = arzip.open_batch(shorter)
     shorter.truncate(len(batch) // 2)
-    with pytest.raises(arzip.DamagedError, match="shorter"):
+    with pytest.raises(arzip.DamagedError, match="truncated"):
         records[-2]
 
 

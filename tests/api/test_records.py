@@ -7,17 +7,12 @@ import random
 import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from helpers import words
 
 import arzip
 from arzip import levels
-from arzip.codec import cached_engine
-from arzip.context_mixing.profile import PROFILES
 from arzip.engine.engine import Engine
-from arzip.engine.plan import Plan
-from arzip.engine.records import RecordEngine, ReusedState
 
 SOURCE = random.Random(3)
 TEXT = words(40000)
@@ -60,41 +55,6 @@ def test_archives_of_several_members_and_blocks(tiny_model: Path, tiny_blocks: N
     made = arzip.compress_many([TEXT[:2500], b"short"], model=tiny_model)
     joined = [made[0] + made[1], made[1] + made[1]]
     assert arzip.decompress_many(joined, model=tiny_model) == [TEXT[:2500] + b"short", b"shortshort"]
-
-
-@pytest.mark.parametrize("profile", range(len(PROFILES)))
-def test_a_state_that_is_used_again_is_as_new(profile: int, tiny_model: Path) -> None:
-    engine = cached_engine(tiny_model, 1)
-    starts, plan = np.zeros(1, np.int64), Plan(1, False, profile)
-    records = RecordEngine(engine)
-    for text in (TEXT[:600], SOURCE.randbytes(520), TEXT[5000:5600]):
-        records.encode_records([text], plan, lambda: None)
-        again = records.initial_cm_state(plan, starts, 555)
-        for name, array in engine.initial_cm_state(plan, starts, 555)._asdict().items():
-            assert np.array_equal(array, getattr(again, name)), name
-            assert array.dtype == getattr(again, name).dtype
-
-
-@pytest.mark.parametrize("profile", range(len(PROFILES)))
-def test_states_of_one_key_have_tables_of_one_size(
-    profile: int, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[int] = []
-    engine, plan, starts = cached_engine(tiny_model, 1), Plan(1, False, profile), np.zeros(1, np.int64)
-
-    def create(size: int) -> object:
-        made.append(size)
-        return engine.initial_cm_state(plan, starts, size)
-
-    monkeypatch.setattr(ReusedState, "_reset", lambda state: None)
-    state = ReusedState(create, len(PROFILES[profile].contexts))  # type: ignore[arg-type]
-    for size in sorted(
-        {1, 2, 3, 4095, 4096, *(2**k + d for k in range(6, 12) for d in (-1, 0, 1)), 57, 113, 910, 1821}
-    ):
-        there = state.start(size)
-        for name, array in engine.initial_cm_state(plan, starts, size)._asdict().items():
-            assert array.shape == getattr(there, name).shape, (size, name)
-    assert 5 < len(made) < 40
 
 
 def test_a_short_block_takes_the_network_unseen(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,11 +115,12 @@ def test_varint_longer_than_need_be_is_refused(data: bytes) -> None:
         varint.parse_varint(data, 0)
 
 
-@pytest.mark.parametrize("digest", [b"", DIGEST])
-def test_header_roundtrips(digest: bytes) -> None:
-    packed = Header(digest).pack()
-    assert Header.parse(packed + b"more") == (Header(digest), len(packed))
-    assert len(packed) <= records.HEADER_MAX_BYTES
+@pytest.mark.parametrize("digests", [(), (DIGEST,), (DIGEST, b"dict")])
+def test_header_roundtrips(digests: tuple[bytes, ...]) -> None:
+    packed = Header(*digests).pack()
+    assert Header.parse(packed + b"more") == (Header(*digests), len(packed))
+    assert len(packed) == 10 + 4 * len(digests) <= records.HEADER_MAX_BYTES
+    assert records.split_fields(Header(*digests).fields) == (*digests, b"", b"")[:2]
 
 
 coded_frames = st.builds(

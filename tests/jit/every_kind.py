@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from helpers import english
 
+import arzip
 from arzip import compress_many, decompress_many
 from arzip.codec import Options, compress, decompress
 
@@ -68,5 +69,10 @@ for level in map(int, sys.argv[1] if not sys.argv[2:] else ""):
     records = [english(size) for size in (40, 300, 900, 0)]
     archives = compress_many(records, level)
     assert decompress_many(archives) == records
-    print("records", level, hashlib.sha256(b"".join(archives)).hexdigest())
+    known = english(2000)
+    after = compress_many(records, level, dictionary=known)
+    assert decompress_many(after, dictionary=known) == records
+    longer = arzip.compress(9 * known, level, dictionary=known)
+    assert arzip.decompress(longer, dictionary=known) == 9 * known
+    print("records", level, hashlib.sha256(b"".join(archives + after)).hexdigest())
 print("numba" in sys.modules)
