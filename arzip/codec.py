@@ -24,11 +24,13 @@ from arzip.format.records import Header
 from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
-from arzip.media import detect
+from arzip.media import array_detect, detect
+from arzip.media.array_payload import ArrayLayout
 from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
 
 Progress = Callable[[int, int], None]
+Piece = tuple[bytes, block_codec.AnyLayout | None]  # of a stream: a block, and how samples lie in it
 BATCH_BLOCKS = 132  # of a GPU at a time: as many as a large one has multiprocessors
 WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that waits for a GPU
 
@@ -128,6 +130,7 @@ class Encoder:
         path = registry.find(options.model or self._level.model)
         self._engine = cached_engine(path, workers.threads).on(self._devices)
         self._splitter = detect.Splitter(self._level.pictures)
+        self._arrays = array_detect.Splitter()
         self._writer = stream.Writer(sink, self._engine.digest)
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0
@@ -138,19 +141,32 @@ class Encoder:
         """Size of each part of the stream, but the last, that `split` takes: it makes blocks of it."""
         return self._level.block_bytes if self._level.wide else levels.WINDOW_BYTES
 
-    def split(self, raw: bytes) -> list[detect.Piece]:
+    def split(self, raw: bytes) -> list[Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, pieces = self._level.block_bytes, list[detect.Piece]()
+        size, pieces = self._level.block_bytes, list[Piece]()
         repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
             return [(raw, None)]
         if repeated >= levels.REPEATED_SHARE:
             size = len(raw)
         for block in (raw[at : at + size] for at in range(0, len(raw), size)):
-            pieces += self._splitter.split(block) if self._level.sound else [(block, None)]
+            for piece in self._splitter.split(block) if self._level.sound else [(block, None)]:
+                pieces += self._cut_arrays(*piece)
         return pieces
 
-    def encode(self, piece: detect.Piece) -> Coded:
+    def _cut_arrays(self, raw: bytes, layout: block_codec.AnyLayout | None) -> list[Piece]:
+        """A piece as it is, or cut around arrays of numbers; those without a header if a short probe is for it."""
+        if layout is not None or not self._level.arrays:
+            self._arrays = array_detect.Splitter()  # no array goes on behind something else
+            return [(raw, layout)]
+
+        def is_worthwhile(guess: bytes, lies: ArrayLayout) -> bool:
+            engine, size = self._engine, block_codec.GUESS_PROBE_BYTES
+            return block_codec.is_worthwhile(engine, guess, lies, self._level, self._workers, size)
+
+        return list(self._arrays.split(raw, is_worthwhile))
+
+    def encode(self, piece: Piece) -> Coded:
         """The block that a piece becomes."""
         (raw, layout), level, workers = piece, self._level, self._workers
         engine, reports = self._engine, (self._meter.on_bytes, self._on_costs)

@@ -29,12 +29,12 @@ PLACES, WIDTHS, SEEN = 17, 24, CONTEXTS + 1  # of the mixer's contexts
 EXPERT_WEIGHT, SLOT_WEIGHT = 131072, 26214
 EARLY, EARLY_RATE, RATE, FINAL_RATE, APM_LIMIT = 3000, 6, 2, 2, 250
 LOW, MIDDLE, HIGH, CENTRE, INVERSE, SCALE, COLUMNS = range(7)  # of spans
-PLAIN_LIMIT = 1023
+PLAIN_COUNT, PLAIN_LIMIT = 255, 1023
 INVERSE_BITS, MAX_SCALES = 50, 40
 
 
 class Bits(NamedTuple):
-    """spans (experts, COLUMNS); centre_of (EXPERTS,); contexts (APM stages,); plain (plain nibbles, 16, 16)."""
+    """spans (experts, COLUMNS); centre_of (EXPERTS,); contexts (APM stages,); plain (plain nibbles, 16)."""
 
     mixer: Mixer
     slots: Slots
@@ -59,7 +59,7 @@ def create(width: int, smooth: bool, plain: int) -> Bits:
         np.zeros((experts, COLUMNS), np.int64),
         np.array(array_model.EXPERT_CENTRES, np.int64),
         np.zeros(2, np.int64),
-        np.full((max(plain, 1), 16, 16), P_ONE // 2 << 10, np.int64),
+        np.full((max(plain, 1), 16), P_ONE // 2 << 10 | PLAIN_COUNT, np.int64),
     )
 
 
@@ -211,7 +211,7 @@ def code(items, first, last, parts, part, model, bits, plain, registers, stream,
                     learn(bits, bit, t, node)
                     value, node, n = (middle if bit else value), 2 * node + bit, n + 1
             else:
-                table = bits.plain[lowest >> 2, (value >> (lowest + 4)) & 15]
+                table = bits.plain[lowest >> 2]
                 for weight in range(lowest + 3, lowest - 1, -1):
                     middle = value + (np.int64(1) << weight)
                     p = clip(table[node] >> 10, 12, P_ONE - 12)
