@@ -18,11 +18,14 @@ SPOT = 1 << 12  # bytes of a sample of it
 MIN_BLOCK = 1 << 14  # bytes: in less there is nothing to gain
 LANES = 8  # places of a byte that are told apart
 MIN_GAIN = 0.2  # bits a byte that places of bytes must save
-MIN_COST = 1.5  # bits a byte: below it context mixing is better, always
+MIN_COST = 1.8  # bits a byte: below it context mixing is better, always
+LOOK, LIKELY_SHARE = 1 << 14, 0.94  # bytes of the second sample; of what zlib leaves of it
 PACKED_SHARE = 1.02  # of what zlib leaves of the sample, what the places of bytes may cost at most
-USUAL_SHARE, ALIKE_SHARE = 0.9, 0.75
+SURELY = 0.1  # bits: a difference that is none of a sample's
+USUAL_SHARES, ALIKE_SHARE = {2: 0.9, 4: 0.6, 8: 0.6}, 0.75
 ROW_ITEMS = 1 << 15  # of a sample for the length of rows: three rows at least
 MIN_ALIKE, NEAR_BEST = 0.15, 0.9  # correlation of steps a row apart; of the best, to be taken if it is nearer
+PLANE_SHARE = 0.5  # of the correlation of planes, what that of rows must have
 Bytes = NDArray[np.uint8]
 
 
@@ -33,40 +36,78 @@ def find(raw: bytes) -> list[FoundArray]:
     data = np.frombuffer(raw, np.uint8)
     starts = range(0, max(1, len(raw) - WINDOW // 2), WINDOW)
     kinds = [_kind(data[at : min(at + WINDOW, len(raw))]) for at in starts]
+    for number in range(1, len(kinds) - 1):
+        if kinds[number - 1] == kinds[number + 1]:
+            kinds[number] = kinds[number - 1]
     found: list[FoundArray] = []
-    for at, kind in zip(starts, kinds, strict=True):
-        if kind is None:
-            continue
-        stop = min(at + WINDOW, len(raw)) if at != starts[-1] else len(raw)
-        if found and found[-1].stop == at and found[-1][1:4] == kind:
-            at = found.pop().start
-        found.append(FoundArray(at, *kind, (((stop - at) // kind[1], 1, 0),)))
-    return [_in_rows(data, array) for array in found]
+    runs: list[list[int]] = []  # first and last of the windows that are of one kind
+    for number, kind in enumerate(kinds):
+        if runs and number and kind == kinds[number - 1] and kind:
+            runs[-1][1] = number
+        elif kind:
+            runs.append([number, number])
+    for first, last in runs:
+        kind, size, big_endian, phase = kinds[first] or (0, 1, False, 0)
+        stop = len(raw) if last == len(kinds) - 1 else starts[last] + WINDOW
+        start = starts[first] + phase
+        found.append(FoundArray(start, kind, size, big_endian, (((stop - start) // size, 1, 0),)))
+    return [array for array in (_in_rows(data, array) for array in found) if _is_likely(data, array)]
 
 
-def _kind(window: Bytes) -> tuple[int, int, bool] | None:
-    """Class, size and order of the items of a window; None: no array."""
+def _kind(window: Bytes) -> tuple[int, int, bool, int] | None:
+    """Class, size and order of the items of a window, and where the first one begins; None: no array."""
     for share in (1, 2):
         at = (len(window) - SPOT) * share // 3 // LANES * LANES
         spot = window[max(at, 0) : max(at, 0) + SPOT]
         size, cost, places = _item_size(spot)
         if size < 2 or cost < MIN_COST or cost > PACKED_SHARE * 8 * len(zlib.compress(spot.tobytes(), 1)) / len(spot):
             return None
-    big_endian = bool(places[0] < places[-1])
-    return _class(spot, size, big_endian), size, big_endian
+    big_endian, phase = _order(places)
+    return _class(spot[phase : len(spot) - size + phase], size, big_endian), size, big_endian, phase
+
+
+def _order(places: NDArray[np.float64]) -> tuple[bool, int]:
+    """Whether the most significant byte is the first, and where items begin: it varies least, the next one less than
+    the last."""
+    size, top = len(places), int(places.argmin())
+    after, before = places[(top + 1) % size], places[top - 1]
+    big_endian = bool(after < before - SURELY) if size > 2 else top == 0
+    return big_endian, (top if big_endian else top + 1) % size
 
 
 def _item_size(spot: Bytes) -> tuple[int, float, NDArray[np.float64]]:
     """How far apart bytes of one kind are (1: no matter), bits a byte of each place then cost, and of each place."""
-    whole = len(spot) // LANES * LANES
-    places = np.tile(np.arange(LANES) << 8, whole // LANES)
-    counts = np.bincount(spot[:whole] | places, minlength=LANES << 8).reshape(LANES, 256).astype(np.float64)
+    counts = _counts(spot[: len(spot) // LANES * LANES], LANES)
     best = 1, _entropies(counts.sum(0, keepdims=True))
     for size in (2, 4, 8):
         entropies = _entropies(counts.reshape(-1, size, 256).sum(0))
         if entropies.mean() < best[1].mean() - MIN_GAIN:
             best = size, entropies
     return best[0], float(best[1].mean()), best[1]
+
+
+def _is_likely(data: Bytes, array: FoundArray) -> bool:
+    """Whether an array's items, or their steps along or across rows, vary less than zlib makes them.
+
+    Machine code and tables of programs have bytes of several kinds, too; but they repeat.
+    """
+    (count, row, _), size = array.parts[0], array.size
+    taken = min(count, LOOK // size)
+    first = array.start + (count - taken) // 2 * size
+    sample = data[first : first + taken * size].tobytes()
+    items = np.frombuffer(sample, f"{'>' if array.big_endian else '<'}u{size}").astype(f"u{size}")
+    steps = [items, np.diff(items)]
+    if 1 < row < taken // 2:
+        steps += [items[row:] - items[:-row], np.diff(items[row:] - items[:-row])]
+    cost = min(float(_entropies(_counts(each.view(np.uint8), size)).mean()) for each in steps)
+    return MIN_COST < cost < LIKELY_SHARE * 8 * len(zlib.compress(sample, 6)) / len(sample)
+
+
+def _counts(data: Bytes, size: int) -> NDArray[np.float64]:
+    """How often each byte stands at each place (size, 256)."""
+    whole = len(data) // size
+    places = np.tile(np.arange(size) << 8, whole)
+    return np.bincount(data | places, minlength=size << 8).reshape(size, 256).astype(np.float64)
 
 
 def _entropies(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,7 +128,7 @@ def _class(spot: Bytes, size: int, big_endian: bool) -> int:
     # highest bytes of floats of 1e-12 to 1e12, but for the sign; what else are floats has other sizes
     low, high = {2: (0x2B, 0x49), 4: (0x2B, 0x53), 8: (0x3D, 0x43)}[size]
     usual = float(shares[(numbers & 0x7F >= low) & (numbers & 0x7F < high)].sum() + shares[0] / 2)
-    if usual > USUAL_SHARE:
+    if usual > USUAL_SHARES[size]:
         return BFLOAT if size == 2 else FLOAT
     if with_sign > max(ALIKE_SHARE, as_whole):
         return FLOAT
@@ -105,15 +146,18 @@ def _in_rows(data: Bytes, array: FoundArray) -> FoundArray:
     size = min(ROW_ITEMS, array.parts[0][0])
     first = array.start + (array.parts[0][0] - size) // 2 * array.size
     items = unpack(data[first : first + size * array.size].tobytes(), *array[1:4])
-    row = period(np.diff(items.astype(np.float64)))
-    return array._replace(parts=((array.parts[0][0], row, 0),))
+    row, plane = periods(np.diff(items.astype(np.float64)))
+    return array._replace(parts=((array.parts[0][0], row, plane),))
 
 
-def period(steps: NDArray[np.float64]) -> int:
-    """The smallest distance at which steps (n,) are alike, 1 if there is none: rows of pictures, records of tables."""
+def periods(steps: NDArray[np.float64]) -> tuple[int, int]:
+    """The distances at which steps (n,) are alike: rows of pictures, records of tables; and planes of rows.
+
+    1 if there are no rows, 0 if there are no planes.
+    """
     limit = float(np.quantile(np.abs(steps), 0.9)) if steps.size else 0.0
     if not limit:
-        return 1
+        return 1, 0
     steps = np.clip(steps, -limit, limit)
     n = len(steps)
     spectrum = np.fft.rfft(steps, 2 * n)
@@ -121,4 +165,10 @@ def period(steps: NDArray[np.float64]) -> int:
     alike /= alike[0] * (1 - np.arange(len(alike)) / n)
     alike[:2] = 0
     best = float(alike.max(initial=0))
-    return int(np.argmax(alike >= NEAR_BEST * best)) if best > MIN_ALIKE else 1
+    if best <= MIN_ALIKE:
+        return 1, 0
+    row = int(np.argmax(alike >= NEAR_BEST * best))
+    shorter = alike[2 : row // 2]
+    if shorter.size and (nearer := float(shorter.max())) > max(MIN_ALIKE, PLANE_SHARE * best):
+        return 2 + int(np.argmax(shorter >= NEAR_BEST * nearer)), row
+    return row, 0
