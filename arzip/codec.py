@@ -25,7 +25,6 @@ from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import array_detect, detect
-from arzip.media.array_payload import ArrayLayout
 from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
 
@@ -130,7 +129,7 @@ class Encoder:
         path = registry.find(options.model or self._level.model)
         self._engine = cached_engine(path, workers.threads).on(self._devices)
         self._splitter = detect.Splitter(self._level.pictures)
-        self._arrays = array_detect.Splitter()
+        self._arrays = array_detect.Splitter(self._level.pictures)
         self._writer = stream.Writer(sink, self._engine.digest)
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0
@@ -143,7 +142,8 @@ class Encoder:
 
     def split(self, raw: bytes) -> list[Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, pieces = self._level.block_bytes, list[Piece]()
+        size = self._level.block_bytes
+        pieces: list[Piece] = []
         repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
             return [(raw, None)]
@@ -155,16 +155,16 @@ class Encoder:
         return pieces
 
     def _cut_arrays(self, raw: bytes, layout: block_codec.AnyLayout | None) -> list[Piece]:
-        """A piece as it is, or cut around arrays of numbers; those without a header if a short probe is for it."""
+        """A piece as it is, or cut around arrays, and around what has no header if a short probe is for it."""
         if layout is not None or not self._level.arrays:
-            self._arrays = array_detect.Splitter()  # no array goes on behind something else
+            self._arrays = array_detect.Splitter(self._level.pictures)  # no array goes on behind something else
             return [(raw, layout)]
 
-        def is_worthwhile(guess: bytes, lies: ArrayLayout) -> bool:
+        def is_worthwhile(guess: bytes, lies: block_codec.AnyLayout) -> bool:
             engine, size = self._engine, block_codec.GUESS_PROBE_BYTES
             return block_codec.is_worthwhile(engine, guess, lies, self._level, self._workers, size)
 
-        return list(self._arrays.split(raw, is_worthwhile))
+        return self._arrays.split(raw, is_worthwhile)
 
     def encode(self, piece: Piece) -> Coded:
         """The block that a piece becomes."""

@@ -86,7 +86,8 @@ def _numbers(items: NDArray[np.int64], layout: ArrayLayout, unit: int) -> Number
     exponents, fraction = sizes >> mantissa, (sizes & ((1 << mantissa) - 1)).astype(np.float64)
     fraction += np.where(exponents > 0, 2.0**mantissa, 0.0)
     numbers = np.ldexp(fraction, np.maximum(exponents - 1, 0) - unit)
-    return np.where(items < 0, -1.0, 1.0) * np.minimum(numbers, 2.0**44)
+    signed: Numbers = np.where(items < 0, -1.0, 1.0) * np.minimum(numbers, 2.0**44)
+    return signed
 
 
 def _plain(pieces: list[NDArray[np.int64]], layout: ArrayLayout, unit: int, error: float) -> int:

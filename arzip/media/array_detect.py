@@ -1,4 +1,4 @@
-"""Finds arrays of numbers in blocks, by headers and by statistics, and cuts blocks around them.
+"""Finds arrays of numbers by headers, and by statistics what has none, and cuts blocks around them.
 
 Must not know how they are coded.
 """
@@ -8,56 +8,62 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from arzip.media import array_headers, array_statistics
+from arzip.media import array_headers, headerless
 from arzip.media.array_headers import FoundArray
 from arzip.media.array_payload import MAX_PARTS, ArrayLayout
-from arzip.media.payload import MAX_EDGE
+from arzip.media.headerless import Guess
+from arzip.media.payload import MAX_EDGE, Layout
+from arzip.media.picture_payload import PictureLayout
 
 MIN_BYTES = 4096  # of items: what is shorter is not worth a block of its own
 MAX_BYTES = 8 << 20  # of items in a block: so that threads share them, and 8 bytes of memory for each are no burden
-ArrayPiece = tuple[bytes, ArrayLayout | None]
-Probe = Callable[[bytes, ArrayLayout], bool]
+Piece = tuple[bytes, ArrayLayout | Layout | PictureLayout | None]
+Probe = Callable[[bytes, ArrayLayout | Layout | PictureLayout], bool]
 _NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 class Splitter:
-    """Cuts blocks of one stream, in order, where arrays begin and end."""
+    """Cuts blocks of one stream, in order, where arrays begin and end.
 
-    def __init__(self) -> None:
+    pictures: whether they are looked for where there are no headers.
+    """
+
+    def __init__(self, pictures: bool = True) -> None:
+        self._pictures = pictures
         self._rest: FoundArray | None = None  # what is to come of an array: `start` is below 0, its items before
 
-    def split(self, raw: bytes, is_worthwhile: Probe) -> list[ArrayPiece]:
+    def split(self, raw: bytes, is_worthwhile: Probe) -> list[Piece]:
         """`raw`, cut before and after arrays, each piece with the layout of its items.
 
-        Up to MAX_EDGE bytes beside items stay with them: a header, or what follows. is_worthwhile: asked of each array
-        that no header names, before anything is cut.
+        Up to MAX_EDGE bytes beside items stay with them: a header, or what follows. is_worthwhile: asked of what no
+        header names, before anything is cut.
         """
         found = list(self._scan(raw, is_worthwhile))
-        pieces: list[ArrayPiece] = []
+        pieces: list[Piece] = []
         done = 0
-        for i, array in enumerate(found):
-            head = array.start - done
+        for i, (start, stop, layout) in enumerate(found):
+            head = start - done
             if head > MAX_EDGE:
-                pieces.append((raw[done : array.start], None))
+                pieces.append((raw[done:start], None))
                 head = 0
-            following = found[i + 1].start if i + 1 < len(found) else len(raw)
-            tail = following - array.stop if following - array.stop <= MAX_EDGE else 0
-            pieces.append((raw[array.start - head : array.stop + tail], _layout(array, head, tail)))
-            done = array.stop + tail
+            following = found[i + 1][0] if i + 1 < len(found) else len(raw)
+            tail = following - stop if following - stop <= MAX_EDGE else 0
+            pieces.append((raw[start - head : stop + tail], layout._replace(head=head, tail=tail)))
+            done = stop + tail
         if done < len(raw) or not pieces:
             pieces.append((raw[done:], None))
         return pieces
 
-    def _scan(self, raw: bytes, is_worthwhile: Probe) -> Iterator[FoundArray]:
-        """The arrays in a block, in order, none longer than MAX_BYTES; by statistics where there are no headers."""
+    def _scan(self, raw: bytes, is_worthwhile: Probe) -> Iterator[Guess]:
+        """The arrays in a block, in order; by statistics where there are no headers."""
         done = 0
         for array in self._files(raw):
             yield from _pieces(array, raw)
             done = min(array.stop, len(raw))
         if done == 0:
-            for array in array_statistics.find(raw):
-                if is_worthwhile(raw[array.start : array.stop], _layout(array, 0, 0)):
-                    yield from _pieces(array, raw)
+            for start, stop, layout in headerless.find(raw, self._pictures):
+                if is_worthwhile(raw[start:stop], layout):
+                    yield from _cut(start, stop, layout, raw)
 
     def _files(self, raw: bytes) -> Iterator[FoundArray]:
         """The arrays of files, with what of them lies in other blocks."""
@@ -84,15 +90,19 @@ class Splitter:
         return array
 
 
-def _layout(array: FoundArray, head: int, tail: int) -> ArrayLayout:
-    return ArrayLayout(head, tail, array.kind, array.size, array.big_endian, array.parts)
+def _cut(start: int, stop: int, layout: ArrayLayout | Layout | PictureLayout, raw: bytes) -> Iterator[Guess]:
+    """What was guessed; an array in pieces."""
+    if isinstance(layout, ArrayLayout):
+        yield from _pieces(FoundArray(start, layout.kind, layout.size, layout.big_endian, layout.parts), raw)
+    else:
+        yield start, stop, layout
 
 
-def _pieces(array: FoundArray, raw: bytes) -> Iterator[FoundArray]:
+def _pieces(array: FoundArray, raw: bytes) -> Iterator[Guess]:
     """What of an array lies in a block, in pieces of at most MAX_BYTES."""
     at, end = max(array.start, 0), min(array.stop, len(raw))
     while end - at >= MIN_BYTES:
         piece = array_headers.cut(array, at, min(end, at + MAX_BYTES))
         at = piece.stop
         if piece.parts and len(piece.parts) <= MAX_PARTS and piece.stop - piece.start >= MIN_BYTES:
-            yield piece
+            yield piece.start, piece.stop, ArrayLayout(0, 0, *piece[1:])

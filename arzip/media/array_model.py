@@ -1,4 +1,4 @@
-"""Predictions of the items of an array of numbers, in fixed point: from items before, in the row above, the plane above.
+"""Predictions of the items of an array of numbers, in fixed point: from items before and in the row, the plane above.
 
 Normative text: docs/FORMAT.md, 'Arrays'. Must not know the bits: array_bits.py codes them.
 """

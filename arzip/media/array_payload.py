@@ -139,5 +139,3 @@ def _coder(items: NDArray[np.int64], layout: ArrayLayout) -> sample_stream.Code:
         )
 
     return code
-
-

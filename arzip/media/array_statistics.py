@@ -6,6 +6,7 @@ Works on samples; whether what is found is worth a block, a probe says. Must not
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,22 +37,28 @@ def find(raw: bytes) -> list[FoundArray]:
     data = np.frombuffer(raw, np.uint8)
     starts = range(0, max(1, len(raw) - WINDOW // 2), WINDOW)
     kinds = [_kind(data[at : min(at + WINDOW, len(raw))]) for at in starts]
-    for number in range(1, len(kinds) - 1):
-        if kinds[number - 1] == kinds[number + 1]:
-            kinds[number] = kinds[number - 1]
     found: list[FoundArray] = []
-    runs: list[list[int]] = []  # first and last of the windows that are of one kind
-    for number, kind in enumerate(kinds):
-        if runs and number and kind == kinds[number - 1] and kind:
-            runs[-1][1] = number
-        elif kind:
-            runs.append([number, number])
-    for first, last in runs:
+    for first, last in runs(kinds):
         kind, size, big_endian, phase = kinds[first] or (0, 1, False, 0)
         stop = len(raw) if last == len(kinds) - 1 else starts[last] + WINDOW
         start = starts[first] + phase
         found.append(FoundArray(start, kind, size, big_endian, (((stop - start) // size, 1, 0),)))
     return [array for array in (_in_rows(data, array) for array in found) if _is_likely(data, array)]
+
+
+def runs(kinds: Sequence[object | None]) -> list[tuple[int, int]]:
+    """First and last of the windows that are of one kind, one between two others of a kind as well; None is no kind."""
+    known = list(kinds)
+    for number in range(1, len(known) - 1):
+        if known[number - 1] == known[number + 1]:
+            known[number] = known[number - 1]
+    found: list[tuple[int, int]] = []
+    for number, kind in enumerate(known):
+        if found and kind is not None and found[-1][1] == number - 1 and kind == known[number - 1]:
+            found[-1] = found[-1][0], number
+        elif kind is not None:
+            found.append((number, number))
+    return found
 
 
 def _kind(window: Bytes) -> tuple[int, int, bool, int] | None:
@@ -110,12 +117,18 @@ def _counts(data: Bytes, size: int) -> NDArray[np.float64]:
     return np.bincount(data | places, minlength=size << 8).reshape(size, 256).astype(np.float64)
 
 
+def entropy(data: Bytes) -> float:
+    """Bits a byte, by how often each one occurs."""
+    return float(_entropies(_counts(data, 1))[0])
+
+
 def _entropies(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bits a byte (n,) of counts (n, 256), with what small samples make too little of added."""
     total = counts.sum(1)
     logs = np.log2(np.maximum(counts, 1))
     bias = ((counts > 0).sum(1) - 1) / (2 * np.log(2) * total)
-    return np.minimum(np.log2(total) - (counts * logs).sum(1) / total + bias, 8.0)
+    bits: NDArray[np.float64] = np.minimum(np.log2(total) - (counts * logs).sum(1) / total + bias, 8.0)
+    return bits
 
 
 def _class(spot: Bytes, size: int, big_endian: bool) -> int:
@@ -163,11 +176,10 @@ def periods(steps: NDArray[np.float64]) -> tuple[int, int]:
     spectrum = np.fft.rfft(steps, 2 * n)
     alike = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: n // 3]
     alike /= alike[0] * (1 - np.arange(len(alike)) / n)
-    alike[:2] = 0
-    best = float(alike.max(initial=0))
-    if best <= MIN_ALIKE:
+    best = float(alike[2:].max(initial=0))
+    if best <= max(MIN_ALIKE, float(alike[1])):
         return 1, 0
-    row = int(np.argmax(alike >= NEAR_BEST * best))
+    row = 2 + int(np.argmax(alike[2:] >= NEAR_BEST * best))
     shorter = alike[2 : row // 2]
     if shorter.size and (nearer := float(shorter.max())) > max(MIN_ALIKE, PLANE_SHARE * best):
         return 2 + int(np.argmax(shorter >= NEAR_BEST * nearer)), row

@@ -1,4 +1,4 @@
-"""The predictor of arrays of numbers in plain Python integers, after docs/FORMAT.md, 'Arrays': decodes a block's payload."""
+"""The predictor of arrays in plain Python integers, after docs/FORMAT.md, 'Arrays': decodes a block's payload."""
 
 from __future__ import annotations
 
