@@ -303,17 +303,29 @@ class _Scaled:
         self._told = now
 
 
-def is_worthwhile(
-    engine: Engine, raw: bytes, layout: AnyLayout, level: Level, workers: Workers, probe_bytes: int = MEDIA_PROBE_BYTES
-) -> bool:
+def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, workers: Workers) -> bool:
     """Whether a predictor of sound, pictures or arrays makes less of a block's middle than context mixing alone."""
-    coder = _coder(layout)
+    if isinstance(layout, ArrayLayout) and repeated_share(raw, level) > MAX_ARRAY_REPEATS:
+        return False
+    return cheapest(engine, raw, [layout], level, workers, MEDIA_PROBE_BYTES) is not None
+
+
+def cheapest(
+    engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers, probe_bytes: int
+) -> AnyLayout | None:
+    """Of some layouts, by which nothing but the same items may lie, that which makes the least of a block's middle of so
+    many bytes; None if context mixing alone makes less.
+    """
     with workers.hold(1):
-        if coder is array_payload and repeated_share(raw, level) > MAX_ARRAY_REPEATS:
-            return False
-        sample, kind = coder.middle(raw, layout, probe_bytes)
-        coded = coder.encode(sample, kind, lambda _: workers.check())
-        return bool(8 * len(coded) < engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)))
+        costs = []
+        for layout in layouts:
+            sample, kind = _coder(layout).middle(raw, layout, probe_bytes)
+            coded = _coder(layout).encode(sample, kind, lambda _: workers.check())
+            costs.append(8 * len(coded) / len(sample))
+        best = min(range(len(costs)), key=costs.__getitem__)
+        sample, _ = _coder(layouts[best]).middle(raw, layouts[best], probe_bytes)
+        alone = engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)) / len(sample)
+    return layouts[best] if costs[best] < alone else None
 
 
 def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -160,11 +160,11 @@ class Encoder:
             self._arrays = array_detect.Splitter(self._level.pictures)  # no array goes on behind something else
             return [(raw, layout)]
 
-        def is_worthwhile(guess: bytes, lies: block_codec.AnyLayout) -> bool:
-            engine, size = self._engine, block_codec.GUESS_PROBE_BYTES
-            return block_codec.is_worthwhile(engine, guess, lies, self._level, self._workers, size)
+        def probe(guess: bytes, layouts: Sequence[block_codec.AnyLayout]) -> block_codec.AnyLayout | None:
+            size = block_codec.GUESS_PROBE_BYTES
+            return block_codec.cheapest(self._engine, guess, layouts, self._level, self._workers, size)
 
-        return self._arrays.split(raw, is_worthwhile)
+        return self._arrays.split(raw, probe)
 
     def encode(self, piece: Piece) -> Coded:
         """The block that a piece becomes."""

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from arzip.media import array_headers, headerless
 from arzip.media.array_headers import FoundArray
 from arzip.media.array_payload import MAX_PARTS, ArrayLayout
-from arzip.media.headerless import Guess
-from arzip.media.payload import MAX_EDGE, Layout
-from arzip.media.picture_payload import PictureLayout
+from arzip.media.headerless import AnyLayout
+from arzip.media.payload import MAX_EDGE
 
 MIN_BYTES = 4096  # of items: what is shorter is not worth a block of its own
 MAX_BYTES = 8 << 20  # of items in a block: so that threads share them, and 8 bytes of memory for each are no burden
-Piece = tuple[bytes, ArrayLayout | Layout | PictureLayout | None]
-Probe = Callable[[bytes, ArrayLayout | Layout | PictureLayout], bool]
+Piece = tuple[bytes, AnyLayout | None]
+Place = tuple[int, int, AnyLayout]  # from where to where, and how it lies
+Probe = Callable[[bytes, list[AnyLayout]], AnyLayout | None]
 _NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
@@ -32,13 +32,13 @@ class Splitter:
         self._pictures = pictures
         self._rest: FoundArray | None = None  # what is to come of an array: `start` is below 0, its items before
 
-    def split(self, raw: bytes, is_worthwhile: Probe) -> list[Piece]:
+    def split(self, raw: bytes, probe: Probe) -> list[Piece]:
         """`raw`, cut before and after arrays, each piece with the layout of its items.
 
-        Up to MAX_EDGE bytes beside items stay with them: a header, or what follows. is_worthwhile: asked of what no
-        header names, before anything is cut.
+        Up to MAX_EDGE bytes beside items stay with them: a header, or what follows. probe: asked of what no header
+        names, before anything is cut: which layout is worth a block.
         """
-        found = list(self._scan(raw, is_worthwhile))
+        found = list(self._scan(raw, probe))
         pieces: list[Piece] = []
         done = 0
         for i, (start, stop, layout) in enumerate(found):
@@ -54,16 +54,19 @@ class Splitter:
             pieces.append((raw[done:], None))
         return pieces
 
-    def _scan(self, raw: bytes, is_worthwhile: Probe) -> Iterator[Guess]:
+    def _scan(self, raw: bytes, probe: Probe) -> Iterator[Place]:
         """The arrays in a block, in order; by statistics where there are no headers."""
         done = 0
         for array in self._files(raw):
             yield from _pieces(array, raw)
             done = min(array.stop, len(raw))
         if done == 0:
-            for start, stop, layout in headerless.find(raw, self._pictures):
-                if is_worthwhile(raw[start:stop], layout):
-                    yield from _cut(start, stop, layout, raw)
+            for start, stop, layouts in headerless.find(raw, self._pictures):
+                layout = probe(raw[start:stop], layouts)
+                if isinstance(layout, ArrayLayout):
+                    yield from _pieces(FoundArray(start, *layout[2:6]), raw)
+                elif layout:
+                    yield start, stop, layout
 
     def _files(self, raw: bytes) -> Iterator[FoundArray]:
         """The arrays of files, with what of them lies in other blocks."""
@@ -90,15 +93,7 @@ class Splitter:
         return array
 
 
-def _cut(start: int, stop: int, layout: ArrayLayout | Layout | PictureLayout, raw: bytes) -> Iterator[Guess]:
-    """What was guessed; an array in pieces."""
-    if isinstance(layout, ArrayLayout):
-        yield from _pieces(FoundArray(start, layout.kind, layout.size, layout.big_endian, layout.parts), raw)
-    else:
-        yield start, stop, layout
-
-
-def _pieces(array: FoundArray, raw: bytes) -> Iterator[Guess]:
+def _pieces(array: FoundArray, raw: bytes) -> Iterator[Place]:
     """What of an array lies in a block, in pieces of at most MAX_BYTES."""
     at, end = max(array.start, 0), min(array.stop, len(raw))
     while end - at >= MIN_BYTES:

@@ -25,6 +25,8 @@ PACKED_SHARE = 1.02  # of what zlib leaves of the sample, what the places of byt
 SURELY = 0.1  # bits: a difference that is none of a sample's
 USUAL_SHARES, ALIKE_SHARE = {2: 0.9, 4: 0.6, 8: 0.6}, 0.75
 ROW_ITEMS = 1 << 15  # of a sample for the length of rows: three rows at least
+MAX_CHANNELS, CHANNEL_SHARE = 8, 0.85  # of the difference of neighbours, what that to the same channel may be
+NEAR_SHARE = 2.0  # the same for rows
 MIN_ALIKE, NEAR_BEST = 0.15, 0.9  # correlation of steps a row apart; of the best, to be taken if it is nearer
 PLANE_SHARE = 0.5  # of the correlation of planes, what that of rows must have
 Bytes = NDArray[np.uint8]
@@ -159,28 +161,44 @@ def _in_rows(data: Bytes, array: FoundArray) -> FoundArray:
     size = min(ROW_ITEMS, array.parts[0][0])
     first = array.start + (array.parts[0][0] - size) // 2 * array.size
     items = unpack(data[first : first + size * array.size].tobytes(), *array[1:4])
-    row, plane = periods(np.diff(items.astype(np.float64)))
+    row, plane = periods(items.astype(np.float64))
     return array._replace(parts=((array.parts[0][0], row, plane),))
 
 
-def periods(steps: NDArray[np.float64]) -> tuple[int, int]:
-    """The distances at which steps (n,) are alike: rows of pictures, records of tables; and planes of rows.
-
-    1 if there are no rows, 0 if there are no planes.
+def periods(numbers: NDArray[np.float64]) -> tuple[int, int]:
+    """The distances at which numbers (n,) are alike: channels or rows, 1 if there are neither; and longer ones: planes,
+    or rows of channels, 0 if there are none.
     """
-    limit = float(np.quantile(np.abs(steps), 0.9)) if steps.size else 0.0
-    if not limit:
-        return 1, 0
-    steps = np.clip(steps, -limit, limit)
+    differences = [float(np.abs(numbers[c:] - numbers[:-c]).mean()) for c in range(1, MAX_CHANNELS + 1)]
+    channels = int(np.argmin(differences)) + 1
+    if differences[channels - 1] >= CHANNEL_SHARE * differences[0]:
+        channels = 1
+    alike = _likeness(numbers[channels:] - numbers[:-channels])
+    peaks = np.zeros(len(alike), bool)
+    peaks[1:-1] = (alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:]) & (alike[1:-1] > MIN_ALIKE)
+    peaks[: MAX_CHANNELS + 1] = False
+    found = [int(at) for at in np.flatnonzero(peaks) if _is_near(numbers, int(at), differences[channels - 1])]
+    best = max((alike[at] for at in found), default=0.0)
+    if not found:
+        return channels, 0
+    row = next(at for at in found if alike[at] >= NEAR_BEST * best)
+    if channels > 1 and row % channels == 0:
+        return channels, row
+    nearer = [at for at in found if at <= row // 2 and alike[at] > PLANE_SHARE * best]
+    return (nearer[0], row) if nearer else (row, 0)
+
+
+def _is_near(numbers: NDArray[np.float64], distance: int, difference: float) -> bool:
+    """Whether numbers so far apart differ by not much more than neighbours do."""
+    return float(np.abs(numbers[distance:] - numbers[:-distance]).mean()) < NEAR_SHARE * difference
+
+
+def _likeness(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of steps (n,) with those up to n / 3 before; large ones are clipped."""
     n = len(steps)
-    spectrum = np.fft.rfft(steps, 2 * n)
-    alike = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: n // 3]
-    alike /= alike[0] * (1 - np.arange(len(alike)) / n)
-    best = float(alike[2:].max(initial=0))
-    if best <= max(MIN_ALIKE, float(alike[1])):
-        return 1, 0
-    row = 2 + int(np.argmax(alike[2:] >= NEAR_BEST * best))
-    shorter = alike[2 : row // 2]
-    if shorter.size and (nearer := float(shorter.max())) > max(MIN_ALIKE, PLANE_SHARE * best):
-        return 2 + int(np.argmax(shorter >= NEAR_BEST * nearer)), row
-    return row, 0
+    limit = float(np.quantile(np.abs(steps), 0.9)) if n else 0.0
+    if not limit or n < 3 * MAX_CHANNELS:
+        return np.zeros(MAX_CHANNELS + 2)
+    spectrum = np.fft.rfft(np.clip(steps, -limit, limit), 2 * n)
+    alike: NDArray[np.float64] = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: n // 3]
+    return alike / (alike[0] * (1 - np.arange(len(alike)) / n))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from arzip.media import array_statistics, picture_statistics
+from arzip.media import array_headers, array_statistics, picture_statistics
 from arzip.media.array_headers import FoundArray
 from arzip.media.array_payload import ArrayLayout
 from arzip.media.array_values import SIGNED, UNSIGNED
 from arzip.media.payload import MAX_CHANNELS, Layout
 from arzip.media.picture_payload import PictureLayout
 
-Guess = tuple[int, int, ArrayLayout | Layout | PictureLayout]
+AnyLayout = ArrayLayout | Layout | PictureLayout
+Guess = tuple[int, int, list[AnyLayout]]
 
 
 def find(raw: bytes, pictures: bool) -> list[Guess]:
-    """What seems to lie in a block, in order: from where to where, and how. pictures: whether they are looked for."""
+    """What seems to lie in a block, in order: from where to where, and how, or in which of two ways.
+
+    pictures: whether they are looked for.
+    """
     guesses: list[Guess] = [_array_or_sound(array) for array in array_statistics.find(raw)]
     if pictures:
-        guesses += picture_statistics.find(raw)
+        guesses += [(start, stop, [layout]) for start, stop, layout in picture_statistics.find(raw)]
     kept: list[Guess] = []
     for guess in sorted(guesses, key=lambda guess: guess[0]):
         if not kept or guess[0] >= kept[-1][1]:
@@ -25,10 +29,13 @@ def find(raw: bytes, pictures: bool) -> list[Guess]:
 
 
 def _array_or_sound(array: FoundArray) -> Guess:
-    """Whole numbers of two bytes whose rows are as short as frames are taken for sound."""
-    row = array.parts[0][1]
-    if array.size == 2 and array.kind in (SIGNED, UNSIGNED) and row <= MAX_CHANNELS:
-        stop = array.stop - (array.stop - array.start) % (2 * row)
-        return array.start, stop, Layout(0, 0, row, 2, array.big_endian, array.kind == SIGNED)
-    layout = ArrayLayout(0, 0, array.kind, array.size, array.big_endian, array.parts)
-    return array.start, array.stop, layout
+    """Whole numbers of two bytes may be sound: rows as short as frames are, or a tone is taken for rows."""
+    row, stop, layouts = array.parts[0][1], array.stop, list[AnyLayout]()
+    if array.size == 2 and array.kind in (SIGNED, UNSIGNED):
+        channels = row if row <= MAX_CHANNELS else 1
+        stop -= (stop - array.start) % (2 * channels)
+        layouts.append(Layout(0, 0, channels, 2, array.big_endian, array.kind == SIGNED))
+    array = array_headers.cut(array, array.start, stop)
+    if not layouts or row > MAX_CHANNELS:
+        layouts.append(ArrayLayout(0, 0, *array[1:]))
+    return array.start, stop, layouts

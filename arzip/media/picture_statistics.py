@@ -59,8 +59,7 @@ def _in_rows(data: Bytes, channels: int) -> tuple[int, PictureLayout] | None:
     """Where the first row begins, and the layout; None if there are no rows."""
     first = max(0, (len(data) - LOOK) // 2)
     sample = data[first : first + LOOK]
-    steps = (sample[channels:] - sample[:-channels]).astype(np.int8).astype(np.float64)
-    row = max(array_statistics.periods(steps))
+    row = max(array_statistics.periods(sample.astype(np.float64)))
     if row < MIN_ROW or len(sample) < 3 * row:
         return None
     table = sample[: len(sample) // row * row].reshape(-1, row)
