@@ -29,7 +29,7 @@ from arzip.format.stream import Block
 from arzip.levels import Level
 from arzip.media import array_payload, picture_payload, picture_series
 from arzip.media import payload as sound_payload
-from arzip.media.array_payload import ArrayLayout
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
 from arzip.media.picture_series import Shape
@@ -313,8 +313,8 @@ def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, w
 def cheapest(
     engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers, probe_bytes: int
 ) -> AnyLayout | None:
-    """Of some layouts, by which nothing but the same items may lie, that which makes the least of a block's middle of so
-    many bytes; None if context mixing alone makes less.
+    """The layout whose predictor makes the least of so many bytes of a block's middle; None if context mixing alone
+    makes less.
     """
     with workers.hold(1):
         costs = []

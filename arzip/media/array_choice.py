@@ -5,15 +5,11 @@ Decoding reads the choice from the block. All of it goes by samples; floats may 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.array_values import INTEGER_BITS, MANTISSA, SIGNED, UNSIGNED
-
-if TYPE_CHECKING:
-    from arzip.media.array_payload import ArrayLayout
 
 SAMPLES, SAMPLE_ITEMS = 8, 4096
 NUMBER_BITS, INPUT_BITS, UNIT_BITS = 43, 18, 53  # of most numbers in fixed point, of most inputs

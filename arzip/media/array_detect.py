@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from arzip.media import array_headers, headerless
 from arzip.media.array_headers import FoundArray
-from arzip.media.array_payload import MAX_PARTS, ArrayLayout
+from arzip.media.array_layout import MAX_PARTS, ArrayLayout
 from arzip.media.headerless import AnyLayout
 from arzip.media.payload import MAX_EDGE
 

@@ -13,7 +13,7 @@ import struct
 from math import prod
 from typing import Any, NamedTuple
 
-from arzip.media.array_payload import Part
+from arzip.media.array_layout import Part
 from arzip.media.array_values import BFLOAT, FLOAT, SIGNED, UNSIGNED
 
 MIN_ITEMS = 1024  # of a part with rows of its own: smaller tensors are joined with what is before them

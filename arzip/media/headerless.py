@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arzip.media import array_headers, array_statistics, picture_statistics
 from arzip.media.array_headers import FoundArray
-from arzip.media.array_payload import ArrayLayout
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.array_values import SIGNED, UNSIGNED
 from arzip.media.payload import MAX_CHANNELS, Layout
 from arzip.media.picture_payload import PictureLayout

@@ -19,8 +19,8 @@ from arzip.errors import DamagedError
 from arzip.format import stream
 from arzip.format.records import Frame, Method
 from arzip.format.stream import Block
-from arzip.media import array_choice, array_detect, array_payload, array_statistics, array_values
-from arzip.media.array_payload import ArrayLayout
+from arzip.media import array_choice, array_detect, array_layout, array_payload, array_statistics, array_values
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.array_values import BFLOAT, FLOAT, SIGNED, UNSIGNED
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
@@ -130,7 +130,7 @@ def test_costs_are_those_of_the_stream() -> None:
     layout, costs = ArrayLayout(0, 0, FLOAT, 4, False, ((3000, 50, 0),)), []
     raw = field(60, 50).astype("<f4").tobytes()
     coded = array_payload.encode(raw, layout, lambda _: None, lambda c: costs.append(c))
-    head = len(array_payload.parse(coded, len(raw))[0].pack())
+    head = len(array_layout.parse(coded, len(raw))[0].pack())
     assert abs(sum(float(c.sum()) for c in costs) / 8 - len(coded) + head) < 10
 
 
