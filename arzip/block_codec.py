@@ -27,8 +27,9 @@ from arzip.format.opened_head import OpenedHead
 from arzip.format.records import SALVAGE_HINT, Method, join_profile
 from arzip.format.stream import Block
 from arzip.levels import Level
+from arzip.media import array_payload, picture_payload, picture_series
 from arzip.media import payload as sound_payload
-from arzip.media import picture_payload, picture_series
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
 from arzip.media.picture_series import Shape
@@ -44,11 +45,13 @@ if TYPE_CHECKING:
 # which method a frame names when (network, memory) take part
 _METHODS = {(True, False): Method.NETWORK, (False, True): Method.MEMORY, (True, True): Method.MIXED}
 # profiles of blocks of samples, which have predictors of their own
-MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload)}
+MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload, array_payload)}
 MEDIA_PROBE_BYTES, MAX_PROBED = 1 << 16, 1 << 20
+GUESS_PROBE_BYTES = 1 << 14  # of what has no header
 SMALL_BYTES = 1 << 18  # blocks below are coded opened and closed
 SHARED_BITS = 64  # of a picture's stream that the pictures of a block have together
-AnyLayout = Layout | PictureLayout
+AnyLayout = Layout | PictureLayout | ArrayLayout
+MAX_ARRAY_REPEATS = 1 / 64  # of an array: what repeats more is left to context mixing, which takes repeats out
 _WITH_REPEATS = {(False, True): Method.MEMORY_REPEATS, (True, True): Method.REPEATS}
 _COMPONENTS = {method: components for methods in (_METHODS, _WITH_REPEATS) for components, method in methods.items()}
 REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
@@ -302,12 +305,28 @@ class _Scaled:
 
 
 def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, workers: Workers) -> bool:
-    """Whether the predictor of sound or pictures makes less of a block's middle than context mixing alone."""
-    coder = _coder(layout)
+    """Whether a predictor of sound, pictures or arrays makes less of a block's middle than context mixing alone."""
+    if isinstance(layout, ArrayLayout) and repeated_share(raw, level) > MAX_ARRAY_REPEATS:
+        return False
+    return cheapest(engine, raw, [layout], level, workers, MEDIA_PROBE_BYTES) is not None
+
+
+def cheapest(
+    engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers, probe_bytes: int
+) -> AnyLayout | None:
+    """The layout whose predictor makes the least of so many bytes of a block's middle; None if context mixing alone
+    makes less.
+    """
     with workers.hold(1):
-        sample, kind = coder.middle(raw, layout, MEDIA_PROBE_BYTES)
-        coded = coder.encode(sample, kind, lambda _: workers.check())
-        return bool(8 * len(coded) < engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)))
+        costs = []
+        for layout in layouts:
+            sample, kind = _coder(layout).middle(raw, layout, probe_bytes)
+            coded = _coder(layout).encode(sample, kind, lambda _: workers.check())
+            costs.append(8 * len(coded) / len(sample))
+        best = min(range(len(costs)), key=costs.__getitem__)
+        sample, _ = _coder(layouts[best]).middle(raw, layouts[best], probe_bytes)
+        alone = engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)) / len(sample)
+    return layouts[best] if costs[best] < alone else None
 
 
 def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:
@@ -319,6 +338,8 @@ def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBy
 
 
 def _coder(layout: AnyLayout) -> Any:
+    if isinstance(layout, ArrayLayout):
+        return array_payload
     return sound_payload if isinstance(layout, Layout) else picture_payload
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +24,13 @@ from arzip.format.opened_head import OpenedHead
 from arzip.format.records import dictionary_digest, split_fields
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
-from arzip.media import detect
+from arzip.media import array_detect, detect
 from arzip.preprocess import opened
 from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
 
 Progress = Callable[[int, int], None]
+Piece = tuple[bytes, block_codec.AnyLayout | None]  # of a stream: a block, and how samples lie in it
 BATCH_BLOCKS = 132  # of a GPU at a time: as many as a large one has multiprocessors
 WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that waits for a GPU
 
@@ -143,6 +144,7 @@ class Encoder:
         )
         self._window_bytes = 0  # of the part of the stream that is being split
         self._splitter = detect.Splitter(self._level.pictures)
+        self._arrays = array_detect.Splitter(self._level.pictures)
         self._writer = stream.Writer(sink, self._engine.digest, dictionary_digest(options.dictionary))
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0
@@ -153,25 +155,25 @@ class Encoder:
         """Size of each part of the stream, but the last, that `split` takes: it makes blocks of it."""
         return levels.WINDOW_BYTES if self._has_windows else self._level.block_bytes
 
-    def pieces(self, source: BinaryIO) -> Iterator[detect.Piece]:
+    def pieces(self, source: BinaryIO) -> Iterator[Piece]:
         """What `split` makes of a whole stream."""
         for raw in _read_blocks(source, self.block_bytes):
             yield from self.split(raw)
             del raw  # before the next one is read
 
-    def share_of_memory(self, piece: detect.Piece) -> float:
+    def share_of_memory(self, piece: Piece) -> float:
         """How much of the memory that the limit leaves for blocks a piece takes. Raises LimitError."""
         if not self._memory_bytes:
             return 0.0
         raw, layout = piece
         may_open = self._opens and opened.may_open(raw)
-        row = getattr(layout, "width", 0) * layout.channels if layout else 0
+        row = getattr(layout, "width", 0) * getattr(layout, "channels", 0)  # of a picture
         needed = memory.coding_bytes(self._level, len(raw), may_open, layout is not None, row)
         budget = memory.Budget(self._memory_bytes, self._basic_bytes + self._window_bytes)
         hint = "; smaller blocks (-b) take less" + (", and --no-open does" if may_open else "")
         return budget.share(needed, f"compressing a block of {len(raw):,} bytes", hint)
 
-    def split(self, raw: bytes) -> Iterator[detect.Piece]:
+    def split(self, raw: bytes) -> Iterator[Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
         size, self._window_bytes = self._level.block_bytes, len(raw)
         repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
@@ -181,9 +183,22 @@ class Encoder:
         if repeated >= levels.REPEATED_SHARE:
             size = len(raw)
         for block in (raw[at : at + size] for at in range(0, len(raw), size)):
-            yield from self._splitter.split(block) if self._level.sound else [(block, None)]
+            for piece in self._splitter.split(block) if self._level.sound else [(block, None)]:
+                yield from self._cut_arrays(*piece)
 
-    def encode(self, piece: detect.Piece) -> Coded:
+    def _cut_arrays(self, raw: bytes, layout: block_codec.AnyLayout | None) -> list[Piece]:
+        """A piece as it is, or cut around arrays, and around what has no header if a short probe is for it."""
+        if layout is not None or not self._level.arrays:
+            self._arrays = array_detect.Splitter(self._level.pictures)  # no array goes on behind something else
+            return [(raw, layout)]
+
+        def probe(guess: bytes, layouts: Sequence[block_codec.AnyLayout]) -> block_codec.AnyLayout | None:
+            size = block_codec.GUESS_PROBE_BYTES
+            return block_codec.cheapest(self._engine, guess, layouts, self._level, self._workers, size)
+
+        return self._arrays.split(raw, probe)
+
+    def encode(self, piece: Piece) -> Coded:
         """The block that a piece becomes."""
         (raw, layout), level, workers = piece, self._level, self._workers
         engine, reports = self._engine, (self._meter.on_bytes, self._on_costs)

@@ -33,7 +33,7 @@ class Level:
     model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
     min_repeat: bytes of the shortest repeat that is taken out of a block of one lane. wide: blocks of more than
     one lane are wide, without the network too. opened_ratio: bytes of opened streams to be modelled for each byte
-    of the block. sound, pictures: whether their samples get blocks and a predictor of their own.
+    of the block. sound, pictures, arrays: whether they get blocks and a predictor of their own.
     """
 
     block_bytes: int
@@ -48,13 +48,14 @@ class Level:
     opened_ratio: int = 16
     sound: bool = True
     pictures: bool = True
+    arrays: bool = True
     min_repeat: int = 8192  # costs the model about as much as the list of repeats, but much more time
 
 
 LEVELS = (
-    Level(5 << 17, NEVER, 1, FAST, FAST, sound=False, pictures=False, min_repeat=1024),
-    Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, min_repeat=1024),
-    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE, sound=False, pictures=False, min_repeat=1024),
+    Level(5 << 17, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024),
+    Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024),
+    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE, sound=False, pictures=False, arrays=False, min_repeat=1024),
     Level(8 << 20, NEVER, 1, FULL, FULL, pictures=False),
     Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", pictures=False),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, pictures=False),

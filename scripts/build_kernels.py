@@ -73,14 +73,17 @@ def model_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
 
 
 def media_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Kernels of pictures and sound."""
-    from arzip.media import picture, picture_bits, sound, sound_bits
+    """Kernels of pictures, sound and arrays."""
+    from arzip.media import array_bits, array_model, picture, picture_bits, sound, sound_bits
 
     registers, stream = empty(4, dtype=np.uint64), empty(1, dtype=np.uint32)
     pixels, order = empty(4, 3, dtype=np.uint8), empty(3)
     state, bits = picture.create(2, 3), picture_bits.create(3)
     yield picture_bits.code, (pixels, 0, 1, order, state, bits, registers, stream, True, empty(0))
     heard, coded = sound.create(2, 16), sound_bits.create()
+    items, parts = array_model.create((23, 0, 0, 0, 1, 32), 1), empty(1, 3)
+    numbers = array_bits.create(32, True, 0)
+    yield array_bits.code, (empty(4), 0, 1, parts, -1, items, numbers, 0, registers, stream, True, empty(0))
     samples = empty(4, 2, dtype=np.int32)
     yield sound_bits.code, (samples, 0, 1, sound.LONGEST, heard, coded, 16, registers, stream, True, empty(0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,33 @@ def picture(width: int, height: int) -> bytes:
     return b"P6\n%d %d\n255\n" % (width, height) + bytes(out)
 
 
+def array(rows: int, row: int) -> bytes:
+    """An .npy file of float32: slopes, a step, noise in 64ths."""
+    out, state = bytearray(), 17
+    for y in range(rows):
+        for x in range(row):
+            state = state * 1103515245 + 12345 & 0x7FFFFFFF
+            value = 64 * (y * y - 3 * x) + (state >> 20 & 63) + (5000 if 2 * x > row else 0)
+            out += struct.pack("<f", value / 64)
+    about = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % (rows, row)
+    return b"\x93NUMPY\1\0\x76\0" + about.ljust(117) + b"\n" + bytes(out)
+
+
+def tensors(size: int) -> bytes:
+    """A safetensors file of two tensors of bfloat16: sums of noise, of both signs."""
+    out, state = bytearray(), 19
+    for k in range(size // 2):
+        total = 0
+        for _ in range(6):
+            state = state * 1103515245 + 12345 & 0x7FFFFFFF
+            total += (state >> 16 & 255) - 127
+        out += struct.pack("<f", total * (1 + k % 48) / 65536)[2:]
+    rows = size // 192  # of 48: half of the items
+    about = b'{"a":{"dtype":"BF16","shape":[%d,48],"data_offsets":[0,%d]},' % (rows, 96 * rows)
+    about += b'"b":{"dtype":"BF16","shape":[%d],"data_offsets":[%d,%d]}}' % (size // 2 - 48 * rows, 96 * rows, len(out))
+    return struct.pack("<Q", len(about)) + about + bytes(out)
+
+
 GOOD = {
     "empty": (b"", 6),
     "one-byte": (b"a", 6),
@@ -137,6 +165,8 @@ GOOD = {
     "arm64-3": (arm64(20000), 3),
     "sound-6": (sound(3000), 6),
     "picture-9": (picture(50, 40), 9),
+    "array-6": (array(60, 40), 6),
+    "tensors-9": (tensors(9600), 9),
     **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
 }
 WIDE = {  # as GOOD, in wide blocks

@@ -34,6 +34,14 @@ def picture() -> bytes:
     return b"P6\n48 40\n255\n" + (slope + noise).astype(np.uint8).tobytes()
 
 
+def array() -> bytes:
+    """An .npy of a slope with noise."""
+    noise = np.random.default_rng(2).normal(0, 0.01, (40, 60))
+    sink = io.BytesIO()
+    np.save(sink, (np.add.outer(np.arange(40), np.arange(60)) + noise).astype("<f4"))
+    return sink.getvalue()
+
+
 def png() -> bytes:
     """A PNG of the picture's slope, its rows filtered by the byte to the left."""
     rows = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
@@ -54,6 +62,7 @@ samples = {
     "gzip": gzip.compress(english(9000), mtime=0),
     "wave": wave(),
     "picture": picture(),
+    "array": array(),
     "program": Path(sys.executable).resolve().read_bytes()[4096:40000],
 }
 for level, (name, data) in itertools.product(map(int, sys.argv[1]), samples.items()):

@@ -1,0 +1,92 @@
+"""Pictures and sound without headers: found by statistics, restored, and nothing found where nothing is."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import check_roundtrip, english
+from test_pictures import scene
+from test_sound import tones
+
+from arzip.codec import Options
+from arzip.format import stream
+from arzip.format.records import Method
+from arzip.media import array_detect, headerless, payload, picture_payload
+from arzip.media.payload import Layout
+from arzip.media.picture_payload import PictureLayout
+
+
+def cut_open(channels: int, width: int, padding: int = 0, height: int = 200) -> bytes:
+    """A picture's rows from the middle of one on."""
+    rows = scene(height, width, channels).reshape(height, -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)))
+    return rows.tobytes()[333:]
+
+
+PICTURES = {
+    "grey": (cut_open(1, 301), (1, 301, 0)),
+    "three channels": (cut_open(3, 211), (3, 211, 0)),
+    "four channels": (cut_open(4, 120), (4, 120, 0)),
+    "padded rows": (cut_open(3, 211, 2), (3, 211, 2)),
+}
+SOUND = {
+    "mono": (tones(60000, 1).astype("<i2").tobytes(), (1, 2, False, True)),
+    "stereo": (tones(30000, 2).astype("<i2").tobytes(), (2, 2, False, True)),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_found(name: str) -> None:
+    raw, about = PICTURES[name]
+    [(start, stop, [layout])] = headerless.find(raw, True)
+    assert isinstance(layout, PictureLayout)
+    assert (layout.channels, layout.width, layout.padding) == about
+    row = layout.width * layout.channels + layout.padding
+    assert (start + 333) % row % layout.channels == 0 and start < row and len(raw) - stop < 4
+    assert headerless.find(raw, False) == []
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_is_found(name: str) -> None:
+    raw, about = SOUND[name]
+    [(start, stop, [layout, *_])] = headerless.find(raw, True)
+    assert isinstance(layout, Layout)
+    assert layout[2:] == about and start == 0 and stop == len(raw)
+
+
+PROGRAM = Path(sys.executable).resolve().read_bytes()[: 1 << 19]
+
+
+@pytest.mark.parametrize("raw", [english(100000), bytes(100000), np.random.default_rng(1).bytes(100000), b"{}", b""])
+def test_nothing_is_found_where_nothing_is(raw: bytes) -> None:
+    assert headerless.find(raw, True) == []
+
+
+def test_a_guess_that_the_probe_refuses_cuts_nothing() -> None:
+    raw, _ = PICTURES["grey"]
+    asked: list[int] = []
+
+    def refuse(piece: bytes, _: object) -> None:
+        asked.append(len(piece))
+
+    assert array_detect.Splitter().split(raw, refuse) == [(raw, None)]
+    assert len(asked) == 1
+
+
+def test_pieces_of_a_program_are_all_of_it() -> None:
+    pieces = array_detect.Splitter().split(PROGRAM, lambda _, layouts: layouts[0])
+    assert b"".join(piece for piece, _ in pieces) == PROGRAM
+
+
+@pytest.mark.parametrize("name", ["three channels", "stereo"])
+def test_archive_of_what_has_no_header_is_restored(options: Options, name: str) -> None:
+    raw, _ = (PICTURES | SOUND)[name]
+    raw = raw[:50000]
+    archive = check_roundtrip(raw, Options(9, options.model))
+    frames = [(f.method, f.cm_profile) for m in stream.list_members(io.BytesIO(archive)) for f in m.frames]
+    profile = payload.PROFILE if name == "stereo" else picture_payload.PROFILE
+    assert (Method.MEMORY, profile) in frames
