@@ -29,6 +29,7 @@ class Options:
     block_bytes: int = 0
     memory_bytes: int = 0
     max_output: int = -1
+    dictionary: bytes = b""
 
 
 @dataclass(frozen=True)

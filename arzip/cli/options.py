@@ -94,7 +94,7 @@ LEVEL = grouped(
         *("-b", "--block-size"),
         callback=size_between(levels.MIN_BLOCK_BYTES, levels.MAX_BLOCK_BYTES),
         metavar="SIZE",
-        help="Blocks of at most SIZE (64KiB, 4MiB ..): smaller ones, more threads. [the level's]",
+        help="Blocks of at most SIZE (64KiB, 4MiB ..): smaller ones, more threads.",
     ),
 )
 OPEN = click.option(
@@ -141,14 +141,14 @@ MODEL = grouped(
         *("-M", "--memory"),
         callback=size_between(1),
         metavar="LIMIT",
-        help="Take at most LIMIT (512MiB, 2G ..) of memory: fewer blocks at a time, or none.",
+        help="Take at most LIMIT (512MiB, 2G ..) of memory, by fewer blocks at a time.",
     ),
 )
 DICTIONARY = click.option(
     *("-D", "--dictionary"),
     metavar="PATH",
     shell_complete=complete_files,
-    help="Start after the bytes of PATH, up to 1 MiB, which the data resembles; -d, -t too.",
+    help="Start after the bytes of PATH, which the data resembles (-d, -t too).",
 )
 MAX_OUTPUT = click.option(
     "--max-output",
@@ -162,7 +162,7 @@ SALVAGE = grouped(
         "--salvage",
         cls=SalvageOption,
         is_flag=True,
-        help="With -d: the whole blocks of a damaged archive, and zeros for the others; exit code 2.",
+        help="-d: a damaged archive's whole blocks (zeros for the others); exit code 2.",
     ),
     click.option("--zeros", hidden=True, is_flag=True),
 )

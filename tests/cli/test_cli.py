@@ -547,8 +547,9 @@ def stored_archive(path: str, *blocks: bytes) -> None:
 @pytest.fixture
 def real_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """The codec itself instead of the stub, for archives of stored blocks."""
-    monkeypatch.delitem(sys.modules, "arzip.codec")
-    monkeypatch.delattr(arzip, "codec")
+    for name in ("codec", "recovery"):
+        monkeypatch.delitem(sys.modules, f"arzip.{name}")
+        monkeypatch.delattr(arzip, name)
 
 
 BLOCKS = (b"0123456789", b"abcdefghij", b"ABCDEFGHIJ")
