@@ -21,7 +21,6 @@ from arzip.errors import ArzipError, DamagedError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
 from arzip.format.records import Header
-from arzip.format.salvage import salvage as find_blocks
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import detect
@@ -315,6 +314,8 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
 
     Where the header is lost, the model is taken to be the one that the options name, or the default.
     """
+    from arzip.format.salvage import salvage as find_blocks
+
     data = source.read()
     raw_bytes = blocks = 0
     fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
@@ -425,12 +426,21 @@ class _Engines:
         """The engine of the model that an archive names. Raises ModelMissingError, ModelError."""
         with self._lock:
             if digest not in self._open:
-                path = self._path(digest)
-                engine = cached_engine(path, self.workers.threads).on(self.devices)
+                engine = self._likely(digest) or cached_engine(self._path(digest), self.workers.threads)
                 if engine.digest != digest:
+                    path = self._path(digest)
                     raise ModelError(f"{path}: the model was changed while it was read; try again")
-                self._open[digest] = engine
+                self._open[digest] = engine.on(self.devices)
             return self._open[digest]
+
+    def _likely(self, digest: bytes) -> Engine | None:
+        """The engine, if it is that of a file that a hint names: whose digest is then computed once, not twice."""
+        path = None if self._preferred else registry.hinted(digest)
+        try:
+            engine = cached_engine(path, self.workers.threads) if path else None
+        except ModelError:
+            return None
+        return engine if engine and engine.digest == digest else None
 
     def loading_bytes(self, digest: bytes) -> int:
         """Memory that reading this model takes. Raises ModelMissingError."""
