@@ -9,6 +9,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -137,7 +138,7 @@ class Encoder:
             options.memory_bytes,
             memory.PROGRAM_BYTES + registry.loading_bytes(path),
         )
-        self._window_bytes = 0  # of the part of the stream that is being split
+        self._window_bytes = 0  # of the part of the stream that is being split; 0: none was
         self._splitter = detect.Splitter(self._level.pictures)
         self._writer = stream.Writer(sink, self._engine.digest)
         self._meter = _ProgressMeter(workers, progress)
@@ -169,14 +170,15 @@ class Encoder:
 
     def split(self, raw: bytes) -> Iterator[detect.Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, self._window_bytes = self._level.block_bytes, len(raw)
-        repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
+        is_first, self._window_bytes = not self._window_bytes, len(raw)
+        sizes = levels.block_sizes(len(raw), self._level, is_first and self._has_windows)
+        repeated = block_codec.repeated_share(raw, self._level) if len(sizes) > 1 else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
             yield raw, None
             return
         if repeated >= levels.REPEATED_SHARE:
-            size = len(raw)
-        for block in (raw[at : at + size] for at in range(0, len(raw), size)):
+            sizes = [len(raw)]
+        for block in (raw[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)):
             yield from self._splitter.split(block) if self._level.sound else [(block, None)]
 
     def encode(self, piece: detect.Piece) -> Coded:
