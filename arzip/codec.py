@@ -329,9 +329,9 @@ def salvage(source: BinaryIO, sink: Writable, options: Options, progress: Progre
                 digest = event.digest
                 continue
             try:
-                _check_output(raw_bytes + event.frame.raw_bytes, options.max_output)
                 raw = decoder.decode(event, digest)
                 stream.Verifier().check(event, raw)
+                _check_output(raw_bytes + len(raw), options.max_output)  # a false frame may say anything
             except LimitError:
                 raise
             except DamagedError:
