@@ -227,8 +227,9 @@ def _encode_text(
             return None
         coded = lane_streams.pack(streams)
     else:
-        with workers.hold(engine.threads_for(chosen.plan, decoding=False)):
-            coded = engine.encode(chosen.text, chosen.plan, on_bytes, on_costs)
+        alone = not workers.is_crowded()
+        with workers.hold(engine.threads_for(chosen.plan, False, alone)):
+            coded = engine.encode(chosen.text, chosen.plan, on_bytes, on_costs, alone)
     on_bytes(len(raw) - len(chosen.text))
     return matches + coded
 
@@ -427,8 +428,9 @@ class _Decoder(NamedTuple):
         """What the lanes hold, from the stream or the streams."""
         single = self.block.frame.single_block
         if not plan.wide:
-            with self.workers.hold(engine.threads_for(plan, True, single)):
-                return engine.decode(data, size, plan, on_bytes)
+            alone = single or not self.workers.is_crowded()
+            with self.workers.hold(engine.threads_for(plan, True, alone)):
+                return engine.decode(data, size, plan, on_bytes, alone)
         try:
             streams = lane_streams.parse(data, plan.lanes)
             if self.on_devices and engine.is_for_devices(plan):

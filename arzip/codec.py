@@ -9,6 +9,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -142,7 +143,7 @@ class Encoder:
             options.memory_bytes,
             memory.PROGRAM_BYTES + registry.loading_bytes(path),
         )
-        self._window_bytes = 0  # of the part of the stream that is being split
+        self._window_bytes = 0  # of the part of the stream that is being split; 0: none was
         self._splitter = detect.Splitter(self._level.pictures)
         self._arrays = array_detect.Splitter(self._level.pictures)
         self._writer = stream.Writer(sink, self._engine.digest, dictionary_digest(options.dictionary))
@@ -175,14 +176,15 @@ class Encoder:
 
     def split(self, raw: bytes) -> Iterator[Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
-        size, self._window_bytes = self._level.block_bytes, len(raw)
-        repeated = block_codec.repeated_share(raw, self._level) if len(raw) > size else 0.0
+        is_first, self._window_bytes = not self._window_bytes, len(raw)
+        sizes = levels.block_sizes(len(raw), self._level, is_first and self._has_windows)
+        repeated = block_codec.repeated_share(raw, self._level) if len(sizes) > 1 else 0.0
         if repeated >= levels.ALL_REPEATED_SHARE:
             yield raw, None
             return
         if repeated >= levels.REPEATED_SHARE:
-            size = len(raw)
-        for block in (raw[at : at + size] for at in range(0, len(raw), size)):
+            sizes = [len(raw)]
+        for block in (raw[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)):
             for piece in self._splitter.split(block) if self._level.sound else [(block, None)]:
                 yield from self._cut_arrays(*piece)
 
@@ -422,7 +424,7 @@ class _Engines:
         """
         with self._lock:
             if fields not in self._open:
-                self._open[fields] = self._find(*split_fields(fields))
+                self._open[fields] = self._find(*split_fields(fields)).on(self.devices)
             return self._open[fields]
 
     def _find(self, digest: bytes, dictionary: bytes) -> Engine:
@@ -431,11 +433,20 @@ class _Engines:
                 f"the archive needs the dictionary with digest {dictionary.hex()}, the file whose SHA-256 begins so: "
                 "name it with -D"
             )
-        path = self._path(digest)
-        engine = cached_engine(path, self.workers.threads, self._dictionary if dictionary else b"").on(self.devices)
+        known = self._dictionary if dictionary else b""
+        engine = self._likely(digest, known) or cached_engine(self._path(digest), self.workers.threads, known)
         if engine.digest != digest:
-            raise ModelError(f"{path}: the model was changed while it was read; try again")
+            raise ModelError(f"{self._path(digest)}: the model was changed while it was read; try again")
         return engine
+
+    def _likely(self, digest: bytes, dictionary: bytes) -> Engine | None:
+        """The engine, if it is that of a file that a hint names: whose digest is then computed once, not twice."""
+        path = None if self._preferred else registry.hinted(digest)
+        try:
+            engine = cached_engine(path, self.workers.threads, dictionary) if path else None
+        except ModelError:
+            return None
+        return engine if engine and engine.digest == digest else None
 
     def loading_bytes(self, digest: bytes) -> int:
         """Memory that reading this model takes. Raises ModelMissingError."""

@@ -26,14 +26,16 @@ USELESS = 0.003  # a smaller gain on samples is none on the block: with little p
 class Level:
     """How a block is coded.
 
-    block_bytes: maximum size of a block. min_gain: share of bits that the network must save in a probe to be used.
-    lanes, cm_profile: with the network, the maximum number of lanes and the profile. cm_only_profile: that of the
-    context mixing without the network, in one lane, since lanes buy nothing there and cost much on records and
-    logs; and with the network where a block is too short for lanes. sample_bytes: of each of the probe's samples.
-    model: whose weights. large: the level whose lanes and profile are taken for blocks above LARGE_BYTES; 0: its own.
-    min_repeat: bytes of the shortest repeat that is taken out of a block of one lane. wide: blocks of more than
-    one lane are wide, without the network too. opened_ratio: bytes of opened streams to be modelled for each byte
-    of the block. sound, pictures, arrays: whether they get blocks and a predictor of their own.
+    block_bytes: maximum size of a block. spread_bytes: a shorter stream is still cut into up to SPREAD_BLOCKS equal
+    blocks of at least so many bytes, for as many threads; 0: it isn't. min_gain: share of bits that the network
+    must save in a probe to be used. lanes, cm_profile: with the network, the maximum number of lanes and the
+    profile. cm_only_profile: that of the context mixing without the network, in one lane, since lanes buy nothing
+    there and cost much on records and logs; and with the network where a block is too short for lanes.
+    sample_bytes: of each of the probe's samples. model: whose weights. large: the level whose lanes and profile are
+    taken for blocks above LARGE_BYTES; 0: its own. min_repeat: bytes of the shortest repeat that is taken out of a
+    block of one lane. wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes of
+    opened streams to be modelled for each byte of the block. sound, pictures, arrays: whether they get blocks and a
+    predictor of their own.
     """
 
     block_bytes: int
@@ -49,13 +51,15 @@ class Level:
     sound: bool = True
     pictures: bool = True
     arrays: bool = True
+    spread_bytes: int = 0
     min_repeat: int = 8192  # costs the model about as much as the list of repeats, but much more time
 
 
+_FASTEST = Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024)
 LEVELS = (
-    Level(5 << 17, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024),
-    Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024),
-    Level(8 << 20, NEVER, 1, MIDDLE, MIDDLE, sound=False, pictures=False, arrays=False, min_repeat=1024),
+    replace(_FASTEST, spread_bytes=5 << 17),
+    _FASTEST,
+    replace(_FASTEST, cm_profile=MIDDLE, cm_only_profile=MIDDLE),
     Level(8 << 20, NEVER, 1, FULL, FULL, pictures=False),
     Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", pictures=False),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, pictures=False),
@@ -86,6 +90,7 @@ WIDE_LEVELS = tuple(
 # A stream is looked at in windows of so many bytes, the maximum of a block: where repeats cover REPEATED_SHARE of one,
 # it becomes one block, whatever the level's block_bytes, as what is coded of it is short.
 WINDOW_BYTES = 64 << 20
+SPREAD_BLOCKS = 4
 REPEATED_SHARE = 0.5
 ALL_REPEATED_SHARE = 0.97  # of one in which samples aren't looked for
 
@@ -95,6 +100,16 @@ def level(number: int, wide: bool = False, block_bytes: int = 0) -> Level:
     assert 1 <= number <= len(LEVELS), number
     choices = (WIDE_LEVELS if wide else LEVELS)[number - 1]
     return replace(choices, block_bytes=block_bytes) if block_bytes else choices
+
+
+def block_sizes(size_bytes: int, choices: Level, is_whole: bool) -> list[int]:
+    """Sizes of the blocks of a part of a stream; is_whole: nothing comes before it."""
+    size = choices.block_bytes
+    if is_whole and choices.spread_bytes:
+        blocks = max(-(-size_bytes // size), min(SPREAD_BLOCKS, size_bytes // choices.spread_bytes), 1)
+        size = min(size, -(-size_bytes // blocks))
+    full, rest = divmod(size_bytes, size)
+    return [size] * full + [rest] * (rest > 0)
 
 
 def max_opened(size_bytes: int, choices: Level) -> int:

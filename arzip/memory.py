@@ -33,6 +33,7 @@ INDIRECT_KINDS = frozenset({53, 54, 61})
 BLOCK_COPIES = 4  # of a block's bytes: as text, with repeats put back, joined, as bytes to be written
 OPENED_COPIES = 4  # of what a block is put together from, and of what streams are opened to
 CODING_COPIES = 6  # of a block's bytes: read, without repeats, filtered, as text, as a stream, as a payload
+WIDE_COPIES = 4  # the room for streams of lanes, and what is packed of them
 MATCH_TABLE_SHARE = 4  # a block has at most so many bytes for each of the table that finds its repeats
 MEDIA_COPIES = 12  # samples are numbers of 4 bytes, and 8 beside the predictor
 MEDIA_TABLES_BYTES = 24_000_000
@@ -62,6 +63,7 @@ def decoding_bytes(frame: Frame, start: bytes) -> int:
             return 2 * size  # decoding raises the error
     memory = head.memory if head else frame.method is not Method.NETWORK
     total = BLOCK_COPIES * size + 2 * frame.coded_bytes  # one payload waits
+    total += WIDE_COPIES * size if frame.wide else 0
     if frame.method is Method.MEMORY and frame.cm_profile >= len(PROFILES):  # samples
         return total + MEDIA_TABLES_BYTES + MEDIA_COPIES * size + _row_bytes(frame, start)
     if head:
@@ -93,7 +95,11 @@ def coding_bytes(choices: Level, size: int, may_open: bool, samples: bool = Fals
     times channels of that.
     """
     opened_bytes = max_opened_bytes(size) if may_open else 0
-    total = CODING_COPIES * size + OPENED_COPIES * opened_bytes + max(size, opened_bytes) // MATCH_TABLE_SHARE
+    total = (
+        (CODING_COPIES + WIDE_COPIES * choices.wide) * size
+        + OPENED_COPIES * opened_bytes
+        + max(size, opened_bytes) // MATCH_TABLE_SHARE
+    )
     if samples:
         total += MEDIA_TABLES_BYTES + MEDIA_COPIES * size + ROW_BYTES * min(row, MAX_ROW)
     if may_open and choices.pictures:

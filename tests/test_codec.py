@@ -6,6 +6,9 @@ import io
 import os
 import random
 import shutil
+import threading
+import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +22,7 @@ from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
 from arzip.errors import DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError
 from arzip.format.records import Method
 from arzip.format.stream import Block, list_members, read_events
+from arzip.system.workers import Workers
 from arzip.weights import registry
 
 SHIPPED = Options(threads=2)
@@ -311,3 +315,71 @@ def test_blocks_are_at_most_as_large_as_asked_for(options: Options) -> None:
     sizes = [block.frame.raw_bytes for block in blocks_of(archive)]
     assert sizes == [4096] * 7 + [len(raw) - 7 * 4096]
     assert archive == check_roundtrip(raw, replace(options, block_bytes=4096, threads=2))
+
+
+def test_a_short_stream_is_spread_over_threads_and_a_long_one_cut_at_the_block_size() -> None:
+    choices = levels.level(1)
+    least, size = choices.spread_bytes, choices.block_bytes
+    for total in (1, least, 2 * least - 1, 2 * least, 5 * least, 4 * size, 4 * size + 1, 64 << 20):
+        whole, later = (levels.block_sizes(total, choices, is_whole) for is_whole in (True, False))
+        assert sum(whole) == sum(later) == total
+        assert max(whole) <= size and max(whole) - min(whole) < len(whole)
+        assert min(whole) >= min(least, total) - 1
+        assert len(whole) >= min(levels.SPREAD_BLOCKS, max(total // least, 1))
+        assert later[:-1] == [size] * (len(later) - 1)
+    assert levels.block_sizes(5 << 20, levels.level(6), True) == [5 << 20]
+
+
+def test_blocks_beside_each_other_take_a_thread_each_and_one_alone_two(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    hold = Workers.hold
+
+    def noted(self: Workers, threads: int) -> AbstractContextManager[None]:
+        held.append(threads)
+        return hold(self, threads)
+
+    monkeypatch.setattr(Workers, "hold", noted)
+    tiny = levels.Level(4096, levels.ALWAYS, 7, levels.FAST, levels.FAST)
+    monkeypatch.setattr(levels, "LEVELS", (tiny,) * 9)
+    monkeypatch.setattr(levels, "LANE_BYTES", 16)
+    archives = set()
+    for crowded in (False, True):
+        held.clear()
+        monkeypatch.setattr(Workers, "is_crowded", lambda _, crowded=crowded: crowded)
+        archives.add(check_roundtrip(words(8192), replace(options, threads=2, block_bytes=4096)))
+        assert (2 in held) == (not crowded)
+    assert len(archives) == 1
+
+
+def test_workers_are_crowded_while_there_is_work_for_all() -> None:
+    go_on = threading.Event()
+    with Workers(2) as workers:
+        waiting = [workers.submit(lambda _: go_on.wait(60), None)]
+        assert not workers.is_crowded()
+        waiting.append(workers.submit(lambda _: go_on.wait(60), None))
+        assert workers.is_crowded()
+        go_on.set()
+        assert all(future.result() for future in waiting)
+        assert list(workers.map(lambda item: item, range(9))) == list(range(9))
+        assert not workers.is_crowded()
+
+
+def test_items_that_take_more_than_there_is_wait_for_each_other() -> None:
+    most, now, lock = [0.0], [0.0], threading.Lock()
+
+    def work(item: float) -> float:
+        with lock:
+            now[0] += item
+            most[0] = max(most[0], now[0])
+        time.sleep(0.002)
+        with lock:
+            now[0] -= item
+        return item
+
+    items = [0.3, 0.3, 0.3, 0.3, 1.5, 0.5, 0.5, 0.6]
+    with Workers(8) as workers:
+        assert list(workers.map(work, items, lambda item: item)) == items
+        assert most[0] == 1.5
+        assert list(workers.map(work, items[:4], None)) == items[:4]

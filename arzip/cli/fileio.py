@@ -161,7 +161,7 @@ def _transform(
             reporter.progress(name, source.size_bytes, of_archive=of_archive) as progress,
         ):
             summary = work(_Work(source, sink, settings, progress, checked))
-        if checked and settings.rm and source.is_regular:
+        if checked and settings.rm and source.is_regular and name != "-":
             verify.source(source, checked[0])
         _finish(source, path, summary, time.monotonic() - start, settings, reporter)
     return summary

@@ -65,8 +65,8 @@ def _model_bytes(digest: bytes) -> list[int]:
 
     if not digest:
         return [0]
-    known = registry.likely_loading_bytes(digest)
-    return [] if known is None else [known]
+    path = registry.hinted(digest)
+    return [registry.loading_bytes(path)] if path else []
 
 
 def print_archives(rows: Sequence[Row], settings: Settings) -> None:

@@ -19,9 +19,9 @@ class CpuBackend:
         self.network = forward_cpu.load_network(weights) if weights else forward_cpu.empty_network()
 
     def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
-        """See Backend. A decoder's only lane leaves nothing to hand over; a wide block's lanes wait for the network."""
+        """See Backend. A decoder's only lane leaves nothing to hand over."""
         both = plan.use_network and plan.cm_profile is not None
-        if plan.wide and decoding and not only_block:
+        if not only_block:
             return 1  # a block a thread keeps all threads busy
         return 2 if self.two_threads and both and (plan.lanes > 1 or not decoding) else 1
 

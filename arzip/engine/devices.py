@@ -2,7 +2,7 @@
 
 A thread that comes with a block waits here until it is coded. A batch starts when there are enough blocks for one, or
 when all threads that could bring another are waiting too. A device that fails is given up, and those whose blocks it
-had are told: the CPU codes them. Must not import torch.
+had are told: the CPU codes them. What talks to the driver is imported when devices are opened. Must not import torch.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from arzip.coding.lane_state import LaneState
 from arzip.context_mixing.profile import PROFILES
 from arzip.context_mixing.state import size_class
 from arzip.engine.backend import OnBytes
-from arzip.engine.cuda_blocks import CudaBlocks, Model, Work
-from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, count_devices, load_library
-from arzip.engine.cuda_network import NetworkFailedError
 from arzip.engine.plan import Plan
 from arzip.errors import UnsupportedError
 
+if TYPE_CHECKING:
+    from arzip.engine.cuda_blocks import CudaBlocks, Model, Work
+
 DEVICES = ("auto", "cpu", "cuda")
 QUIET_SECONDS = 0.05  # a batch that isn't full waits so long for another block
-Opener = Callable[[], list[CudaBlocks]]
+Opener = Callable[[], "list[CudaBlocks]"]
 
 
 class DeviceFailedError(Exception):
@@ -47,6 +48,9 @@ class _Job:
 
 def open_gpus() -> list[CudaBlocks]:
     """A coder on each device of the driver that will do. Raises NoDriverError where there is none."""
+    from arzip.engine.cuda_blocks import CudaBlocks
+    from arzip.engine.cuda_driver import Device, DriverError, NoDriverError, count_devices, load_library
+
     library = load_library()
     coders, reason = [], "the CUDA driver has no device"
     for number in range(count_devices(library)):
@@ -107,6 +111,8 @@ class Devices:
         self.name = "the CPU"
         if self._device == "cpu":
             return
+        from arzip.engine.cuda_driver import DriverError, NoDriverError
+
         try:
             self._coders = self._opener()
         except (NoDriverError, DriverError) as error:
@@ -145,6 +151,8 @@ class Devices:
 
         on_bytes is called from another thread; after a failure it has got a negative number, so that nothing counts.
         """
+        from arzip.engine.cuda_blocks import Work
+
         assert plan.cm_profile is not None
         size, done = block.text.size, 0
 
@@ -171,6 +179,8 @@ class Devices:
 
     def _serve(self, coder: CudaBlocks) -> None:
         """A device's thread: batch after batch, until one fails or the context is left."""
+        from arzip.engine.cuda_driver import DriverError
+
         batch: list[_Job] = []
         try:
             coder.enter()
@@ -183,6 +193,9 @@ class Devices:
 
     def _code(self, coder: CudaBlocks, batch: list[_Job]) -> None:
         """Code a batch and tell those who wait for it. Raises DriverError, and then they wait on."""
+        from arzip.engine.cuda_driver import DriverError
+        from arzip.engine.cuda_network import NetworkFailedError
+
         failure: BaseException | None = None
         try:
             coder.code([job.work for job in batch], batch[0].plan, batch[0].model)

@@ -53,11 +53,16 @@ class Engine:
         engine._devices = devices
         return engine
 
-    def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
-        """The stream of a block. on_bytes and on_costs are called after each chunk: see `encode_block`."""
+    def encode(
+        self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None, only_block: bool = True
+    ) -> bytes:
+        """The stream of a block. on_bytes and on_costs are called after each chunk: see `encode_block`.
+
+        only_block: no other one is coded beside it, so that it may take two threads.
+        """
         text, recorded = np.frombuffer(bytearray(raw), np.uint8), on_costs is not None
         block = new_lane_state(text, plan.lanes, plan.components, None, recorded)
-        return encode_block(self._run(block, plan), block, on_bytes, on_costs)
+        return encode_block(self._run(block, plan, only_block), block, on_bytes, on_costs)
 
     def encode_wide(
         self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None
@@ -115,10 +120,10 @@ class Engine:
         self.encode(raw, plan, lambda _: None, lambda costs: parts.append(costs.reshape(-1, 8).sum(1)))
         return np.concatenate(parts)
 
-    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
-        """The block of a stream; other bytes if the stream is damaged."""
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes, only_block: bool = True) -> bytes:
+        """The block of a stream; other bytes if the stream is damaged. only_block: as of `encode`."""
         block = new_lane_state(np.zeros(raw_bytes, np.uint8), plan.lanes, plan.components, payload)
-        return decode_block(self._run(block, plan), block, on_bytes)
+        return decode_block(self._run(block, plan, only_block), block, on_bytes)
 
     def threads_for(self, plan: Plan, decoding: bool, only_block: bool = True) -> int:
         """Number of threads that coding by this plan keeps busy. only_block: no other block is coded beside it."""

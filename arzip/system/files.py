@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -122,7 +121,7 @@ def explained(path: str) -> Iterator[None]:
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file, which appears when it is complete. Raises OutputError."""
     target = os.path.realpath(path)
-    temporary = os.path.join(os.path.dirname(target), f".arzip-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(os.path.dirname(target), f".arzip-{os.urandom(8).hex()}.tmp")
     unfinished.add(temporary)
     try:
         with explained(os.fspath(path)):

@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import select
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -156,7 +154,7 @@ def _open_temporary(folder: str, mode: int) -> tuple[int, str]:
 
 
 def _new_path(folder: str) -> str:
-    path = os.path.join(folder, f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+    path = os.path.join(folder, f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}")
     unfinished.add(path)
     return path
 
@@ -229,7 +227,8 @@ def _link(sink: OutputFile, path: str) -> None:
 def _copy(sink: OutputFile, path: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     with sink.read_back() as written, OutputFile(descriptor, path, is_new=True, sparse=sink.sparse) as copy:
-        shutil.copyfileobj(written, copy, 1 << 20)
+        while piece := written.read(1 << 20):
+            copy.write(piece)
         copy.finish()
         _carry(os.fstat(sink.fileno()), descriptor)
 

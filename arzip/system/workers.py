@@ -43,6 +43,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(MAX_WAITING)
         self._cancelled = threading.Event()
         self._free = self.threads
+        self._unfinished = 0  # of what was submitted
         self._freed = threading.Condition()
 
     def __enter__(self) -> Workers:
@@ -70,6 +71,11 @@ class Workers:
                 self._free += threads
                 self._freed.notify_all()
 
+    def is_crowded(self) -> bool:
+        """Whether there is work for all threads, if each piece of it takes one."""
+        with self._freed:
+            return self._unfinished >= max(self.threads, 2)
+
     def check(self) -> None:
         """Raises CancelledError once the context is left."""
         if self._cancelled.is_set():
@@ -77,8 +83,18 @@ class Workers:
 
     def submit(self, work: Callable[[In], Out], item: In) -> Future[Out]:
         """Have a thread of the pool compute work(item). Raises MemoryError if there is none left for a thread."""
+
+        def counted(item: In) -> Out:
+            try:
+                return work(item)
+            finally:
+                with self._freed:
+                    self._unfinished -= 1
+
+        with self._freed:
+            self._unfinished += 1
         try:
-            return self._pool.submit(work, item)
+            return self._pool.submit(counted, item)
         except RuntimeError as error:
             if "can't start new thread" in str(error):
                 raise MemoryError from error

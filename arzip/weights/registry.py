@@ -98,12 +98,9 @@ def loading_bytes(path: Path) -> int:
     return int(path.stat().st_size * (3.5 if path.name.endswith(".gz") else 1.3))
 
 
-def likely_loading_bytes(digest: bytes) -> int | None:
-    """`loading_bytes` of the model with this digest, by a hint; reads no model. None: it isn't among the package's."""
-    for path in paths():
-        if digest and digest.hex() in _hints(path.parent).get(path.name, ""):
-            return loading_bytes(path)
-    return None
+def hinted(digest: bytes) -> Path | None:
+    """The weights file that has this digest, by a hint; reads none. None: it isn't among the package's own."""
+    return next((path for path in paths() if digest.hex() in _hints(path.parent).get(path.name, "") and digest), None)
 
 
 @functools.cache

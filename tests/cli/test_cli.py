@@ -657,6 +657,14 @@ def test_what_was_written_is_verified(
     assert Path("b").read_bytes() == data
 
 
+def test_rm_of_the_standard_input_verifies_and_removes_nothing() -> None:
+    put("a")
+    with open("a", "rb") as source:
+        process = spawn("--rm", "-o", "x", "-", stdin=source)
+        assert process.communicate() == (b"", b"")
+    assert process.returncode == 0 and sorted(os.listdir()) == ["a", "x"]
+
+
 def test_a_source_that_changes_behind_its_times_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that is dirty already is written without a new mtime or ctime: only its bytes tell."""
     put("a")
