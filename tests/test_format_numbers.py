@@ -22,7 +22,14 @@ MODULES = {
     "The memory": ("memory/*.py",),
     "Sound": ("sound.py", "media.py"),
     "Pictures": ("picture.py", "media.py", "sound.py"),
-    "Opened files (a section of FORMAT.md)": ("opened.py", "deflate.py", "deviations.py", "trees.py", "rows.py"),
+    "Opened files (a section of FORMAT.md)": (
+        "opened.py",
+        "deflate.py",
+        "tokens.py",
+        "deviations.py",
+        "trees.py",
+        "rows.py",
+    ),
 }
 PROSE = {  # numbers that no formula needs: of other specs, of bits, spelt in binary or hexadecimal, ends of ranges
     "Block coding": {23, 1951, 1979, 10000, 100101, 1 << 50},
