@@ -7,7 +7,10 @@ missing in the code, unless the code has the same number for another purpose.
 from __future__ import annotations
 
 import ast
+import json
 import re
+import sys
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +25,14 @@ MODULES = {
     "The memory": ("memory/*.py",),
     "Sound": ("sound.py", "media.py"),
     "Pictures": ("picture.py", "media.py", "sound.py"),
-    "Opened files (a section of FORMAT.md)": ("opened.py", "deflate.py", "deviations.py", "trees.py", "rows.py"),
+    "Opened files (a section of FORMAT.md)": (
+        "opened.py",
+        "deflate.py",
+        "tokens.py",
+        "deviations.py",
+        "trees.py",
+        "rows.py",
+    ),
 }
 PROSE = {  # numbers that no formula needs: of other specs, of bits, spelt in binary or hexadecimal, ends of ranges
     "Block coding": {23, 1951, 1979, 10000, 100101, 1 << 50},
@@ -86,3 +96,41 @@ def test_planted_number_is_seen() -> None:
     text = "z = clip((32 + x) >> 6, -3200, 3200), 0x9E3779B97F4A7C15, 2^13; RFC1951, 2.5"
     assert numbers_in(text) == {32, 3200, 0x9E3779B97F4A7C15, 1 << 13}
     assert 11585 in numbers_of("network.py") and 11586 not in numbers_of("network.py")
+
+
+# Formulas that stand by themselves, indented, have small numbers too: each is known by its CRC-32. Whoever changes one
+# changes the decoder and the kernels with it, and then runs this file with --write.
+
+KNOWN = Path(__file__).parent / "reference" / "formulas.json"
+
+
+def formulas(text: str) -> dict[str, str]:
+    """CRC-32 -> first line, of each indented paragraph; spaces don't count."""
+    found = {}
+    for paragraph in re.findall(r"(?:^    .+\n)+", text, re.MULTILINE):
+        lines = [" ".join(line.split()) for line in paragraph.splitlines()]
+        found[f"{zlib.crc32(chr(10).join(lines).encode()):08x}"] = lines[0]
+    return found
+
+
+def all_formulas() -> dict[str, str]:
+    return formulas(spec.text_of(spec.FORMAT)) | formulas(spec.text_of(spec.RECOMPRESSION))
+
+
+def test_no_formula_has_changed() -> None:
+    known = json.loads(KNOWN.read_text("utf-8"))
+    assert len(known) > 30
+    gone = {crc: line for crc, line in known.items() if crc not in all_formulas()}
+    assert gone == {}, "formulas of the spec have changed: so must the decoder and the kernels; then --write"
+
+
+def test_planted_change_of_a_formula_is_seen() -> None:
+    text = "\n    x = y + 2\n    z = (3)\n\n"
+    assert formulas(text) == formulas(text.replace("= y", "=   y")) != formulas(text.replace("2", "3"))
+    assert [*formulas(text).values()] == ["x = y + 2"]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python tests/test_format_numbers.py --write")
+    KNOWN.write_text(json.dumps(all_formulas(), indent=1) + "\n", "utf-8")

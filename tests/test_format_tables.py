@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from reference import spec
-from reference.decoder import blocks, container, deflate, filters, media, opened, picture, sound
+from reference.decoder import blocks, container, filters, media, opened, picture, sound, tokens
 from reference.decoder.memory import contexts, history, matches, mixer, profiles, slots, states
 from reference.decoder.memory.maps import Maps
 from reference.decoder.numbers import SQUASH, STRETCH
@@ -476,7 +476,7 @@ def test_levels_and_bounds_of_recompression() -> None:
     levels = re.search(r"Level: good, lazy, nice, chain: (.+?)\. \*Greedy\*: levels 1 to (\d)", text)
     assert levels
     found = {int(level): tuple(map(int, rest.split())) for level, rest in re.findall(r"(\d): ([\d ]+)", levels[1])}
-    assert found == {level: values for level, values in deflate.LEVELS.items() if level}
+    assert found == {level: values for level, values in tokens.LEVELS.items() if level}
     assert [*found.values()] == [tuple(values) for values in packer.LEVELS[1:]]
     assert int(levels[2]) == packer.GREEDY_LEVELS
     assert one(r"A size is (\d+) at least", text) == [opened.MIN_TEXT] == [recipe.MIN_TEXT]
@@ -484,4 +484,4 @@ def test_levels_and_bounds_of_recompression() -> None:
     assert one(r"all c of a recipe at most (2\^\d+) together", text) == [opened.MAX_CHUNKS] == [recipe.MAX_CHUNKS]
     assert one(r"the list begins with \(([\d, ]+)\)", text) == [*opened.FIRST_PACKER]
     assert one(r"sum up to less than (2\^\d+)", text) == [opened.MAX_TOTAL + 1]
-    assert one(r"go over the chain .* for (\d+) entries at most", text) == [deflate.MAX_HOPS]
+    assert one(r"go over the chain .* for (\d+) entries at most", text) == [tokens.MAX_HOPS]

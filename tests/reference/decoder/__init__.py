@@ -8,7 +8,8 @@ golden archive.
     blocks.py         Block coding                     repeats.py, filters.py, lanes.py, range_decoder.py
     weights.py        The weights file                 network.py        The network
     memory/           The memory                       sound.py, picture.py, media.py
-    opened.py         Opened blocks (RECOMPRESSION_FORMAT.md), with rows.py, deflate.py, deviations.py, trees.py
+    opened.py         Opened blocks (RECOMPRESSION_FORMAT.md), with rows.py, deflate.py, tokens.py, deviations.py,
+                      trees.py
     numbers.py        notation and tables              errors.py         what a reader says
 
 A new kind of block gets a module, and a line in blocks.py.

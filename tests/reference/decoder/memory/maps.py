@@ -64,10 +64,15 @@ class Maps:
 
     def learn(self, looked_up: list[Array], goals: list[Array]) -> None:
         """'Update', of the entries that each lane looked up; goals: T of each."""
-        changes = [((goal - self.p[at]) * STEPS[self.m[at]]) >> 16 for at, goal in zip(looked_up, goals, strict=True)]
-        for at, change in zip(looked_up, changes, strict=True):
-            self.p[at] += change
-            self.m[at] += 1
-        for at in looked_up:
-            self.p[at] = np.maximum(np.minimum(self.p[at], ONE - 1), 0)
-            self.m[at] = np.minimum(self.m[at], self.limits)
+        p, m = [self.p[at] for at in looked_up], [self.m[at] for at in looked_up]
+        changes = [((goal - before) * STEPS[count]) >> 16 for goal, before, count in zip(goals, p, m, strict=True)]
+        if len(looked_up) > 1:  # what lanes add to one entry is added up
+            for at, change in zip(looked_up, changes, strict=True):
+                self.p[at] += change
+                self.m[at] += 1
+            p, m = [self.p[at] for at in looked_up], [self.m[at] for at in looked_up]
+        else:
+            p, m = [p[0] + changes[0]], [m[0] + 1]
+        for at, after, count in zip(looked_up, p, m, strict=True):
+            self.p[at] = np.maximum(np.minimum(after, ONE - 1), 0)
+            self.m[at] = np.minimum(count, self.limits)

@@ -64,7 +64,8 @@ class Mixer:
     def predict(self, x: Array, rows: list[int], partial: int) -> Mixed:
         """rows: one in each set."""
         mixed = Mixed(x, self.bases + rows, partial)
-        sums = (((self.weights[mixed.rows] >> 4) * x) >> 10).sum(axis=1)
+        mixed.w = self.weights[mixed.rows]
+        sums = (((mixed.w >> 4) * x) >> 10).sum(axis=1)
         mixed.z = np.maximum(np.minimum((32 + sums) >> 6, MAX_LOGIT), -MAX_LOGIT)
         mixed.layer1 = mixed.z.tolist()
         total = sum(f * z for f, z in zip(self.layer2[partial], mixed.layer1, strict=True))
@@ -76,18 +77,24 @@ class Mixer:
         rate = self.rate + 2048 * self.first_rate // (2048 + t * self.lanes)
         for mixed, y, lr_scale in zip(lanes, bits, lr_scales, strict=True):
             e = (((y << 22) - SQUASHES[mixed.z + MAX_LOGIT]) * ((rate * lr_scale) >> 4)) >> 18
-            self.weights[mixed.rows] += (mixed.x * e[:, None] + (1 << 11)) >> 12
+            change = (mixed.x * e[:, None] + (1 << 11)) >> 12
+            if len(lanes) > 1:  # what lanes add to one weight is added up
+                self.weights[mixed.rows] += change
+            else:
+                mixed.w += change
             error = (((y << 22) - squash(mixed.logit)) * self.layer2_rate) >> 18
             row = self.layer2[mixed.partial]
             for s, z in enumerate(mixed.layer1):
                 row[s] += (z * error + (1 << 13)) >> 14
         for mixed in lanes:
-            self.weights[mixed.rows] = np.maximum(np.minimum(self.weights[mixed.rows], MAX_WEIGHT), -MAX_WEIGHT)
+            w = self.weights[mixed.rows] if len(lanes) > 1 else mixed.w
+            self.weights[mixed.rows] = np.maximum(np.minimum(w, MAX_WEIGHT), -MAX_WEIGHT)
 
 
 class Mixed:
     """What one lane's prediction leaves for learning."""
 
+    w: Array  # the weights of the rows
     z: Array
     layer1: list[int]
     logit: int
