@@ -17,6 +17,7 @@ LEVELS = {
     7: (8, 32, 128, 256),
     8: (32, 128, 258, 1024),
     9: (32, 258, 258, 4096),
+    10: (4, 4, 258, 16),
     0: (0, 0, 0, 1),
 }
 LENGTHS: list[tuple[int, int]] = []  # base, extra bits by code
@@ -274,13 +275,13 @@ class Stream:
         level, memory, window, strategy, rule, family = packer
         self.t, self.n, self.is_cut, self.bits = t, len(t), is_cut, bits
         self.good, self.lazy, self.nice, self.chain = LEVELS[level]
-        self.greedy, self.level = level <= 3, level
+        self.greedy, self.level = level <= 3 or level == 10, level
         self.strategy, self.only = (0, 1) if strategy == 4 else (strategy, 0)
         self.b3, self.whole, self.rule = 4 if family & 1 else 3, family >> 1, rule
         self.reach = 2**window - (0 if self.whole else 262)
         self.far = 2**15 if self.whole else 4096
         self.limit = 32767 if rule else 2 ** (memory + 6) - 1
-        self.hash_bits = 15 if rule else memory + 7
+        self.hash_bits = 14 if level == 10 else 15 if rule else memory + 7
         if level == 0:
             self.strategy, self.limit = 3, 65535
         self.w = 256
