@@ -163,14 +163,15 @@ def _best(inflated: Inflated, sample: Inflated, packers: Sequence[Packer]) -> tu
     """The packers with the fewest deviations on a sample, MAX_EQUALS at most; or the first that has none at all, and
     that it has none (but for the filler).
     """
-    left, done, fewest = list(dict.fromkeys(packers)), [], MANY
+    left, fewest = list(dict.fromkeys(packers)), MANY
+    done: list[tuple[Packer, int]] = []
     while left:
         counts, _ = _measure(sample, left, 0, fewest)
         exact = int(counts.argmin())
         if counts[exact] == 0 and (sample is inflated or _measure(inflated, [left[exact]], 0, 0)[0][0] == 0):
             return [left[exact]], True
         end = len(left) if counts[exact] else exact + 1
-        done += zip(left[:end], counts[:end], strict=True)
+        done += zip(left[:end], map(int, counts[:end]), strict=True)
         left, fewest = left[end:], min(fewest, int(counts[exact]))
     return [packer for packer, count in done if count == fewest][:MAX_EQUALS], False
 
