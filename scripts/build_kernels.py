@@ -106,7 +106,7 @@ def preprocess_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     yield starts.find, (given, 0, 1, found)
     coder = coding.measurer()
     tokens, headers = empty(1, dtype=np.int32), empty(1, dtype=np.int16)
-    yield replay.replay, (text, tokens, empty(1, 1), headers, text, found, coder, False, 1, 1)
+    yield replay.replay, (text, tokens, empty(1, 1), headers, text, empty(1, 1), found, coder, False, 1, 1)
 
 
 def calls() -> list[tuple[Any, tuple[Any, ...]]]:

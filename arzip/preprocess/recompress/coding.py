@@ -98,6 +98,15 @@ def with_room(coder, bits):
     return Coder(coder.mode, coder.registers, stream, coder.models)
 
 
+@part
+def without_room(coder):
+    """The coder with no more words than `finish` needs."""
+    if coder.mode != ENCODE:
+        return coder
+    end = np.int64(coder.registers[range_coder.NEXT]) + 4
+    return Coder(coder.mode, coder.registers, coder.stream[:end], coder.models)
+
+
 @bare
 def code_bit(coder, at, bit):
     """Code a bit with the model `at`; the bit, which a decoder finds."""

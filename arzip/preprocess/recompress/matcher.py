@@ -7,6 +7,7 @@ have inserted. Must not know how tokens are coded.
 from __future__ import annotations
 
 import numpy as np
+from numpy import uint64
 
 from arzip.jit.compile import inline_njit
 from arzip.preprocess.recompress.parts import bare
@@ -39,12 +40,12 @@ def hash_at(text, at, parameters):
     """The hash of the string at a position that is followed by HASH_BYTES - 1 more bytes."""
     bits = parameters[HASH_BITS]
     if parameters[HASH_BYTES] == 4:
-        word = np.uint64(text[at]) | np.uint64(text[at + 1]) << np.uint64(8)
-        word |= np.uint64(text[at + 2]) << np.uint64(16) | np.uint64(text[at + 3]) << np.uint64(24)
-        return np.int64((word * np.uint64(PRIME) & np.uint64(0xFFFFFFFF)) >> np.uint64(32 - bits))
+        word = uint64(text[uint64(at)]) | uint64(text[uint64(at + 1)]) << uint64(8)
+        word |= uint64(text[uint64(at + 2)]) << uint64(16) | uint64(text[uint64(at + 3)]) << uint64(24)
+        return np.int64((word * uint64(PRIME) & uint64(0xFFFFFFFF)) >> uint64(32 - bits))
     shift = (bits + 2) // 3
-    mixed = np.int64(text[at]) << 2 * shift ^ np.int64(text[at + 1]) << shift ^ np.int64(text[at + 2])
-    return mixed & ((1 << bits) - 1)
+    mixed = np.int64(text[uint64(at)]) << 2 * shift ^ np.int64(text[uint64(at + 1)]) << shift
+    return (mixed ^ np.int64(text[uint64(at + 2)])) & ((1 << bits) - 1)
 
 
 @inline_njit
@@ -67,25 +68,39 @@ def find_longest(text, at, candidate, shortest, state, previous, parameters):
     """Length and distance of the match in the chain from a reachable candidate on; (shortest, 0): none is longer."""
     longest, distance, limit = shortest, 0, min(MAX_MATCH, text.size - at)
     chain = parameters[CHAIN] >> 2 if shortest >= parameters[GOOD] else parameters[CHAIN]
-    nice, mask = min(parameters[NICE], text.size - at), previous.size - 1
+    nice, mask, steps = min(parameters[NICE], text.size - at), previous.size - 1, 0
     oldest = max(at - parameters[REACH], 0)
     if parameters[FROM_START]:
         oldest = max(at - parameters[REACH] - 1, NONE)
+    first = text[at]
     while longest < limit:
-        if text[candidate + longest] == text[at + longest] and text[candidate] == text[at]:
-            length = 1
-            while length < limit and text[candidate + length] == text[at + length]:
-                length += 1
-            state[WORK] += length >> 3
-            if length > longest:
-                longest, distance = length, at - candidate
-                if length >= nice:
-                    break
-        candidate = previous[candidate & mask]
+        # the last two bytes that a longer match needs rule most candidates out
+        last, before = text[uint64(at + longest)], text[uint64(at + longest - 1)]
+        while (
+            text[uint64(candidate + longest)] != last
+            or text[uint64(candidate + longest - 1)] != before
+            or text[uint64(candidate)] != first
+        ):
+            candidate = previous[uint64(candidate & mask)]
+            chain -= 1
+            steps += 1
+            if candidate <= oldest or chain == 0:
+                state[WORK] += steps
+                return longest, distance
+        length = 1
+        while length < limit and text[uint64(candidate + length)] == text[uint64(at + length)]:
+            length += 1
+        steps += length >> 3
+        if length > longest:
+            longest, distance = length, at - candidate
+            if length >= nice:
+                break
+        candidate = previous[uint64(candidate & mask)]
         chain -= 1
-        state[WORK] += 1
+        steps += 1
         if candidate <= oldest or chain == 0:
             break
+    state[WORK] += steps
     return longest, distance
 
 

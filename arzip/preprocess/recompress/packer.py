@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from arzip.preprocess.recompress import matcher
 from arzip.preprocess.recompress.tables import WINDOW
 
-LEVELS = (  # zlib's: good, lazy, nice, chain
+LEVELS = (  # good, lazy, nice, chain: zlib's, and Excel's
     (0, 0, 0, 1),
     (4, 4, 8, 4),
     (4, 5, 16, 8),
@@ -22,8 +23,12 @@ LEVELS = (  # zlib's: good, lazy, nice, chain
     (8, 32, 128, 256),
     (32, 128, 258, 1024),
     (32, 258, 258, 4096),
+    (4, 4, 258, 16),
 )
-GREEDY_LEVELS = 3
+EXCEL = 10
+EXCEL_HASH_BITS = 14
+GREEDY_LEVELS = (0, 1, 2, 3, EXCEL)
+GNU_EARLY_LEVEL = 3  # from here on GNU gzip may end blocks early
 ONLY_FIXED, STRATEGIES = 4, 5  # strategies: those of the match finder, and this
 FAMILIES = 4  # bit 0: the hash takes 4 bytes; bit 1: matches reach over the whole window and the text's first byte
 LOOKAHEAD = 262
@@ -33,8 +38,8 @@ _RECORD = struct.Struct("<BBB")
 
 
 class Packer(NamedTuple):
-    """level 0 to 9; memory 1 to 9 (zlib's memLevel); window 9 to 15 bits; strategy; rule: 0 zlib's end of blocks, 1 GNU
-    gzip's; family.
+    """level 0 to 9, or EXCEL; memory 1 to 9 (zlib's memLevel); window 9 to 15 bits; strategy; rule: 0 zlib's end of
+    blocks, 1 GNU gzip's; family.
     """
 
     level: int = 6
@@ -65,12 +70,13 @@ def parse(data: bytes) -> Packer:
     return packer
 
 
+@functools.cache
 def parameters(packer: Packer) -> NDArray[np.int64]:
-    """The match finder's parameters (PARAMETERS,)."""
+    """The match finder's parameters (PARAMETERS,), not to be changed."""
     values = np.zeros(matcher.PARAMETERS, np.int64)
     four, whole = packer.family & 1, packer.family >> 1
     values[: matcher.CHAIN + 1] = LEVELS[packer.level]
-    values[matcher.GREEDY] = packer.level <= GREEDY_LEVELS
+    values[matcher.GREEDY] = packer.level in GREEDY_LEVELS
     values[matcher.STRATEGY] = matcher.DEFAULT if packer.strategy == ONLY_FIXED else packer.strategy
     values[matcher.HASH_BITS] = 15 if packer.rule else packer.memory + 7
     values[matcher.HASH_BYTES] = 4 if four else 3
@@ -80,8 +86,10 @@ def parameters(packer: Packer) -> NDArray[np.int64]:
     values[matcher.LIMIT] = (1 << packer.memory + 6) - 1
     values[matcher.ONLY] = 2 if packer.strategy == ONLY_FIXED else 0
     if packer.rule:
-        values[matcher.RULE] = matcher.GNU_EARLY if packer.level >= GREEDY_LEVELS else matcher.GNU
+        values[matcher.RULE] = matcher.GNU_EARLY if packer.level >= GNU_EARLY_LEVEL else matcher.GNU
         values[matcher.LIMIT] = 32767
+    if packer.level == EXCEL:
+        values[matcher.HASH_BITS] = EXCEL_HASH_BITS
     if packer.level == 0:
         values[matcher.STRATEGY], values[matcher.LIMIT], values[matcher.ONLY] = matcher.HUFFMAN, STORED_LIMIT, 1
     return values

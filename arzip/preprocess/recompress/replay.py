@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from arzip.jit.compile import inline_njit, njit
 from arzip.preprocess.recompress import coding, matcher
-from arzip.preprocess.recompress.coding import DECODE, MEASURE, ONES, code_bit, code_number, code_raw, with_room
+from arzip.preprocess.recompress.coding import (
+    DECODE,
+    MEASURE,
+    ONES,
+    code_bit,
+    code_number,
+    code_raw,
+    with_room,
+    without_room,
+)
 from arzip.preprocess.recompress.headers import code_header
 from arzip.preprocess.recompress.inflate import FILLER, FINAL, FIRST_BYTE, FIRST_TOKEN, HEADER, TYPE, grown
 from arzip.preprocess.recompress.matcher import (
@@ -65,7 +74,7 @@ HEADER_ROOM, TOKEN_ROOM = 16384, 256  # bits of symbols at most
 WORK_PER_BYTE, MIN_WORK = 512, 1 << 22  # steps of searching that a stream may take
 NO_END, TEXT_END, RULE_END = 0, 1, 2
 INSIDE, AS_RULED, ELSEWHERE = 3, 4, 5  # beside UNSOUND
-CHUNK = 512  # tokens between two looks at the room
+CHUNK = 64  # tokens between two looks at the room
 
 
 class Run(NamedTuple):
@@ -287,14 +296,9 @@ def code_size(run, coder, b, stored):
     return code_number(coder, coding.SIZE + 32 * stored, size)
 
 
-@njit()
-def replay(text, tokens, blocks, headers, early, parameters, coder, is_cut, filler, limit):
-    """Follow a stream from its first block to its end.
-
-    MEASURE, ENCODE: the stream is given as the fields of Inflated and the filler in its last byte; measuring notes in
-    `early` which blocks don't end where the rule says, and gives up at more than `limit` deviations. DECODE, EXACT: the
-    stream is rebuilt, up to about `limit` bytes. is_cut: its last block has no end. -> status, coder, out, bits of out.
-    """
+@part
+def follow(text, tokens, blocks, headers, early, parameters, coder, is_cut, filler, limit):
+    """As `replay`, with the parameters of one packer (PARAMETERS,)."""
     run, known = new_run(text, tokens, blocks, headers, early, parameters), coder.mode < DECODE
     state, work = run.state, MIN_WORK + WORK_PER_BYTE * np.int64(text.size)
     made, out, at, b, last = np.empty(256, np.int32), np.zeros(1024, np.uint8), 0, 0, DYNAMIC
@@ -338,3 +342,32 @@ def replay(text, tokens, blocks, headers, early, parameters, coder, is_cut, fill
         out = zero_grown(out, (at >> 3) + 1, (at >> 3) + 4)
         put(out, at, filler, -at & 7)
     return DONE, coder, out, at
+
+
+@njit()
+def replay(text, tokens, blocks, headers, early, packers, counts, coder, is_cut, filler, limit):
+    """Follow a stream from its first block to its end with the parameters of a packer: packers (1, PARAMETERS).
+
+    ENCODE: the stream is given as the fields of Inflated and the filler in its last byte, and in `early` which blocks
+    don't end where the rule says. DECODE, EXACT: the stream is rebuilt, up to about `limit` bytes. is_cut: its last
+    block has no end. -> status, coder, out, bits of out.
+
+    MEASURE: the stream is given, and many packers, one after another until one has no deviations. Deviations ->
+    counts (packers,) int64, which stay as they are for those that the stream can't come from and those behind. They
+    are counted as far as the fewest before, at first `limit`. early: which blocks end elsewhere, of the fewest.
+    """
+    marks, best = early.copy(), limit + 1
+    status, out, at = UNSOUND, np.zeros(0, np.uint8), 0
+    for i in range(packers.shape[0]):
+        if coder.mode == MEASURE:
+            coder.registers[ONES] = 0
+        status, coder, out, at = follow(text, tokens, blocks, headers, marks, packers[i], coder, is_cut, filler, limit)
+        if coder.mode != MEASURE or status == UNSOUND:
+            continue
+        counts[i] = np.int64(coder.registers[ONES])
+        if counts[i] < best:
+            best = limit = counts[i]
+            early[:] = marks
+        if counts[i] == 0:
+            break
+    return status, without_room(coder), out, at

@@ -32,6 +32,8 @@ MAX_SHARE = 0.25  # of the stream's bytes that deviations may take
 _NO_TOKENS = np.zeros(0, np.int32)
 _NO_BLOCKS = np.zeros((1, BLOCK_FIELDS), np.int64)
 _NO_HEADERS = np.zeros(0, np.int16)
+_NO_COUNTS = np.zeros(0, np.int64)
+_NO_MARKS = np.zeros(0, np.uint8)
 
 
 class Kept(NamedTuple):
@@ -46,11 +48,9 @@ def close(text: bytes, kept: Kept, models: NDArray[np.uint32], limit: int) -> by
     """The deflate stream, of `limit` bytes at most. Updates the models. Raises ValueError."""
     coder = coding.decoder(models, kept.deviations) if kept.deviations else coding.exact()
     raw = np.frombuffer(bytearray(text), np.uint8)  # writable: kernels are compiled for such
-    early = np.zeros(1, np.uint8)
-    values = parameters(kept.packer)
-    status, _, out, bits = replay.replay(
-        raw, _NO_TOKENS, _NO_BLOCKS, _NO_HEADERS, early, values, coder, kept.is_cut, 0, limit
-    )
+    stream = raw, _NO_TOKENS, _NO_BLOCKS, _NO_HEADERS, np.zeros(1, np.uint8)
+    values = parameters(kept.packer)[None]
+    status, _, out, bits = replay.replay(*stream, values, _NO_COUNTS, coder, kept.is_cut, 0, limit)
     size = (int(bits) + 7) // 8
     if status != replay.DONE or size > limit:
         raise ValueError("deviations that lead to no stream")
@@ -64,13 +64,15 @@ def open_stream(
 
     window: its size in bits. guesses: of the file; is updated, and so are the models if the stream has deviations.
     """
+    if len(inflated.blocks) < 2:  # it breaks off in its first block's head
+        return None
     filler = stream[-1] >> (inflated.end_bit & 7) if inflated.end_bit & 7 else 0
     packer, early, ones = estimate(inflated, filler, window, guesses)
     is_cut, text = inflated.status != COMPLETE, bytes(inflated.text)
     kept, trial = Kept(packer, is_cut, b""), models
     if ones:
         trial = models.copy()
-        status, coder = _replay(inflated, early, packer, coding.encoder(trial), filler, MANY)
+        status, coder = _replay(inflated, early, [packer], _NO_COUNTS, coding.encoder(trial), filler, MANY)
         kept = Kept(packer, is_cut, coding.finish(coder) or b"\0")
         if status != replay.DONE or len(kept.deviations) > MAX_SHARE * len(stream):
             return None
@@ -85,20 +87,30 @@ def open_stream(
 
 
 def _replay(
-    inflated: Inflated, early: NDArray[np.uint8], packer: Packer, coder: coding.Coder, filler: int, limit: int
+    inflated: Inflated,
+    early: NDArray[np.uint8],
+    packers: Sequence[Packer],
+    counts: NDArray[np.int64],
+    coder: coding.Coder,
+    filler: int,
+    limit: int,
 ) -> tuple[int, coding.Coder]:
     is_cut = inflated.status != COMPLETE
     _, _, text, tokens, blocks, headers = inflated
-    result = replay.replay(text, tokens, blocks, headers, early, parameters(packer), coder, is_cut, filler, limit)
+    values = np.stack([parameters(packer) for packer in packers])
+    result = replay.replay(text, tokens, blocks, headers, early, values, counts, coder, is_cut, filler, limit)
     return int(result[0]), coding.Coder(*result[1])
 
 
-def _measure(inflated: Inflated, packer: Packer, filler: int, limit: int) -> tuple[int, NDArray[np.uint8]]:
-    """How many deviations there are (over `limit`: at least so many), and which blocks end early."""
-    coder, early = coding.measurer(), np.zeros(len(inflated.blocks), np.uint8)
-    status, _ = _replay(inflated, early, packer, coder, filler, limit)
-    ones = int(coder.registers[coding.ONES])
-    return (ones if status != replay.UNSOUND else MANY), early
+def _measure(
+    inflated: Inflated, packers: Sequence[Packer], filler: int, limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """How many deviations each packer has, up to the first that has none, the others MANY (over `limit` or the fewest
+    before: at least so many); and which blocks end early with the first of the fewest.
+    """
+    counts, early = np.full(len(packers), MANY), np.zeros(len(inflated.blocks), np.uint8)
+    _replay(inflated, early, packers, counts, coding.measurer(), filler, limit)
+    return counts, early
 
 
 class Guesses:
@@ -128,49 +140,49 @@ def estimate(inflated: Inflated, filler: int, window: int, guesses: Guesses) -> 
     if tried and (guessed := _fewest(inflated, tried, filler, limit))[2] <= limit:
         return guessed
     sample = _sample(inflated)
-    best = _fewest(inflated, packers := _best(inflated, sample, [*tried, *suspects.levels()]), filler)
+    packers, is_exact = _best(inflated, sample, [*tried, *suspects.levels()])
+    if is_exact and not filler:
+        return packers[0], _NO_MARKS, 0
+    best = _fewest(inflated, packers, filler)
     if tokens < FEW_TOKENS and guesses.vain >= SETTLED:
         return best
     if best[2]:
         variants = [suspects.variants(packer) for packer in (packers if tokens >= FEW_TOKENS else packers[:FEW_EQUALS])]
         equals = [other for same in zip(*variants, strict=False) for other in same]
-        best = _fewest(inflated, _best(inflated, sample, [best[0], *equals]), filler)
+        best = _fewest(inflated, _best(inflated, sample, [best[0], *equals])[0], filler)
     if best[2] > BAD_SHARE * tokens + 8 and tokens > MIN_FOREIGN:
         # A sample is the stream's front only
         lazy = [packer for packer in suspects.levels() if packer.level in (6, 9)] if sample is not inflated else []
-        other = _fewest(inflated, [*_best(inflated, sample, [best[0], *suspects.foreign_streams()]), *lazy], filler)
+        other = _fewest(inflated, [*_best(inflated, sample, [best[0], *suspects.foreign_streams()])[0], *lazy], filler)
         best = other if other[2] < best[2] else best
     guesses.vain += best[2] > FEW
     return best
 
 
-def _best(inflated: Inflated, sample: Inflated, packers: Sequence[Packer]) -> list[Packer]:
-    """The packers with the fewest deviations on a sample, MAX_EQUALS at most; or the first that has none at all."""
-    best: list[Packer] = []
-    fewest = MANY
-    for packer in dict.fromkeys(packers):
-        ones, _ = _measure(sample, packer, 0, fewest)
-        if ones == 0 and (sample is inflated or _measure(inflated, packer, 0, 0)[0] == 0):
-            return [packer]
-        if ones < fewest:
-            best, fewest = [], ones
-        if ones <= fewest:
-            best.append(packer)
-    return best[:MAX_EQUALS]
+def _best(inflated: Inflated, sample: Inflated, packers: Sequence[Packer]) -> tuple[list[Packer], bool]:
+    """The packers with the fewest deviations on a sample, MAX_EQUALS at most; or the first that has none at all, and
+    that it has none (but for the filler).
+    """
+    left, fewest = list(dict.fromkeys(packers)), MANY
+    done: list[tuple[Packer, int]] = []
+    while left:
+        counts, _ = _measure(sample, left, 0, fewest)
+        exact = int(counts.argmin())
+        if counts[exact] == 0 and (sample is inflated or _measure(inflated, [left[exact]], 0, 0)[0][0] == 0):
+            return [left[exact]], True
+        end = len(left) if counts[exact] else exact + 1
+        done += zip(left[:end], map(int, counts[:end]), strict=True)
+        left, fewest = left[end:], min(fewest, int(counts[exact]))
+    return [packer for packer, count in done if count == fewest][:MAX_EQUALS], False
 
 
 def _fewest(
     inflated: Inflated, packers: Sequence[Packer], filler: int, limit: int = MANY
 ) -> tuple[Packer, NDArray[np.uint8], int]:
     """As `estimate`, among these packers; the first of equals. Counts only up to `limit`."""
-    best = packers[0], np.zeros(0, np.uint8), limit + 1
-    for packer in packers:
-        ones, early = _measure(inflated, packer, filler, best[2])
-        if ones < best[2]:
-            best = packer, early, ones
-        if ones == 0:
-            break
-    return best
+    counts, early = _measure(inflated, packers, filler, limit)
+    best = int(counts.argmin())
+    return packers[best], early, min(int(counts[best]), limit + 1)
 
 
 def _sample(inflated: Inflated) -> Inflated:

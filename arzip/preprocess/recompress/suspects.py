@@ -6,7 +6,7 @@ import numpy as np
 
 from arzip.preprocess.recompress.inflate import FIRST_TOKEN, TYPE, Inflated
 from arzip.preprocess.recompress.matcher import DEFAULT, FILTERED, HUFFMAN, RUNS
-from arzip.preprocess.recompress.packer import GREEDY_LEVELS, LOOKAHEAD, ONLY_FIXED, Packer
+from arzip.preprocess.recompress.packer import EXCEL, GREEDY_LEVELS, LOOKAHEAD, ONLY_FIXED, Packer
 from arzip.preprocess.recompress.tables import DYNAMIC, FIXED, LENGTH_BITS, LENGTH_MASK, STORED
 
 FOUR, WHOLE = 1, 2  # bits of a family
@@ -42,7 +42,7 @@ class Suspects:
         limit = 32767 if packer.rule else (1 << packer.memory + 6) - 1
         if self._largest > limit and packer.level:
             return False
-        if packer.strategy == FILTERED and packer.level > GREEDY_LEVELS:
+        if packer.strategy == FILTERED and packer.level not in GREEDY_LEVELS:
             return not self._has_short
         return packer.strategy != HUFFMAN or not self._has_matches
 
@@ -51,16 +51,16 @@ class Suspects:
         return [packer._replace(window=self._window) for packer in self._zlib()]
 
     def _zlib(self) -> list[Packer]:
-        """zlib at all levels, with the memory that the blocks point to, and its other strategies where they fit."""
+        """zlib at all levels and Excel, with the memory that the blocks point to; other strategies where they fit."""
         if self._only_stored:
             return [Packer(level=0)]
         memory, rule = self._memory()
         strategy = ONLY_FIXED if self._no_dynamic and self._largest > 500 else DEFAULT
         if not self._has_matches:
             return [Packer(6, memory, strategy=HUFFMAN, rule=rule), Packer(6, memory, strategy=strategy, rule=rule)]
-        packers = [Packer(level, memory, strategy=strategy, rule=rule) for level in (6, 9, 5, 8, 7, 4, 1, 3, 2)]
+        packers = [Packer(level, memory, strategy=strategy, rule=rule) for level in (6, 9, 5, 8, 7, 4, 1, 3, 2, EXCEL)]
         if not self._has_short:
-            packers += [packer._replace(strategy=FILTERED) for packer in packers if packer.level > GREEDY_LEVELS]
+            packers += [packer._replace(strategy=FILTERED) for packer in packers if packer.level not in GREEDY_LEVELS]
         if self._only_runs:
             packers.append(Packer(6, memory, strategy=RUNS, rule=rule))
         return packers

@@ -18,6 +18,7 @@ import arzip
 from arzip.preprocess.recompress import coding, streams
 from arzip.preprocess.recompress.inflate import inflate, pad
 from arzip.preprocess.recompress.opening import open_streams
+from arzip.preprocess.recompress.packer import Packer
 
 CODE = b"".join(path.read_bytes() for path in sorted(Path(arzip.__file__).parent.glob("*.py")))
 assert len(CODE) > 7000, "the texts below are parts of it"
@@ -57,6 +58,12 @@ def test_streams_of_zlib_are_rebuilt_alike(name: str) -> None:
     text = TEXTS[name]
     check([deflate(text, level) for level in (1, 3, 4, 6, 9)] + [deflate(text, 6, 1), deflate(text, 2, 3)])
     check([deflate(text, 6, 8, strategy) for strategy in range(1, 5)])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_streams_as_excel_packs_them_are_rebuilt_alike(name: str) -> None:
+    exact = streams.close(TEXTS[name], streams.Kept(Packer(10), False, b""), coding.new_models(), 1 << 20)
+    assert check([exact]) == 0
 
 
 def test_streams_with_deviations_are_rebuilt_alike() -> None:

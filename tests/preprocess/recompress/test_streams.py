@@ -62,6 +62,15 @@ def test_zlib_streams_need_no_deviations(level: int) -> None:
     assert deviation_bytes(deflate(TEXT, level)) <= (8 if level == 0 else 0)
 
 
+def test_streams_as_excel_packs_them_need_no_deviations() -> None:
+    """Level 10 makes streams that zlib reads and none of its levels writes."""
+    packer = Packer(10)
+    stream = streams.close(TEXT, streams.Kept(packer, False, b""), coding.new_models(), LIMIT)
+    assert zlib.decompress(stream, -15) == TEXT
+    assert stream not in [deflate(TEXT, level) for level in range(1, 10)]
+    assert kept_of(stream) == (packer, False, b"")
+
+
 @pytest.mark.parametrize("memory", range(1, 10))
 @pytest.mark.parametrize("level", [1, 6, 9])
 def test_every_memory_level_is_recognised(memory: int, level: int) -> None:
@@ -135,6 +144,28 @@ def test_random_deviations_end_in_an_error_or_a_bounded_stream() -> None:
         kept = streams.Kept(packer, rng.random() < 0.3, rng.randbytes(rng.randrange(1, 60)))
         with suppress(ValueError):
             assert len(streams.close(TEXT[: rng.randrange(3000)], kept, coding.new_models(), 4000)) <= 4000
+
+
+def test_packers_are_compared_as_one_by_one() -> None:
+    """Counts are right as far as they matter: the fewest, equals of it, and the marks of its blocks."""
+    packer = zlib.compressobj(5, zlib.DEFLATED, -15)
+    parts = [packer.compress(TEXT[at : at + 7000]) + packer.flush(zlib.Z_SYNC_FLUSH) for at in range(0, 28_000, 7000)]
+    inflated = inflate(pad(b"".join(parts) + packer.flush()), 0, LIMIT)
+    packers = [Packer(level) for level in (9, 1, 5, 6, 5)] + [Packer(5, memory=7)]
+    alone = [streams._measure(inflated, [each], 0, streams.MANY) for each in packers]
+    counts, early = streams._measure(inflated, packers, 0, streams.MANY)
+    fewest = min(int(each[0][0]) for each in alone)
+    assert fewest > 0 and counts.min() == fewest
+    assert [count == fewest for count in counts] == [each[0][0] == fewest for each in alone]
+    assert list(early) == list(alone[2][1]) and early.any()
+    counts, early = streams._measure(inflated, packers, 0, fewest - 1)
+    assert (counts >= fewest).all() and not early.any()
+
+
+def test_comparing_ends_with_a_packer_that_is_right() -> None:
+    inflated = inflate(pad(deflate(TEXT, 4)), 0, LIMIT)
+    counts, early = streams._measure(inflated, [Packer(level) for level in (6, 4, 5)], 0, streams.MANY)
+    assert 0 < counts[0] < streams.MANY and counts[1] == 0 and counts[2] == streams.MANY and not early.any()
 
 
 def test_packers_survive_their_bytes() -> None:

@@ -20,6 +20,7 @@ LEVELS = {  # good, lazy, nice, chain
     7: (8, 32, 128, 256),
     8: (32, 128, 258, 1024),
     9: (32, 258, 258, 4096),
+    10: (4, 4, 258, 16),
 }
 LENGTH_EXTRA = [max(0, code // 4 - 1) for code in range(28)] + [0]
 LENGTH_BASE = [*accumulate((1 << extra for extra in LENGTH_EXTRA[:27]), initial=3), 258]
@@ -41,13 +42,13 @@ class Tokens:
         level, memory, window, strategy, rule, family = packer
         self.t, self.n, self.is_cut, self.bits = t, len(t), is_cut, bits
         self.good, self.lazy, self.nice, self.chain = LEVELS[level]
-        self.greedy, self.level = level <= 3, level
+        self.greedy, self.level = level <= 3 or level == 10, level
         self.strategy, self.only_fixed = strategy % 4, strategy == 4
         self.b3, self.whole, self.rule = 4 if family & 1 else 3, family >> 1, rule
         self.reach = 2**window - (0 if self.whole else 262)
         self.far = 2**15 if self.whole else 4096
         self.limit = 32767 if rule else 2 ** (memory + 6) - 1
-        self.hash_bits = 15 if rule else memory + 7
+        self.hash_bits = 14 if level == 10 else 15 if rule else memory + 7
         if level == 0:
             self.strategy, self.limit = 3, 65535
         self.w = 256
