@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported ends the process, with no traceback
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # Ctrl-C while modules are imported ends the process, with no traceback
 
-from arzip.cli import main, process  # noqa: E402
+from arzip.cli import main, process
 
 
 def run() -> None:

@@ -17,7 +17,7 @@ from arzip.block_codec import Coded
 from arzip.engine.backend import OnCosts
 from arzip.engine.devices import Devices
 from arzip.engine.engine import Engine, open_engine
-from arzip.errors import ArzipError, DamagedError, ModelError
+from arzip.errors import DamagedError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
 from arzip.format.stream import Block, Event, Member, Writable

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_NAMED_GAPS = 8
 
+
 def codec_options(settings: Settings) -> Options:
     from arzip.codec import Options
 

@@ -172,7 +172,10 @@ def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
 
 
 def open_engine(path: Path, threads: int = 1, devices: Devices | None = None) -> Engine:
-    """The engine of a weights file. devices: the GPUs that wide blocks may be coded by. Raises ModelError, NotCompiledError."""
+    """The engine of a weights file. devices: the GPUs that wide blocks may be coded by.
+
+    Raises ModelError, NotCompiledError.
+    """
     require_compiled()
     weights = load_weights(path)
     return Engine(weights, CpuBackend(weights, threads > 1 and CAN_YIELD), devices)
