@@ -30,7 +30,7 @@ from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.devices import Devices
 from arzip.engine.plan import Plan
 from arzip.jit.atomics import CAN_YIELD
-from arzip.jit.compile import require_compiled
+from arzip.jit.plain import require_compiled
 from arzip.network.config import Weights
 from arzip.weights.file import load_weights
 

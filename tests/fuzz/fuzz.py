@@ -1,7 +1,7 @@
 """fuzz.py TARGET [SECONDS] [ARGUMENTS OF LIBFUZZER]: a coverage-guided fuzzer, which needs atheris (PyPI).
 
-Starts from corpus/TARGET and leaves it as it is, unless --keep is given: then what reaches new code is added. A finding is
-left as crash-.. in the current folder. --corpus TARGET writes the first seeds; --replay TARGET FILE.. runs some inputs.
+Starts from corpus/TARGET and leaves it as it is, unless --keep is given: then what reaches new code is added. A finding
+is left as crash-.. in the current folder. --corpus TARGET writes the first seeds; --replay TARGET FILE.. runs inputs.
 """
 
 from __future__ import annotations
