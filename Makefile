@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt README.md LICENSE docs/share/arzip.1 docs/share/arzip.magic $(shell find arzip models corpora -name '*.py' -o -name '*.safetensors*' -o -name '*.json' -o -name '*.ptx.gz')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro ptx man docs picture slot-pack slot-rehearsal slot-land
+.PHONY: help demo test check lint format wheel clean bench bench-readme bench-micro torture fuzz ptx man docs picture slot-pack slot-rehearsal slot-land
 
 # What the README's table is measured on: prose and a log, 1.1 MB; every level of arzip takes some minutes.
 BENCH_FILES := canterbury/alice29.txt calgary/book1 loghub/HPC_2k.log
@@ -47,6 +47,12 @@ bench-readme: $(INSTALLED) ## Write README.md's benchmark from the newest result
 
 bench-micro: $(INSTALLED) ## Time the parts; kept in .benchmarks/, compared by: .venv/bin/pytest-benchmark compare
 	$(BIN)/python -m pytest -q benchmarks/micro.py --benchmark-autosave --benchmark-columns=min,median,stddev,rounds
+
+torture: $(INSTALLED) ## Damage, kills, full disks, closed pipes (15 minutes): the table of docs/TRUST.md
+	cd tests && $(BIN)/python torture/torture.py
+
+fuzz: $(INSTALLED) ## Fuzz each target for a minute, guided by coverage (pip install atheris)
+	@for target in container salvage recompress model; do $(BIN)/python tests/fuzz/fuzz.py $$target 60 || exit 1; done
 
 ptx: $(INSTALLED) ## Make the kernels for CUDA anew (arzip/engine/ptx), after a change of a kernel
 	$(BIN)/python -m arzip.engine.build_ptx

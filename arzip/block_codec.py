@@ -34,7 +34,7 @@ from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
 from arzip.media.picture_series import Shape
 from arzip.preprocess import bcj, long_range, opened
-from arzip.preprocess.long_range import LongMatch
+from arzip.preprocess.long_range import LongMatch, MatchArray
 from arzip.preprocess.opened import OpenedBlock
 from arzip.preprocess.recompress.recipe import FILTERED
 from arzip.system.workers import Workers
@@ -54,6 +54,7 @@ AnyLayout = Layout | PictureLayout | ArrayLayout
 MAX_ARRAY_REPEATS = 1 / 64  # of an array: what repeats more is left to context mixing, which takes repeats out
 _WITH_REPEATS = {(False, True): Method.MEMORY_REPEATS, (True, True): Method.REPEATS}
 _COMPONENTS = {method: components for methods in (_METHODS, _WITH_REPEATS) for components, method in methods.items()}
+_NO_MATCHES = MatchArray()
 REPEATED_SHARE = 0.25  # of an opened block that repeats must cover to be taken out of a single lane
 
 
@@ -196,7 +197,7 @@ def _prepare(
 ) -> _Text:
     """Take matches out, filter and plan. any_lanes: all are taken out of a single lane as well, not only long ones."""
     rest = long_range.extract(raw, matches)
-    segments = long_range.segments(matches, len(rest))
+    segments = list(long_range.segments(matches, len(rest)))
     kinds = bcj.choose(rest, segments)
     text = bcj.apply(rest, kinds, segments)
     plan = planner.choose(engine, text, level, workers.threads)
@@ -414,7 +415,7 @@ class _Decoder(NamedTuple):
             raise UnsupportedError(f"block {number} needs profile {frame.cm_profile}: get a newer arzip")
         if frame.filter not in bcj.KNOWN:
             raise UnsupportedError(f"block {number} needs filter {frame.filter}: get a newer arzip")
-        matches, start = _matches(number, data, size) if repeats or frame.wide else ([], 0)
+        matches, start = _matches(number, data, size) if repeats or frame.wide else (_NO_MATCHES, 0)
         rest_bytes = size - sum(match.size for match in matches)
         if not self.fields or frame.lanes > rest_bytes:
             raise DamagedError(f"block {number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", number)
@@ -443,7 +444,7 @@ class _Decoder(NamedTuple):
             raise DamagedError(message, self.block.number) from error
 
 
-def _matches(number: int, data: bytes, size: int) -> tuple[list[LongMatch], int]:
+def _matches(number: int, data: bytes, size: int) -> tuple[MatchArray, int]:
     """What was taken out of `size` bytes of a block, and where the rest's stream begins in data."""
     try:
         return long_range.parse(data, size)

@@ -30,7 +30,7 @@ from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.devices import Devices
 from arzip.engine.plan import Plan
 from arzip.jit.atomics import CAN_YIELD
-from arzip.jit.compile import require_compiled
+from arzip.jit.plain import require_compiled
 from arzip.network.config import Weights
 from arzip.weights.file import load_weights
 
@@ -177,7 +177,10 @@ def decode_block(run: Run, block: LaneState, on_bytes: OnBytes) -> bytes:
 
 
 def open_engine(path: Path, threads: int = 1, devices: Devices | None = None) -> Engine:
-    """The engine of a weights file. devices: the GPUs that wide blocks may be coded by. Raises ModelError, NotCompiledError."""
+    """The engine of a weights file. devices: the GPUs that wide blocks may be coded by.
+
+    Raises ModelError, NotCompiledError.
+    """
     require_compiled()
     weights = load_weights(path)
     return Engine(weights, CpuBackend(weights, threads > 1 and CAN_YIELD), devices)

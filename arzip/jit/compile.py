@@ -10,24 +10,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from arzip.errors import ArzipError
 from arzip.jit import ready
-
-DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("0", "")  # kernels run as plain Python, for debugging
+from arzip.jit.plain import DISABLED
 
 _compiling = threading.RLock()
-
-
-class NotCompiledError(ArzipError):
-    """Kernels were to run as plain Python, which most can't."""
-
-    def __init__(self) -> None:
-        super().__init__("NUMBA_DISABLE_JIT is set, and arzip must compile its loops: unset it")
 
 
 class Kernel:
@@ -96,12 +86,6 @@ class Intrinsic:
 
     def __call__(self, *args: Any) -> Any:
         raise TypeError(f"{self.name} is a part of kernels: call it from compiled code")
-
-
-def require_compiled() -> None:
-    """Raises NotCompiledError if kernels are plain Python in this process, which is for tests of single ones."""
-    if DISABLED:
-        raise NotCompiledError
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 WITHOUT_KERNELS = frozenset(
     {
         *("__init__", "__main__", "api", "bench", "block_codec", "cli", "codec", "levels", "memory", "planner"),
-        *("system", "version", "weights"),
+        *("recovery", "system", "version", "weights"),
     }
 )
 

@@ -63,7 +63,9 @@ def pack(pixels: NDArray[np.uint8], size: int, layout: PictureLayout) -> bytes:
     """The inverse of `unpack`: rows of `size` bytes."""
     used = layout.width * layout.channels
     count = -(-len(pixels) // layout.width)
-    padding = layout.padding if count > 1 else min(layout.padding, size - pixels.size)  # any number is right behind the last
+    padding = (
+        layout.padding if count > 1 else min(layout.padding, size - pixels.size)
+    )  # any number is right behind the last
     table = np.zeros((count, used + padding), np.uint8)
     flat = np.zeros(count * used, np.uint8)
     flat[: pixels.size] = pixels.reshape(-1)

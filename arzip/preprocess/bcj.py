@@ -8,7 +8,7 @@ import models or coders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from arzip.jit.compile import njit
 CALLS, JUMPS, OPERANDS, ARM64 = (int(kind) for kind in Filter)  # kernels take plain numbers
 KNOWN = range(ARM64 + 1)  # ARM64 stands alone, the x86 ones in any sum
 SPAN = 1 << 25  # addresses of x86 count modulo this
-Segments = Sequence[tuple[int, int, int]]  # first byte and end in what is filtered, address of the first in the block
+Segment = tuple[int, int, int]  # first byte and end in what is filtered, address of the first in the block
+Segments = Sequence[Segment]
 WHOLE_BLOCK = ((0, MAX_BLOCK_BYTES, 0),)
 
 MIN_FOUND = 32  # operands of a kind; fewer are not significant
@@ -136,7 +137,7 @@ def apply(raw: bytes, kinds: int, segments: Segments = WHOLE_BLOCK) -> bytes:
     return _convert(raw, kinds, segments, False, _NOTHING)[0] if kinds else raw
 
 
-def undo(filtered: bytes, kinds: int, segments: Segments = WHOLE_BLOCK) -> bytes:
+def undo(filtered: bytes, kinds: int, segments: Iterable[Segment] = WHOLE_BLOCK) -> bytes:
     """The inverse of `apply`."""
     return _convert(filtered, kinds, segments, True, _NOTHING)[0] if kinds else filtered
 
@@ -150,7 +151,9 @@ def choose(raw: bytes, segments: Segments = WHOLE_BLOCK) -> int:
     return sum(kind for kind in gains if kind != ARM64) if x86 else 0
 
 
-def _convert(raw: bytes, kinds: int, segments: Segments, back: bool, found: NDArray[np.int32]) -> tuple[bytes, int]:
+def _convert(
+    raw: bytes, kinds: int, segments: Iterable[Segment], back: bool, found: NDArray[np.int32]
+) -> tuple[bytes, int]:
     text, count = np.frombuffer(bytearray(raw), np.uint8), 0
     for first, end, address in segments:
         segment, rest = text[first:end], found[count:]

@@ -7,8 +7,9 @@ range pass of lrzip (Kolivas) and zstd --long. Must not import models or coders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import uint64
@@ -110,13 +111,13 @@ def restore(rest: bytes, matches: Sequence[LongMatch]) -> bytes:
     return bytes(raw + rest[at:])
 
 
-def segments(matches: Sequence[LongMatch], rest_bytes: int) -> list[tuple[int, int, int]]:
+def segments(matches: Sequence[LongMatch], rest_bytes: int) -> Iterator[tuple[int, int, int]]:
     """The parts of the rest between matches: start and end of each in the rest, and its position in the block."""
-    found, at, position = [], 0, 0
+    at = position = 0
     for gap, size, _ in matches:
-        found.append((at, at + gap, position))
+        yield at, at + gap, position
         at, position = at + gap, position + gap + size
-    return [*found, (at, rest_bytes, position)]
+    yield at, rest_bytes, position
 
 
 def pack(matches: Sequence[LongMatch]) -> bytes:
@@ -124,9 +125,31 @@ def pack(matches: Sequence[LongMatch]) -> bytes:
     return pack_varint(len(matches)) + b"".join(pack_varint(number) for match in matches for number in match)
 
 
-def parse(data: bytes, raw_bytes: int) -> tuple[list[LongMatch], int]:
+class MatchArray(Sequence[LongMatch]):
+    """Matches in 12 bytes each: an archive may name a million of them."""
+
+    def __init__(self) -> None:
+        self._numbers = array("I")
+
+    def append(self, match: tuple[int, int, int]) -> None:
+        self._numbers.extend(match)
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 3
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        return LongMatch(*self._numbers[3 * place : 3 * place + 3])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+
+def parse(data: bytes, raw_bytes: int) -> tuple[MatchArray, int]:
     """The matches that `data` begins with, and the offset after them. Raises ValueError if they exceed raw_bytes."""
-    matches, at, done = [], 0, 0
+    matches, at, done = MatchArray(), 0, 0
     try:
         count, at = parse_varint(data, 0)
         for _ in range(count):
@@ -137,7 +160,7 @@ def parse(data: bytes, raw_bytes: int) -> tuple[list[LongMatch], int]:
             if not 0 < size <= distance <= done or done + size > raw_bytes:
                 raise ValueError("a match that doesn't fit")
             done += size
-            matches.append(LongMatch(gap, size, distance))
+            matches.append((gap, size, distance))
     except IndexError as error:
         raise ValueError("no list of matches") from error
     return matches, at

@@ -145,6 +145,4 @@ def _sha256(file: object) -> bytes:
 def read_info(path: Path) -> ModelInfo:
     """Read a weights file's head. Raises ModelError if it is not a model."""
     head = head_of(path)
-    return ModelInfo(
-        name_of(path), path, file_digest(path).hex(), head.parameters, path.stat().st_size, head.about
-    )
+    return ModelInfo(name_of(path), path, file_digest(path).hex(), head.parameters, path.stat().st_size, head.about)

@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TextIO
 
 import numpy as np
 import tiny_network
@@ -203,6 +204,11 @@ def planted(array, at):  # type: ignore[no-untyped-def]
     return array[at]
 
 
+def show(results: Counter[tuple[str, str]], where: TextIO) -> None:
+    for (kind, result), count in sorted(results.items()):
+        print(kind, result, count, file=where, flush=True)
+
+
 def main() -> None:
     if "--planted" in sys.argv:
         planted(np.zeros(3), 7)
@@ -225,8 +231,8 @@ def main() -> None:
             except ArzipError:
                 assert raw is None, (kind, seed, number)
                 results[kind, "refused"] += 1
-    for (kind, result), count in sorted(results.items()):
-        print(kind, result, count)
+            if number % 50 == 49 or number == trials - 1:
+                show(results, sys.stderr if number < trials - 1 else sys.stdout)
 
 
 if __name__ == "__main__":

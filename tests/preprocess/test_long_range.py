@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,20 @@ def test_any_pieces_come_back(pieces: list[tuple[int, int]], value: int) -> None
 def test_list_that_does_not_fit_is_refused(matches: list[LongMatch]) -> None:
     with pytest.raises(ValueError, match="fit"):
         long_range.parse(long_range.pack(matches), 100)
+
+
+def test_a_list_of_many_matches_takes_a_few_bytes_for_each() -> None:
+    """A million in 3 MB once took 367 MB."""
+    count = 50_000
+    data = long_range.pack([LongMatch(1, 1, 1), *[LongMatch(0, 1, 1)] * (count - 1)])
+    tracemalloc.start()
+    matches, at = long_range.parse(data, count + 1)
+    raw = long_range.restore(b"a", matches)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(matches), at, raw) == (count, len(data), b"a" * (count + 1))
+    assert matches[-1] == LongMatch(0, 1, 1) and matches[:2] == [LongMatch(1, 1, 1), LongMatch(0, 1, 1)]
+    assert peak < 20 * count
 
 
 @pytest.mark.parametrize("data", [b"", b"\x05", b"\x01\x80", b"\xff\xff\xff\xff\xff"])

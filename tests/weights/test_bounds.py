@@ -136,9 +136,7 @@ def test_biases_end_at_2_to_24(name: str, sign: int) -> None:
     assert name in refuse(model(**{name: tensor}))
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"), [("sigmoid", 0, 1 << 16), ("exponential", 1, 1 << 20)]
-)
+@pytest.mark.parametrize(("name", "low", "high"), [("sigmoid", 0, 1 << 16), ("exponential", 1, 1 << 20)])
 def test_tables_are_bounded(name: str, low: int, high: int) -> None:
     for value, fits in ((low, True), (high, True), (low - 1, False), (high + 1, False)):
         tensor = tiny_network.lively()[name].astype(np.int32)
@@ -227,7 +225,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_models_shows_the_good_ones_beside_all_others(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "int.safetensors").write_bytes(model(about={"trained_on": 5, "bits_per_byte": [1.5]}))
-    (folder / "escape.safetensors").write_bytes(model(about={"trained_on": "\x1b]0;owned\x07", "bits_per_byte": "\x1b[2J"}))
+    (folder / "escape.safetensors").write_bytes(
+        model(about={"trained_on": "\x1b]0;owned\x07", "bits_per_byte": "\x1b[2J"})
+    )
     (folder / "foreign.safetensors").write_bytes(save({"w": np.zeros(3, np.float32)}))
     (folder / "deep.safetensors").write_bytes(raw_head(b"[" * 5000))
     (folder / "good.safetensors").write_bytes(model(about={"trained_on": "prose"}))

@@ -132,7 +132,7 @@ class Recipe:
         if i == len(self.packers):
             first, second, third = self.source.take(3)
             level, strategy, memory, window = first & 15, first >> 4, second & 15, (second >> 4) + 8
-            require(level <= 9 and strategy <= 4 and 1 <= memory <= 9 and 9 <= window <= 15 and third < 8, "a packer")
+            require(level <= 10 and strategy <= 4 and 1 <= memory <= 9 and 9 <= window <= 15 and third < 8, "a packer")
             self.packers.append((level, memory, window, strategy, third & 1, third >> 1))
         self.packer = self.packers[i]
 
