@@ -36,7 +36,7 @@ WAITING_BYTES = 64 << 20  # of this machine's memory, for a wide block that wait
 
 @dataclass(frozen=True)
 class Options:
-    """How to work. `level`, `model`, `wide`, `opens` and `dictionary` change the archive; decoding needs the last alone.
+    """How to work. Only `level`, `model`, `wide`, `opens` and `dictionary` change the archive; decoding needs the last.
 
     wide: blocks of many lanes with a stream each, made for GPUs, which every device codes alike. opens: whether deflate
     streams (in zip, docx, png, pdf, gz ..) are opened. threads: 0 for as many as there are cores. device: what codes

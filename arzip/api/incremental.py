@@ -32,8 +32,9 @@ class _Unpicklable:
 class ArzipCompressor(_Unpicklable):
     """Makes one archive of data that arrives in pieces: the bytes that `compress` makes of all of it.
 
-    level, model, threads, wide, opens, dictionary: as of `compress`; raises as it does, but for a missing model only when the
-    first data arrives. Holds at most threads + 1 blocks (levels.py: 0.6 to 64 MiB each) and what is coded of them.
+    level, model, threads, wide, opens, dictionary: as of `compress`; raises as it does, but for a missing model only
+    when the first data arrives. Holds at most threads + 1 blocks (levels.py: 0.6 to 64 MiB each) and what is coded of
+    them.
     Methods may be called from several threads; each call waits for the one before it.
 
     >>> compressor = ArzipCompressor(level=1)
@@ -136,10 +137,10 @@ class ArzipCompressor(_Unpicklable):
 class ArzipDecompressor(_Unpicklable):
     """Reads one archive that arrives in pieces of any size.
 
-    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
-    unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes can be
-    returned without new data. Holds the decoded block, the payload of the next one, and what it was given ahead of it.
-    Methods may be called from several threads; each call waits for the one before it.
+    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been
+    returned. unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes
+    can be returned without new data. Holds the decoded block, the payload of the next one, and what it was
+    given ahead of it. Methods may be called from several threads; each call waits for the one before it.
 
     >>> from arzip import compress
     >>> decompressor = ArzipDecompressor()
