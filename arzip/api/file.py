@@ -29,7 +29,7 @@ class ArzipFile(io.BufferedIOBase):
 
     filename: a path, or an open binary file, which `close` leaves open. mode: "r" (or "rb"), "w" (replaces the file),
     "x" (creates it, raises FileExistsError). level (6 unless given), wide, opens, block_size: as of `compress`, only
-    to write. model, threads: as of `compress` and `decompress`.
+    to write. model, threads, dictionary: as of `compress` and `decompress`.
 
     Reading goes through all archives of the file. It raises what `arzip.decompress` does, when it comes to the damage.
     Seeking needs a file that can seek: it reads the archives' frames, and only the block that is read next is decoded

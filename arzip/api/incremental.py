@@ -139,10 +139,10 @@ class ArzipCompressor(_Unpicklable):
 class ArzipDecompressor(_Unpicklable):
     """Reads one archive that arrives in pieces of any size.
 
-    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been returned.
-    unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes can be
-    returned without new data. Holds the decoded block, the payload of the next one, and what it was given ahead of it.
-    Methods may be called from several threads; each call waits for the one before it.
+    model, threads, dictionary: as of `decompress`. eof: whether the archive has ended, and all its bytes have been
+    returned. unused_data: the bytes after its end, where another archive may begin. needs_input: False while more bytes
+    can be returned without new data. Holds the decoded block, the payload of the next one, and what it was
+    given ahead of it. Methods may be called from several threads; each call waits for the one before it.
 
     >>> from arzip import compress
     >>> decompressor = ArzipDecompressor()

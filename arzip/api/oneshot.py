@@ -76,7 +76,7 @@ def decompress(
     threads: maximum, 0 for as many as there are cores. dictionary: the one that `compress` was given, if any.
 
     Raises NotAnArchiveError, DamagedError (TruncatedError where the end is missing; a tail that is no archive counts as
-    damage), UnsupportedError, ModelMissingError, DictionaryMissingError: all are ArzipErrors, and no bytes are returned.
+    damage), UnsupportedError, ModelMissingError, DictionaryMissingError: all ArzipErrors, and no bytes are returned.
 
     >>> decompress(compress(b"one", level=1) + compress(b"two", level=1), max_length=5)
     b'onetw'

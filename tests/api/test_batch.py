@@ -87,7 +87,7 @@ def test_what_is_no_batch_is_refused(batch: bytes, tmp_path: Path) -> None:
     records = arzip.open_batch(shorter)
     shorter.truncate(len(batch) // 2)
     with pytest.raises(arzip.DamagedError, match="truncated"):
-        records[-2]
+        records[-3]
 
 
 def test_a_batch_of_nothing() -> None:
