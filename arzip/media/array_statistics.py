@@ -22,7 +22,8 @@ MIN_GAIN = 0.2  # bits a byte that places of bytes must save
 MIN_COST = 1.8  # bits a byte: below it context mixing is better, always
 LOOK, LIKELY_SHARE = 1 << 14, 0.94  # bytes of the second sample; of what zlib leaves of it
 PACKED_SHARE = 1.02  # of what zlib leaves of the sample, what the places of bytes may cost at most
-SURELY = 0.1  # bits: a difference that is none of a sample's
+SURELY = 0.02  # bits: a difference that is none of a window's chance
+STEPS_SHARE = 0.95  # of steps with the least significant byte first
 USUAL_SHARES, ALIKE_SHARE = {2: 0.9, 4: 0.6, 8: 0.6}, 0.75
 ROW_ITEMS = 1 << 15  # of a sample for the length of rows: three rows at least
 MAX_CHANNELS, CHANNEL_SHARE = 8, 0.85  # of the difference of neighbours, what that to the same channel may be
@@ -68,10 +69,11 @@ def _kind(window: Bytes) -> tuple[int, int, bool, int] | None:
     for share in (1, 2):
         at = (len(window) - SPOT) * share // 3 // LANES * LANES
         spot = window[max(at, 0) : max(at, 0) + SPOT]
-        size, cost, places = _item_size(spot)
+        size, cost = _item_size(spot)
         if size < 2 or cost < MIN_COST or cost > PACKED_SHARE * 8 * len(zlib.compress(spot.tobytes(), 1)) / len(spot):
             return None
-    big_endian, phase = _order(places)
+    places = _entropies(_counts(window[: len(window) // size * size], size))
+    big_endian, phase = _order(places) if size > 2 else _order_of_two(places, spot)
     return _class(spot[phase : len(spot) - size + phase], size, big_endian), size, big_endian, phase
 
 
@@ -80,19 +82,29 @@ def _order(places: NDArray[np.float64]) -> tuple[bool, int]:
     the last."""
     size, top = len(places), int(places.argmin())
     after, before = places[(top + 1) % size], places[top - 1]
-    big_endian = bool(after < before - SURELY) if size > 2 else top == 0
+    big_endian = bool(after < before - SURELY)
     return big_endian, (top if big_endian else top + 1) % size
 
 
-def _item_size(spot: Bytes) -> tuple[int, float, NDArray[np.float64]]:
-    """How far apart bytes of one kind are (1: no matter), bits a byte of each place then cost, and of each place."""
+def _order_of_two(places: NDArray[np.float64], spot: Bytes) -> tuple[bool, int]:
+    """The same of items of two bytes: most significant byte first only where steps are clearly shorter so."""
+    top = int(places.argmin())
+    steps = []
+    for big_endian, phase in ((True, top), (False, 1 - top)):
+        data = spot[phase : len(spot) - 2 + phase].tobytes()
+        steps.append(min(_roughness(unpack(data, kind, 2, big_endian)) for kind in (SIGNED, UNSIGNED)))
+    return (True, top) if steps[0] < STEPS_SHARE * steps[1] else (False, 1 - top)
+
+
+def _item_size(spot: Bytes) -> tuple[int, float]:
+    """How far apart bytes of one kind are (1: no matter), and bits a byte if each place is coded apart."""
     counts = _counts(spot[: len(spot) // LANES * LANES], LANES)
-    best = 1, _entropies(counts.sum(0, keepdims=True))
+    best = 1, float(_entropies(counts.sum(0, keepdims=True))[0])
     for size in (2, 4, 8):
-        entropies = _entropies(counts.reshape(-1, size, 256).sum(0))
-        if entropies.mean() < best[1].mean() - MIN_GAIN:
-            best = size, entropies
-    return best[0], float(best[1].mean()), best[1]
+        cost = float(_entropies(counts.reshape(-1, size, 256).sum(0)).mean())
+        if cost < best[1] - MIN_GAIN:
+            best = size, cost
+    return best
 
 
 def _is_likely(data: Bytes, array: FoundArray) -> bool:
