@@ -22,6 +22,7 @@ MIN_GAIN = 0.2  # bits a byte that places of bytes must save
 MIN_COST = 1.8  # bits a byte: below it context mixing is better, always
 LOOK, LIKELY_SHARE = 1 << 14, 0.94  # bytes of the second sample; of what zlib leaves of it
 PACKED_SHARE = 1.02  # of what zlib leaves of the sample, what the places of bytes may cost at most
+SURELY = 0.03  # bits: of a dependence that is none by chance, nor by items that say that there is nothing
 STEPS_SHARE = 0.95  # of steps with the least significant byte first
 USUAL_SHARES, ALIKE_SHARE = {2: 0.9, 4: 0.6, 8: 0.6}, 0.75
 ROW_ITEMS = 1 << 15  # of a sample for the length of rows: three rows at least
@@ -84,7 +85,7 @@ def _order(window: Bytes, size: int, top: int) -> tuple[bool, int]:
     table = window[: len(window) // size * size].reshape(-1, size)
     after = table[:, top + 1] if top + 1 < size else np.roll(table[:, 0], -1)
     before = table[:, top - 1] if top else np.roll(table[:, size - 1], 1)
-    big_endian = _dependence(table[:, top], after) > _dependence(table[:, top], before)
+    big_endian = _dependence(table[:, top], after) > _dependence(table[:, top], before) + SURELY
     return big_endian, (top if big_endian else top + 1) % size
 
 
