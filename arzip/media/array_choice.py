@@ -22,7 +22,8 @@ Numbers = NDArray[np.float64]
 def choose(items: NDArray[np.int64], layout: ArrayLayout) -> ArrayLayout:
     """The layout with its unit, drop, smooth and plain, by pieces of items (n,) from all over."""
     size = min(len(items), SAMPLE_ITEMS)
-    starts = sorted({int(at) for at in np.linspace(0, len(items) - size, SAMPLES)})
+    count = min(SAMPLES, len(items) // size)  # so many don't overlap: what is in two of them would seem to repeat
+    starts = [int(at) for at in np.linspace(0, len(items) - size, count)]
     pieces = [items[at : at + size] for at in starts]
     row = max(layout.parts)[1]
     unit = _unit(np.concatenate(pieces), layout)

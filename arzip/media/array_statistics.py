@@ -22,11 +22,11 @@ MIN_GAIN = 0.2  # bits a byte that places of bytes must save
 MIN_COST = 1.8  # bits a byte: below it context mixing is better, always
 LOOK, LIKELY_SHARE = 1 << 14, 0.94  # bytes of the second sample; of what zlib leaves of it
 PACKED_SHARE = 1.02  # of what zlib leaves of the sample, what the places of bytes may cost at most
-SURELY = 0.1  # bits: a difference that is none of a sample's
+SURELY = 0.03  # bits: of a dependence that is none by chance, nor by items that say that there is nothing
+STEPS_SHARE = 0.95  # of steps with the least significant byte first
 USUAL_SHARES, ALIKE_SHARE = {2: 0.9, 4: 0.6, 8: 0.6}, 0.75
 ROW_ITEMS = 1 << 15  # of a sample for the length of rows: three rows at least
 MAX_CHANNELS, CHANNEL_SHARE = 8, 0.85  # of the difference of neighbours, what that to the same channel may be
-NEAR_SHARE = 2.0  # the same for rows
 MIN_ALIKE, NEAR_BEST = 0.15, 0.9  # correlation of steps a row apart; of the best, to be taken if it is nearer
 PLANE_SHARE = 0.5  # of the correlation of planes, what that of rows must have
 Bytes = NDArray[np.uint8]
@@ -68,31 +68,53 @@ def _kind(window: Bytes) -> tuple[int, int, bool, int] | None:
     for share in (1, 2):
         at = (len(window) - SPOT) * share // 3 // LANES * LANES
         spot = window[max(at, 0) : max(at, 0) + SPOT]
-        size, cost, places = _item_size(spot)
+        size, cost = _item_size(spot)
         if size < 2 or cost < MIN_COST or cost > PACKED_SHARE * 8 * len(zlib.compress(spot.tobytes(), 1)) / len(spot):
             return None
-    big_endian, phase = _order(places)
+    places = _entropies(_counts(window[: len(window) // size * size], size))
+    top = int(places.argmin())
+    big_endian, phase = _order(window, size, top) if size > 2 else _order_of_two(spot, top)
     return _class(spot[phase : len(spot) - size + phase], size, big_endian), size, big_endian, phase
 
 
-def _order(places: NDArray[np.float64]) -> tuple[bool, int]:
-    """Whether the most significant byte is the first, and where items begin: it varies least, the next one less than
-    the last."""
-    size, top = len(places), int(places.argmin())
-    after, before = places[(top + 1) % size], places[top - 1]
-    big_endian = bool(after < before - SURELY) if size > 2 else top == 0
+def _order(window: Bytes, size: int, top: int) -> tuple[bool, int]:
+    """Whether the most significant byte is the first, and where items begin. top: its place.
+
+    The byte of which the highest bit depends more on the most significant byte is the next one.
+    """
+    table = window[: len(window) // size * size].reshape(-1, size)
+    after = table[:, top + 1] if top + 1 < size else np.roll(table[:, 0], -1)
+    before = table[:, top - 1] if top else np.roll(table[:, size - 1], 1)
+    big_endian = _dependence(table[:, top], after) > _dependence(table[:, top], before) + SURELY
     return big_endian, (top if big_endian else top + 1) % size
 
 
-def _item_size(spot: Bytes) -> tuple[int, float, NDArray[np.float64]]:
-    """How far apart bytes of one kind are (1: no matter), bits a byte of each place then cost, and of each place."""
+def _dependence(one: Bytes, other: Bytes) -> float:
+    """Bits that bytes say of the highest bits of others, and a little by chance."""
+    counts = np.bincount(one.astype(np.int64) * 2 + (other >> 7), minlength=512).reshape(256, 2).astype(np.float64)
+    parts = counts.sum(0), counts.sum(1), counts
+    bits = [float(np.log2(part.sum()) - (part * np.log2(np.maximum(part, 1))).sum() / part.sum()) for part in parts]
+    return bits[0] + bits[1] - bits[2]
+
+
+def _order_of_two(spot: Bytes, top: int) -> tuple[bool, int]:
+    """The same of items of two bytes: most significant byte first only where steps are clearly shorter so."""
+    steps = []
+    for big_endian, phase in ((True, top), (False, 1 - top)):
+        data = spot[phase : len(spot) - 2 + phase].tobytes()
+        steps.append(min(_roughness(unpack(data, kind, 2, big_endian)) for kind in (SIGNED, UNSIGNED)))
+    return (True, top) if steps[0] < STEPS_SHARE * steps[1] else (False, 1 - top)
+
+
+def _item_size(spot: Bytes) -> tuple[int, float]:
+    """How far apart bytes of one kind are (1: no matter), and bits a byte if each place is coded apart."""
     counts = _counts(spot[: len(spot) // LANES * LANES], LANES)
-    best = 1, _entropies(counts.sum(0, keepdims=True))
+    best = 1, float(_entropies(counts.sum(0, keepdims=True))[0])
     for size in (2, 4, 8):
-        entropies = _entropies(counts.reshape(-1, size, 256).sum(0))
-        if entropies.mean() < best[1].mean() - MIN_GAIN:
-            best = size, entropies
-    return best[0], float(best[1].mean()), best[1]
+        cost = float(_entropies(counts.reshape(-1, size, 256).sum(0)).mean())
+        if cost < best[1] - MIN_GAIN:
+            best = size, cost
+    return best
 
 
 def _is_likely(data: Bytes, array: FoundArray) -> bool:
@@ -177,7 +199,7 @@ def periods(numbers: NDArray[np.float64]) -> tuple[int, int]:
     peaks = np.zeros(len(alike), bool)
     peaks[1:-1] = (alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:]) & (alike[1:-1] > MIN_ALIKE)
     peaks[: MAX_CHANNELS + 1] = False
-    found = [int(at) for at in np.flatnonzero(peaks) if _is_near(numbers, int(at), differences[channels - 1])]
+    found = [int(at) for at in np.flatnonzero(peaks)]
     best = max((alike[at] for at in found), default=0.0)
     if not found:
         return channels, 0
@@ -186,11 +208,6 @@ def periods(numbers: NDArray[np.float64]) -> tuple[int, int]:
         return channels, row
     nearer = [at for at in found if at <= row // 2 and alike[at] > PLANE_SHARE * best]
     return (nearer[0], row) if nearer else (row, 0)
-
-
-def _is_near(numbers: NDArray[np.float64], distance: int, difference: float) -> bool:
-    """Whether numbers so far apart differ by not much more than neighbours do."""
-    return float(np.abs(numbers[distance:] - numbers[:-distance]).mean()) < NEAR_SHARE * difference
 
 
 def _likeness(steps: NDArray[np.float64]) -> NDArray[np.float64]:

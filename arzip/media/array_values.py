@@ -63,7 +63,9 @@ def fixed(item, mantissa, offset, unit):
             exponent -= 1
         number, by = (size if item >= 0 else -size), exponent - unit
     if by >= 0:
+        if number == 0:
+            return np.int64(0)
         if bit_length(size) + by > 45:
-            return FIXED_LIMIT if number > 0 else -FIXED_LIMIT
+            return np.int64(FIXED_LIMIT if number > 0 else -FIXED_LIMIT)
         return clip(number << by, -FIXED_LIMIT, FIXED_LIMIT)
     return clip(number >> min(-by, 63), -FIXED_LIMIT, FIXED_LIMIT)

@@ -32,9 +32,9 @@ def _array_or_sound(array: FoundArray) -> Guess:
     """Whole numbers of two bytes may be sound: rows as short as frames are, or a tone is taken for rows."""
     row, stop, layouts = array.parts[0][1], array.stop, list[AnyLayout]()
     if array.size == 2 and array.kind in (SIGNED, UNSIGNED):
-        channels = row if row <= MAX_CHANNELS else 1
-        stop -= (stop - array.start) % (2 * channels)
-        layouts.append(Layout(0, 0, channels, 2, array.big_endian, array.kind == SIGNED))
+        several = (row,) if 1 < row <= MAX_CHANNELS else (1, 2)  # channels that are nearly the same look like one
+        stop -= (stop - array.start) % (2 * several[-1])
+        layouts += [Layout(0, 0, channels, 2, array.big_endian, array.kind == SIGNED) for channels in several]
     array = array_headers.cut(array, array.start, stop)
     if not layouts or row > MAX_CHANNELS:
         layouts.append(ArrayLayout(0, 0, *array[1:]))

@@ -26,9 +26,10 @@ def find(raw: bytes) -> list[tuple[int, int, PictureLayout]]:
     starts = range(0, max(1, len(raw) - WINDOW // 2), WINDOW)
     channels = [_channels(data[at : min(at + WINDOW, len(raw))]) for at in starts]
     found = []
-    for first, last in array_statistics.runs(channels):
+    for first, last in array_statistics.runs([None if each is None else True for each in channels]):
         stop = len(raw) if last == len(starts) - 1 else starts[last] + WINDOW
-        place = _in_rows(data[starts[first] : stop], channels[first] or 1)
+        known = [each for each in channels[first : last + 1] if each]
+        place = _in_rows(data[starts[first] : stop], max(known, key=known.count))
         if place is not None:
             offset, layout = place
             found.append((starts[first] + offset, stop, layout))
