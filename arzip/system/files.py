@@ -18,7 +18,7 @@ from arzip.errors import ArzipError, OutputError
 unfinished: set[str] = set()  # paths of outputs that are being written
 
 
-# Whoever changes a file can put its mtime back, but not its ctime.
+# A program that changes a file can put its mtime back, but not its ctime.
 _CHANGES = ("st_size", "st_mtime_ns", "st_ctime_ns")
 
 

@@ -23,7 +23,7 @@ from arzip.system.files import InputFile, explained, reason, unfinished
 HOLE_BYTES = 1 << 14  # that are all zero, at a multiple of so many, become a hole
 _ZEROS = bytes(HOLE_BYTES)
 _PREFIX, _SUFFIX = ".arzip-", ".tmp"
-STALE_SECONDS = 600  # so old is a file that nobody holds a lock on when it is removed
+STALE_SECONDS = 600  # of age: then an unfinished output without a lock is removed
 
 
 class OutputFile(io.FileIO):
