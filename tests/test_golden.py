@@ -93,6 +93,9 @@ PACKED = (
 ).read_bytes()  # zip with a gzip inside, a flushed zlib stream, a PNG: see golden/README.md
 
 
+EXCEL = (GOLDEN / "excel.bin").read_bytes()  # two gzip files, packed as Excel does
+
+
 def sound(frames: int) -> bytes:
     """A WAV file of two channels: two triangles and noise."""
     out, state = bytearray(), 11
@@ -137,6 +140,7 @@ GOOD = {
     "sound-6": (sound(3000), 6),
     "picture-9": (picture(50, 40), 9),
     **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
+    "excel-1": (EXCEL, 1),
 }
 WIDE = {  # as GOOD, in wide blocks
     **{f"wide-text-{n}": (text(70000), n) for n in (1, 2, 5, 6, 8)},
