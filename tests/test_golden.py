@@ -95,6 +95,9 @@ PACKED = (
 ).read_bytes()  # zip with a gzip inside, a flushed zlib stream, a PNG: see golden/README.md
 
 
+EXCEL = (GOLDEN / "excel.bin").read_bytes()  # two gzip files, packed as Excel does
+
+
 def sound(frames: int) -> bytes:
     """A WAV file of two channels: two triangles and noise."""
     out, state = bytearray(), 11
@@ -168,6 +171,7 @@ GOOD = {
     "array-6": (array(60, 40), 6),
     "tensors-9": (tensors(9600), 9),
     **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
+    "excel-1": (EXCEL, 1),
 }
 WIDE = {  # as GOOD, in wide blocks
     **{f"wide-text-{n}": (text(70000), n) for n in (1, 2, 5, 6, 8)},
