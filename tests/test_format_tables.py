@@ -366,7 +366,7 @@ def test_limits_of_maps() -> None:
     theirs: Any = arzip_profiles.LARGE
     assert own[:3] == (theirs.limit, theirs.direct_limit, theirs.match_limit)
     cm = state.create(theirs, np.zeros(1, np.int64), 100)
-    assert cm.limits.tolist() == maps.maps.Maps(profiles.PROFILES[3], 100, None).limits.tolist()
+    assert cm.limits.tolist() == maps.Maps(profiles.PROFILES[3], 100, None).limits.tolist()
 
 
 def test_slots_and_ngrams() -> None:
