@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from reference import spec
 from reference.decoder import blocks, container, filters, media, opened, picture, sound, tokens
-from reference.decoder.memory import contexts, history, matches, mixer, profiles, slots, states
-from reference.decoder.memory.maps import Maps
+from reference.decoder.memory import contexts, history, maps, matches, mixer, profiles, slots, states
 from reference.decoder.numbers import SQUASH, STRETCH
 from reference.notation import Value, evaluate
 from reference.spec import numbers, one, section, table
@@ -317,7 +316,7 @@ def test_contexts() -> None:
         assert contexts.table(past, names) == expected
 
 
-SITUATION = [*contexts.situation(history.Lane(0, 1), history.Records(), bytearray(1))]
+SITUATION = [*contexts.situation(history.History(0, 1), history.Records(), bytearray(1))]
 
 
 def test_mixer_contexts() -> None:
@@ -332,7 +331,7 @@ def test_mixer_contexts() -> None:
         s |= {"length": source.randrange(400), "position": source.randrange(9999)}
         s["record_length"] = source.choice([0, 3, 300])
         network, bit = source.choice([None, source.randrange(4096)]), source.choice([None, 0, 1])
-        names: dict[str, Value] = {**s, "bucket": matches.bucket, "expected_bit": bit or 0, "P": network or 0}
+        names: dict[str, Value] = {**s, "bucket": maps.bucket, "expected_bit": bit or 0, "P": network or 0}
         expected = []
         for kind in range(11):
             text = rows[kind].replace("expected bit", "expected_bit").replace("expected of match model 0", "expected")
@@ -355,7 +354,7 @@ def test_buckets() -> None:
     assert found
     for length in range(70000):
         formula = found[1] if length < int(found[2]) else found[3]
-        assert matches.bucket(length) == evaluate(formula, {"l": length})
+        assert maps.bucket(length) == evaluate(formula, {"l": length})
         if length > 1100:
             break
 
@@ -367,7 +366,7 @@ def test_limits_of_maps() -> None:
     theirs: Any = arzip_profiles.LARGE
     assert own[:3] == (theirs.limit, theirs.direct_limit, theirs.match_limit)
     cm = state.create(theirs, np.zeros(1, np.int64), 100)
-    assert cm.limits.tolist() == Maps(profiles.PROFILES[3], 100, None).limits.tolist()
+    assert cm.limits.tolist() == maps.Maps(profiles.PROFILES[3], 100, None).limits.tolist()
 
 
 def test_slots_and_ngrams() -> None:
@@ -393,14 +392,14 @@ def test_starting_state() -> None:
     text = section("Starting state")
     rows = {row[0]: row[1] for row in table(text, "what")}
     profile = profiles.PROFILES[3]
-    maps, own = Maps(profile, 100, None), mixer.Mixer(profile, 1, True, None)
+    ours, own = maps.Maps(profile, 100, None), mixer.Mixer(profile, 1, True, None)
     cm = state.create(arzip_profiles.LARGE, np.zeros(1, np.int64), 100)
     cm_words = (cm.maps >> state.MAP_COUNT_BITS, cm.maps & (1 << state.MAP_COUNT_BITS) - 1)
     begins = {
         "context maps": 0,
-        "direct maps": maps.bases[len(profile.contexts)],
-        "joint maps": maps.bases[maps.joint_begin],
-        "APM stages": maps.bases[maps.apm_begin],
+        "direct maps": ours.bases[len(profile.contexts)],
+        "joint maps": ours.bases[ours.joint_begin],
+        "APM stages": ours.bases[ours.apm_begin],
     }
     for what, begin in begins.items():
         (form,) = (form for name, form in rows.items() if name.startswith(what))
@@ -408,8 +407,8 @@ def test_starting_state() -> None:
         for i in range(20):
             known = states.KNOWN[i]
             value = evaluate(p, {"a": known.a, "b": known.b, "i": i})
-            assert value == maps.p[begin + i] == cm_words[0][begin + i]
-            assert int(m) == maps.m[begin + i] == cm_words[1][begin + i]
+            assert value == ours.p[begin + i] == cm_words[0][begin + i]
+            assert int(m) == ours.m[begin + i] == cm_words[1][begin + i]
     v = profile.maps
     first = evaluate(rows["weights of the first input of each of the V maps"], {"V": v})
     assert own.weights[0].tolist() == [first, 0] * v + [0] * 3

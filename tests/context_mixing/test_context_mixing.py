@@ -13,6 +13,7 @@ from cm_cases import EVERYTHING, pretrained_model, random_ngrams, random_state, 
 from numpy.typing import NDArray
 from reference.decoder.memory import Memory
 from reference.decoder.memory import profiles as reference_profiles
+from reference.decoder.memory.states import NEXT
 from safetensors.numpy import save
 
 from arzip.context_mixing import hashing, logistic, predictor, pretrained, state_table, static_shapes
@@ -109,7 +110,11 @@ def test_kernels_agree_with_plain_python_bit_for_bit(
                 assert got[t, bit, first:end].tolist() == expected, (t, bit)
                 reference.update(group, [v >> (7 - bit) & 1 for v in values[first:end]], t)
             reference.end_byte(group, values[first:end])
-    assert np.array_equal(cm.maps, (reference.maps.p << 16 | reference.maps.m)[:-1])
+    ours, theirs = cm.maps.copy(), (reference.maps.p << 16 | reference.maps.m)[:-1]
+    for words in (ours, theirs):  # of a context's map entry 0 and those behind the last state are never read
+        of_contexts = words[: 256 * len(EVERYTHING.contexts)].reshape(-1, 256)
+        of_contexts[:, 0] = of_contexts[:, len(NEXT) :] = 0
+    assert np.array_equal(ours, theirs)
     inputs = reference.mixer.weights.shape[1]
     assert np.array_equal(cm.weights[:, :inputs], reference.mixer.weights) and not cm.weights[:, inputs:].any()
     assert np.array_equal(cm.slots, reference.slots.states)

@@ -77,7 +77,8 @@ class Stream(Tokens):
 
     def block(self, last: int) -> tuple[int, int]:
         """1 to 6 of 'A stream': final, type."""
-        bits, first, began, tokens = self.bits, self.a, self.a, []
+        bits, first, began = self.bits, self.a, self.a
+        tokens: list[Token] = []
         stored = bits.bit("IS_STORED", last)
         size = bits.number("SIZE", stored) if bits.bit("END", stored) else None
         while True:

@@ -66,7 +66,8 @@ class Network:
         self.lanes[lane].context.push_byte(byte)
 
     def gate(self, z: Array) -> Array:
-        return self.w["sigmoid"][((z + 32) >> 6).clip(-512, 511) + 512]
+        values: Array = self.w["sigmoid"][((z + 32) >> 6).clip(-512, 511) + 512]
+        return values
 
     def embedding(self, context: Context) -> Array:
         """2. Embedding."""
@@ -87,7 +88,8 @@ class Network:
         x = x + w["state_out"] @ y
         v = (w["mlp_in"] @ norm(x)).clip(0, 11585)
         u = np.minimum((v * v + (1 << 19)) >> 20, 127)
-        return x + 2 * (w["mlp_out"] @ u)
+        x = x + 2 * (w["mlp_out"] @ u)
+        return x
 
     def freqs(self, lane: int) -> list[int]:
         """4. Frequencies of the 256 values of the lane's next byte."""
@@ -97,4 +99,5 @@ class Network:
             x = self.block(k, state, x)
         logits = self.w["out"] @ norm(x) + self.w["out_bias"]
         steps = np.minimum((logits.max() - logits + 16) >> 5, 2047)
-        return self.w["exponential"][steps].tolist()
+        freqs: list[int] = self.w["exponential"][steps].tolist()
+        return freqs

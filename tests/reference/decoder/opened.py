@@ -16,6 +16,7 @@ DEFLATE, ZLIB, GZIP, ZIP, PNG, DIRECTORY = range(6)
 CHECKED, CUT, NESTED, DEVIATES, OTHER_PACKER = (1 << bit for bit in range(3, 8))
 MIN_TEXT, MAX_DEPTH, MAX_TOTAL, MAX_ENTRIES, MAX_CHUNKS = 40, 3, (1 << 28) - 1, 1 << 18, 1 << 20
 MAX_CHANNELS, MAX_ROW_BYTES = 4, 32768
+FILTERED = -1  # the form of a picture that stands as it is
 FIRST_PACKER = (6, 8, 15, 0, 0, 0)  # level, memory, window, strategy, rule, family
 
 
@@ -70,7 +71,7 @@ class Entry:
     pixel: int = 0
     chunks: list[int] = field(default_factory=list)
     nested: list[Entry] | None = None
-    form: int | None = None
+    form: int = FILTERED
     count: int = 0
     base: int = 0
     first: int = 0
@@ -214,7 +215,7 @@ class Closer:
 
     def text_of(self, e: Entry, depth: int) -> bytes:
         if e.kind == PNG:
-            return self.pictures.take(e.size) if e.form is None else self.unfiltered(e)
+            return self.pictures.take(e.size) if e.form == FILTERED else self.unfiltered(e)
         return self.plain.take(e.size) if e.nested is None else self.level(e.nested, e.size, depth + 1)
 
     def unfiltered(self, e: Entry) -> bytes:

@@ -242,7 +242,8 @@ class Decoder:
 
 def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[bytes]:
     """The pictures of a stream of them: bytes, channels and pixels a row of each."""
-    coder, before, found = RangeDecoder(stream), {}, []
+    coder, found = RangeDecoder(stream), []
+    before: dict[int, Decoder] = {}  # by channels
     for size, channels, width in shapes:
         decoder = Decoder(b"", channels, width)
         if channels in before:

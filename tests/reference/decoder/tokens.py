@@ -62,9 +62,9 @@ class Tokens:
     def hash(self, i: int) -> int:
         t, b = self.t, self.hash_bits
         if self.b3 == 4:
-            return int.from_bytes(t[i : i + 4], "little") * 2654435761 % 2**32 >> 32 - b
+            return (int.from_bytes(t[i : i + 4], "little") * 2654435761 & 0xFFFFFFFF) >> 32 - b
         s = (b + 2) // 3
-        return (t[i] << 2 * s ^ t[i + 1] << s ^ t[i + 2]) % 2**b
+        return (t[i] << 2 * s ^ t[i + 1] << s ^ t[i + 2]) % (1 << b)
 
     def insert(self, i: int) -> None:
         if i + self.b3 <= self.n and i not in self.inserted:

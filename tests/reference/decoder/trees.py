@@ -14,7 +14,8 @@ class Heap:
     """Nodes of a tree that have no parent yet; the first by (count, depth) is number 1."""
 
     def __init__(self, counts: dict[int, int], symbols: list[int]) -> None:
-        self.count, self.depth = counts, defaultdict(int)
+        self.count = counts
+        self.depth: defaultdict[int, int] = defaultdict(int)
         self.heap = [-1, *symbols]
         for k in range(len(symbols) // 2, 0, -1):
             self.sift(k)

@@ -12,9 +12,10 @@ import numpy as np
 from ..numbers import ONE, STRETCH, hash_pair
 from ..weights import Array
 from . import contexts, history
-from .maps import Maps
-from .matches import MatchModel, Run, RunModel, bucket
-from .mixer import COUNTED_CONTEXTS, Mixed, Mixer, mixer_contexts, refine
+from .lane import Lane
+from .maps import Maps, bucket
+from .matches import MatchModel, RunModel
+from .mixer import COUNTED_CONTEXTS, Mixer, mixer_contexts, refine
 from .profiles import APM_ENTRIES, CONTEXT_ENTRIES, Profile
 from .slots import Slots
 from .states import NEXT
@@ -26,26 +27,6 @@ JOINT_STEPS = 32
 
 def sign_of(bit: int | None) -> int:
     return 0 if bit is None else 2 * bit - 1
-
-
-class Lane(history.Lane):
-    """A lane's history, and what its bit looks up."""
-
-    hashes: list[int]
-    direct: list[int]  # where the direct rows begin
-    runs: list[Run]
-    slots: Array  # where the slots begin
-    used: Array  # which contexts have a slot
-    used_slots: Array  # .. and where these begin
-    states: Array  # of the node of each context's slot
-    looked_up: Array  # entries of all maps and stages
-    bit_signs: Array  # 1: the entry's bit is a 1; -1: a 0; 0: skipped
-    mixed: Mixed
-    lr_scale: int
-
-    def __init__(self, start: int, matches: int, maps: int, stages: int) -> None:
-        super().__init__(start, matches)
-        self.looked_up, self.bit_signs = np.zeros(maps + stages, np.int64), np.ones(maps + stages, np.int64)
 
 
 class Memory:
@@ -96,7 +77,8 @@ class Memory:
         for d, order in enumerate(self.profile.direct):
             begin, end = self.bases[len(self.profile.contexts) + d :][:2]
             rows, past = (end - begin) // 256, lane.N(order)
-            found.append(begin + 256 * (past if past < rows else hash_pair(past, order) % rows))
+            is_row = past < rows and order <= 2  # no profile has larger orders, but a test does
+            found.append(begin + 256 * (past if is_row else hash_pair(past, order) % rows))
         return found
 
     # one bit

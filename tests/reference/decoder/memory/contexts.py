@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..numbers import WRAP, hash_pair
-from .history import Lane, Records
+from .history import History, Records
 
 Values = dict[str, int]
 
 
-def situation(lane: Lane, records: Records, text: bytearray) -> Values:
+def situation(lane: History, records: Records, text: bytearray) -> Values:
     """The names that the table of contexts uses, but for c1, c2, .. and N(k)."""
     position, start, r, r2 = lane.position, lane.start, records.length, records.length2
 
@@ -120,7 +120,7 @@ def table(past: bytes, s: Values) -> dict[int, int]:
     return values
 
 
-def hashes(lane: Lane, records: Records, text: bytearray, kinds: tuple[int, ...]) -> list[int]:
+def hashes(lane: History, records: Records, text: bytearray, kinds: tuple[int, ...]) -> list[int]:
     """Of the contexts of these kinds."""
     values = table(lane.past, situation(lane, records, text))
     return [hash_pair(values[kind] & WRAP, kind + 1) for kind in kinds]

@@ -35,8 +35,8 @@ class Match:
         self.pointer = self.length = self.miss_history = self.expected = 0
 
 
-class Lane:
-    """The history of a lane; what the memory looks up for it is added by its parts."""
+class History:
+    """What a lane has seen."""
 
     def __init__(self, start: int, matches: int) -> None:
         self.start = self.position = start

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..numbers import ONE, squash
+from ..numbers import ONE, bitlen, squash
 from ..weights import Array
 from . import profiles, states
 from .profiles import Profile
 
 COUNT_BITS = 10  # of an entry in a weights file
 STEPS = np.array([(1 << 17) // (2 * m + 3) for m in range(profiles.DIRECT_LIMIT + 1)], np.int64)
+
+
+def bucket(length: int) -> int:
+    return (length + 1) >> 1 if length < 16 else min(9 + bitlen(length >> 5), 15)
 
 
 class Maps:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from ..numbers import SPREAD, WRAP, bitlen
-from .history import Lane, Match
+from .history import Match
+from .lane import Lane, Run
 
 MAX_LENGTH = 65535
 MAX_COMPARED = 48
 MAX_MISSES = 8
 SPARSE_FROM = 16  # the shortest minimum length that leaves out positions
 MAX_RUN = 255
-
-
-def bucket(length: int) -> int:
-    return (length + 1) >> 1 if length < 16 else min(9 + bitlen(length >> 5), 15)
 
 
 class MatchModel:
@@ -67,13 +64,6 @@ class MatchModel:
             if key is not None and lane.position % self.stride == 0:
                 new[key] = max(new.get(key, 0), lane.position)
         self.table |= new
-
-
-class Run:
-    """Of a lane and a run model: index, checksum, count, and the byte expected or None."""
-
-    def __init__(self, index: int, checksum: int, count: int, byte: int | None) -> None:
-        self.index, self.checksum, self.count, self.byte = index, checksum, count, byte
 
 
 class RunModel:

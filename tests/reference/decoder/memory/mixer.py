@@ -9,7 +9,7 @@ import numpy as np
 from ..numbers import ONE, SQUASH, STRETCH, clip, squash
 from ..weights import Array
 from . import profiles
-from .matches import bucket
+from .maps import bucket
 from .profiles import Profile
 
 COUNTED_CONTEXTS = 7
@@ -63,7 +63,7 @@ class Mixer:
 
     def predict(self, x: Array, rows: list[int], partial: int) -> Mixed:
         """rows: one in each set."""
-        mixed = Mixed(x, self.bases + rows, partial)
+        mixed = Mixed(x, self.bases + np.array(rows, np.int64), partial)
         mixed.w = self.weights[mixed.rows]
         sums = (((mixed.w >> 4) * x) >> 10).sum(axis=1)
         mixed.z = np.maximum(np.minimum((32 + sums) >> 6, MAX_LOGIT), -MAX_LOGIT)

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from ..numbers import hash_pair
-from .history import Lane
+from .lane import Lane
 from .states import PRIOR
 
 SLOT_BYTES = 16
