@@ -16,7 +16,7 @@ from arzip import levels
 from arzip.codec import Decoder, Options, Progress, check_output
 from arzip.errors import ArzipError, DamagedError, LimitError, ModelError
 from arzip.format import stream
-from arzip.format.places import Place, payload_of, places
+from arzip.format.parts import Part, find_parts, payload_of
 from arzip.format.records import DIGEST_BYTES, Method, dictionary_digest
 from arzip.format.stream import Writable
 from arzip.system.workers import Workers
@@ -65,15 +65,15 @@ def salvage(
     with Workers(options.threads) as workers:
         decoder = Decoder(options, workers, progress)
         attempts = _Attempts(data, decoder, options)
-        for place, raw in workers.map(attempts.decode, places(data)):
-            end = found.position + (place.raw_bytes or 0 if raw is None else len(raw))
+        for part, raw in workers.map(attempts.decode, find_parts(data)):
+            end = found.position + (part.raw_bytes or 0 if raw is None else len(raw))
             check_output(end if zeros else found.raw_bytes + len(raw or b""), options.max_output)
             if raw is not None:
                 sink.write(raw)
                 found.add(len(raw))
-            elif not place.is_stray:
-                found.miss(place.raw_bytes)
-                for size in _pieces(place.raw_bytes or 0) if zeros else ():
+            elif not part.is_stray:
+                found.miss(part.raw_bytes)
+                for size in _pieces(part.raw_bytes or 0) if zeros else ():
                     workers.check()
                     sink.write(_ZEROS[:size])
     if not found.blocks:
@@ -116,27 +116,27 @@ class _Attempts:
         self.fault: ArzipError = DamagedError("nothing can be recovered: no block of the archive is whole")
         self.fitting: set[str] = set()
 
-    def decode(self, place: Place) -> tuple[Place, bytes | None]:
+    def decode(self, part: Part) -> tuple[Part, bytes | None]:
         """A part of the original, and its bytes if they are whole."""
-        if place.block is None:
-            return place, None
-        block = replace(place.block, payload=payload_of(self._data, place.block))
+        if part.block is None:
+            return part, None
+        block = replace(part.block, payload=payload_of(self._data, part.block))
         if len(block.payload) < block.frame.coded_bytes:
-            return place, None
-        if place.header is not None:
-            return place, self._try(block, place.header.fields)
+            return part, None
+        if part.header is not None:
+            return part, self._try(block, part.header.fields)
         with self._lock:
-            if place.member not in self._candidates:
-                self._candidates[place.member] = self._models(block.offset)
-            candidates = self._candidates[place.member]
+            if part.member not in self._candidates:
+                self._candidates[part.member] = self._models(block.offset)
+            candidates = self._candidates[part.member]
         for digest, name in candidates:
             raw = self._try(block, digest + self._dictionary)
             if raw is not None:
                 if block.frame.method is not Method.STORED:
-                    self._candidates[place.member] = [(digest, name)]
+                    self._candidates[part.member] = [(digest, name)]
                     self.fitting.add(name)
-                return place, raw
-        return place, None
+                return part, raw
+        return part, None
 
     def _try(self, block: stream.Block, fields: bytes) -> bytes | None:
         try:

@@ -115,8 +115,8 @@ class _EndRecords:
 
     def next_start(self, at: int) -> int | None:
         """Where the next one may begin, from `at` on."""
-        place = bisect_left(self._starts, at)
-        return self._starts[place] if place < len(self._starts) else None
+        number = bisect_left(self._starts, at)
+        return self._starts[number] if number < len(self._starts) else None
 
     def at(self, at: int) -> tuple[End, int] | None:
         """The end record at this offset and its size, if there is a right one."""

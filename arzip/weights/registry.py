@@ -61,7 +61,9 @@ def paths() -> Iterator[Path]:
         if os.path.isfile(folder):
             yield folder
         else:
-            found = sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
+            found: list[Path] = []
+            with suppress(OSError):  # a folder that may not be read
+                found = sorted([*folder.glob("*" + SUFFIX), *folder.glob("*" + PACKED)])
             yield from (path for path in found if os.path.isfile(path))  # no pipe, nor a folder of that name
 
 

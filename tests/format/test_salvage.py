@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arzip.format.places import Place, payload_of, places
+from arzip.format.parts import Part, find_parts, payload_of
 from arzip.format.records import END_MARK, End, Frame, Header, Method
 from arzip.format.salvage import salvage
 from arzip.format.stream import Block, Writer, read_events
 
 DIGEST = b"\xa1\xa2\xa3\xa4"
-Part = tuple[bytes | None, int | None]
+Found = tuple[bytes | None, int | None]
 
 
 def archive(*raws: bytes, digest: bytes = DIGEST, method: Method = Method.MEMORY) -> bytes:
@@ -44,17 +44,17 @@ def payload_of_block(data: bytes, number: int) -> tuple[int, int]:
     return start, start + len(block.payload)
 
 
-def decoded(data: bytes, place: Place) -> bytes | None:
-    if place.block is None:
+def decoded(data: bytes, part: Part) -> bytes | None:
+    if part.block is None:
         return None
-    raw = payload_of(data, place.block)
-    sound = len(raw) == place.block.frame.raw_bytes and zlib.crc32(raw) == place.block.frame.raw_check
+    raw = payload_of(data, part.block)
+    sound = len(raw) == part.block.frame.raw_bytes and zlib.crc32(raw) == part.block.frame.raw_check
     return raw if sound else None
 
 
-def parts(data: bytes) -> list[Part]:
-    """Of each place its bytes, if they are whole, and its size; what is neither whole nor in the index is left out."""
-    found = [(decoded(data, place), place.raw_bytes, place.is_stray) for place in places(data)]
+def parts(data: bytes) -> list[Found]:
+    """Of each part its bytes, if they are whole, and its size; what is neither whole nor in the index is left out."""
+    found = [(decoded(data, part), part.raw_bytes, part.is_stray) for part in find_parts(data)]
     return [(raw, size) for raw, size, is_stray in found if raw is not None or not is_stray]
 
 
@@ -63,7 +63,7 @@ def blocks(seed: int, sizes: tuple[int, int] = (50, 400), count: int = 6) -> lis
     return [source.randbytes(source.randint(*sizes)) for _ in range(count)]
 
 
-def expected(raws: list[bytes], lost: set[int]) -> list[Part]:
+def expected(raws: list[bytes], lost: set[int]) -> list[Found]:
     return [(None if i in lost else raw, len(raw)) for i, raw in enumerate(raws)]
 
 
@@ -94,7 +94,7 @@ def test_many_marks_and_zeros_take_linear_time() -> None:
     record = End(((9, 1),) * 2, bytes(8)).pack()
     hostile = bytes(25_000) + (b"\0" + END_MARK) * 5_000 + (record[:-12] + b"\xff\xff\0\0" + record[-8:]) * 1_250
     start = time.process_time()
-    assert list(salvage(hostile)) == [] == places(hostile)
+    assert list(salvage(hostile)) == [] == find_parts(hostile)
     assert time.process_time() - start < 3
 
 
@@ -123,9 +123,9 @@ def test_without_a_header_the_index_still_tells_all() -> None:
     raws = blocks(7)
     data = archive(*raws)
     for damaged in (bytes(5) + data[5:], data[14:], data[20:]):
-        found = places(damaged)
+        found = find_parts(damaged)
         assert parts(damaged) == expected(raws, {0} if damaged == data[20:] else set())
-        assert all(place.header is None for place in found)
+        assert all(part.header is None for part in found)
 
 
 def test_a_frame_tells_the_size_of_a_block_that_is_cut_off() -> None:
@@ -148,13 +148,13 @@ def test_without_an_index_a_gap_is_of_unknown_size() -> None:
 def test_members_are_told_apart() -> None:
     raws, one, others = blocks(5), b"lone" * 20, blocks(6)
     whole = archive(*raws) + archive(one, digest=b"abcd") + archive() + archive(*others, digest=b"efgh")
-    found = places(whole)
+    found = find_parts(whole)
     assert [raw for raw, _ in parts(whole)] == [*raws, one, *others]
-    assert [place.header for place in found] == [Header(DIGEST)] * 6 + [Header(b"abcd")] + [Header(b"efgh")] * 6
-    assert len({place.member for place in found}) == 3
+    assert [part.header for part in found] == [Header(DIGEST)] * 6 + [Header(b"abcd")] + [Header(b"efgh")] * 6
+    assert len({part.member for part in found}) == 3
     second = whole.index(b"abcd")
     damaged = whole[:second] + b"x" + whole[second + 1 :]
-    headers = [place.header for place in places(damaged)]
+    headers = [part.header for part in find_parts(damaged)]
     assert headers == [Header(DIGEST)] * 6 + [None] + [Header(b"efgh")] * 6
     assert parts(damaged) == parts(whole)
 
@@ -165,7 +165,7 @@ def test_blocks_that_the_index_does_not_have_are_strays() -> None:
     frame = Frame(Method.STORED, 0, 0, len(foreign), len(foreign), zlib.crc32(foreign))
     at = offsets(data)[3]
     joined = data[:at] + frame.pack() + foreign + data[at:]
-    assert [(place.raw_bytes, place.is_stray) for place in places(joined)] == [
+    assert [(part.raw_bytes, part.is_stray) for part in find_parts(joined)] == [
         *((len(raw), False) for raw in mine[:3]),
         (len(foreign), True),
         *((len(raw), False) for raw in mine[3:]),

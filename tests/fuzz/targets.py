@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from arzip.errors import ArzipError, ModelError
-from arzip.format import pieces, places, records, salvage, stream
+from arzip.format import parts, pieces, records, salvage, stream
 from arzip.format.opened_head import OpenedHead, max_opened_bytes
 from arzip.format.records import Header, Method
 from arzip.preprocess import opened
@@ -72,11 +72,11 @@ def salvaged(data: bytes) -> None:
         before = offset
         if isinstance(record, stream.Block):
             assert data[offset:].startswith(record.frame.pack())
-    for place in places.places(data):
-        assert place.raw_bytes is None or place.raw_bytes >= 0
-        if place.block:
-            payload = places.payload_of(data, place.block)
-            assert len(payload) <= place.block.frame.coded_bytes
+    for part in parts.find_parts(data):
+        assert part.raw_bytes is None or part.raw_bytes >= 0
+        if part.block:
+            payload = parts.payload_of(data, part.block)
+            assert len(payload) <= part.block.frame.coded_bytes
 
 
 def recompress(data: bytes) -> None:

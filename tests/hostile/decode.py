@@ -91,13 +91,15 @@ def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     size = source.choice([1, 2, source.randrange(1, 300), source.randrange(1, 3000)])
     lanes, wide = source.choice([1, source.randint(1, size), min(size, source.randint(1, 12))]), source.random() < 0.4
     profile, filter_ = source.choice(PROFILES) if memory else 0, source.choice(FILTERS)
-    text_, matches = text(source, size), b""
+    text_, matches, senseless = text(source, size), b"", False
     listed = wide or method in (Method.REPEATS, Method.MEMORY_REPEATS)
     plan = Plan(lanes, network, profile if memory else None, wide)
     raw = block_codec.bcj.undo(text_, filter_, long_range.segments([], size))
     if listed:
         matches = b"\0"
-        if source.random() < 0.5:
+        if source.random() < 0.3:
+            matches, senseless = b"".join(pack_varint(source.choice([0, 1, size, 1 << 27])) for _ in range(13)), True
+        elif source.random() < 0.5:
             matches, raw = repeats(source, text_, filter_)
     if wide:
         streams = engine.encode_wide(text_, plan, lambda _: None)
@@ -108,16 +110,14 @@ def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     payload, kind = matches + payload, source.randrange(3)
     if kind:
         payload = changed(source, payload) if kind == 1 else matches + junk(source, source.randrange(2 * size + 20))
+    sound = sound and kind == 0 and not senseless and len(payload) <= len(raw) + 1024
     payload = payload[: len(raw) + 1024]
     profile_byte = join_profile(profile, filter_, wide)
-    return frame_of(method, lanes, profile_byte, raw, payload), payload, raw if kind == 0 and sound else None
+    return frame_of(method, lanes, profile_byte, raw, payload), payload, raw if sound else None
 
 
 def repeats(source: random.Random, text_: bytes, filter_: int) -> tuple[bytes, bytes]:
-    """A list of right or of senseless matches, and the raw bytes."""
-    if source.random() < 0.5:
-        numbers = [source.choice([0, 1, source.randrange(1 << 28), len(text_)]) for _ in range(1 + 3 * 4)]
-        return b"".join(map(pack_varint, numbers)), text_
+    """A list of matches, and the raw bytes that they and the text stand for."""
     matches, left, done = [], len(text_), 0
     for _ in range(source.randrange(1, 5)):
         gap = source.randint(0, left)

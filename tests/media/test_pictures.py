@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,18 @@ def test_files_are_found_and_their_layout_is_right(name: str) -> None:
     coded = picture_payload.encode(piece, layout, lambda _: None)
     assert len(coded) < 0.6 * len(piece)
     assert picture_payload.decode(coded, len(piece), lambda _: None) == piece
+
+
+def test_padding_behind_the_only_row_takes_no_memory() -> None:
+    """A layout may claim 256 MiB of it."""
+    layout = PictureLayout(0, 0, 1, 1, (1 << 28) - 1)
+    pixel = np.full((1, 1), 7, np.uint8)
+    tracemalloc.start()
+    assert picture_payload.pack(pixel, 1, layout) == b"\7"
+    assert picture_payload.pack(pixel, 100, layout._replace(padding=99)) == b"\7" + bytes(99)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_padding_that_is_not_zero_is_no_padding() -> None:

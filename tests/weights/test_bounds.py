@@ -290,6 +290,16 @@ def test_a_user_that_the_system_does_not_know_has_no_models(monkeypatch: pytest.
     assert list(registry.paths())  # the package's
 
 
+def test_a_folder_that_may_not_be_read_has_no_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    assert list(registry.paths()) == []
+    with pytest.raises(ModelError, match="at hand: none"):
+        registry.find("small")
+
+
 def gzipped_zeros(head: bytes, mib: int) -> bytes:
     """A head and so many MiB of zeros, packed; of the end, which nobody should reach, the check is left out."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)

@@ -18,7 +18,7 @@ from arzip.format.stream import Block
 
 
 @dataclass(frozen=True)
-class Place:
+class Part:
     """A part of the original.
 
     member: number of the archive within the file. header: of the member; None: it is lost. block: what was found of the
@@ -49,9 +49,9 @@ class _Member:
         return self.end is not None or (bool(self.blocks) and self.blocks[-1].frame.single_block)
 
 
-def places(data: bytes | mmap) -> list[Place]:
+def find_parts(data: bytes | mmap) -> list[Part]:
     """All parts of what an archive stands for, in order."""
-    return [place for number, member in enumerate(_members(data)) for place in _places_of(number, member)]
+    return [part for number, member in enumerate(_members(data)) for part in _parts_of(number, member)]
 
 
 def payload_of(data: bytes | mmap, block: Block) -> bytes:
@@ -80,20 +80,20 @@ def _members(data: bytes | mmap) -> Iterator[_Member]:
         yield member
 
 
-def _places_of(number: int, member: _Member) -> Iterator[Place]:
+def _parts_of(number: int, member: _Member) -> Iterator[Part]:
     header, end = member.header, member.end
     if end and end.sizes:
         for block, raw_bytes, is_stray in _aligned(member, end):
-            yield Place(number, header, block, raw_bytes, is_stray)
+            yield Part(number, header, block, raw_bytes, is_stray)
         return
     at = member.begin
     for block in member.blocks:
         if block.offset != at and not (at is None and block.frame.single_block):
-            yield Place(number, header, None, None)
-        yield Place(number, header, block, block.frame.raw_bytes)
+            yield Part(number, header, None, None)
+        yield Part(number, header, block, block.frame.raw_bytes)
         at = block.offset + _span(block.frame)
     if not member.is_complete:
-        yield Place(number, header, None, None)
+        yield Part(number, header, None, None)
 
 
 def _span(frame: Frame) -> int:
@@ -135,8 +135,8 @@ def _nearest(
         return None
     found = []
     for base in (origin, from_end):
-        place = bisect_left(alike, offset - base, lo=first, key=offsets.__getitem__)
-        near = alike[max(place - 1, first) : place + 1]
+        at = bisect_left(alike, offset - base, lo=first, key=offsets.__getitem__)
+        near = alike[max(at - 1, first) : at + 1]
         found.append(min(near, key=lambda i, there=offset - base: abs(there - offsets[i])))  # type: ignore[misc]
     exact = offset - from_end == offsets[found[1]] and offset - origin != offsets[found[0]]
     return found[1] if exact else found[0]
