@@ -218,4 +218,5 @@ def _likeness(steps: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros(MAX_CHANNELS + 2)
     spectrum = np.fft.rfft(np.clip(steps, -limit, limit), 2 * n)
     alike: NDArray[np.float64] = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: n // 3]
-    return alike / (alike[0] * (1 - np.arange(len(alike)) / n))
+    alike /= alike[0] * (1 - np.arange(len(alike)) / n)
+    return alike

@@ -249,7 +249,8 @@ def test_an_array_goes_on_in_the_next_block() -> None:
         pieces = [piece for at in range(0, len(raw), size) for piece in splitter.split(raw[at : at + size], first)]
         assert b"".join(piece for piece, _ in pieces) == raw
         for piece, layout in pieces:
-            assert layout is None or len(array_payload.encode(piece, layout, lambda _: None)) < 0.75 * len(piece)
+            if layout:  # in step with the items: else noise
+                assert len(array_payload.encode(piece, layout, lambda _: None)) < 0.9 * len(piece)
         assert sum(len(piece) for piece, layout in pieces if layout) > 70000
 
 

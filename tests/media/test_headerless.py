@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import check_roundtrip, english
-from test_pictures import scene
-from test_sound import tones
 
 from arzip.codec import Options
 from arzip.format import stream
@@ -20,9 +18,24 @@ from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
 
 
+def tones(frames: int, channels: int) -> bytes:
+    """16-bit samples of two sines and noise, little-endian."""
+    rng, t = np.random.default_rng(0), np.arange(frames)
+    wave = 9000 * np.sin(t * 0.05) + 3000 * np.sin(t * 0.31 + 1) + rng.normal(0, 300, frames)
+    return (
+        np.stack([wave * (0.9 - 0.4 * c) + rng.normal(0, 60, frames) for c in range(channels)], 1)
+        .astype("<i2")
+        .tobytes()
+    )
+
+
 def cut_open(channels: int, width: int, padding: int = 0, height: int = 200) -> bytes:
-    """A picture's rows from the middle of one on."""
-    rows = scene(height, width, channels).reshape(height, -1)
+    """A picture's rows, of slopes, noise and a flat part, from the middle of one on."""
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[:height, :width]
+    values = (90 + 60 * np.sin(x / 9) + 40 * np.cos(y / 7 + x / 23))[..., None] + 12 * np.arange(channels)
+    values += rng.normal(0, 2, (height, width, channels))
+    values[height // 2 :, : width // 3] = np.arange(channels) * 50
+    rows = np.clip(values, 0, 255).astype(np.uint8).reshape(height, -1)
     rows = np.pad(rows, ((0, 0), (0, padding)))
     return rows.tobytes()[333:]
 
@@ -34,8 +47,8 @@ PICTURES = {
     "padded rows": (cut_open(3, 211, 2), (3, 211, 2)),
 }
 SOUND = {
-    "mono": (tones(60000, 1).astype("<i2").tobytes(), (1, 2, False, True)),
-    "stereo": (tones(30000, 2).astype("<i2").tobytes(), (2, 2, False, True)),
+    "mono": (tones(60000, 1), (1, 2, False, True)),
+    "stereo": (tones(30000, 2), (2, 2, False, True)),
 }
 
 
