@@ -1,4 +1,4 @@
-"""`arzip cat`: what archives hold, or a part of it, to the standard output; of URLs too. Imports the API when it runs."""
+"""`arzip cat`: what archives hold, or a part of it, to the standard output; also of URLs. Imports the API late."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ def compress(
 ) -> Report:
     """Compress a file to one archive, or with `recursive` each file in a folder to an archive in the folder `target`.
 
-    target: None for the source's name and .arz. level, model, wide, opens, block_size: as of `arzip.compress`. cluster: address of
-    a Ray cluster; "auto": the one that this machine belongs to; "local": one of this machine, for this call. workers:
-    at most so many, 0 for as many as there are CPUs. device: "auto" takes GPUs for wide blocks. resume: go on with what
-    an earlier call has left in its journal beside the target. overwrite: replace what is there. progress: gets raw and
-    archive bytes so far.
+    target: None for the source's name and .arz. level, model, wide, opens, block_size: as of `arzip.compress`. cluster:
+    address of a Ray cluster; "auto": the one that this machine belongs to; "local": one of this machine, for this call.
+    workers: at most so many, 0 for as many as there are CPUs. device: "auto" takes GPUs for wide blocks. resume: go on
+    with what an earlier call has left in its journal beside the target. overwrite: replace what is there. progress:
+    gets raw and archive bytes so far.
 
     Returns what was done. Faults of single files of a folder are in its `failed`. Raises ArzipError on other faults; a
     block that fails three times is one, and what is done stays in the journal.

@@ -47,7 +47,6 @@ class Journal:
             if not overwrite:
                 raise ArzipError(f"an unfinished job lies in {self.folder}: --resume goes on, -f begins anew")
             self.remove()
-        self.resumed = bool(self._names)
         before = self.get(_JOB)
         if before is not None and before[0] != job:
             changed = ", ".join(sorted(key for key in job if before[0].get(key) != job[key]))

@@ -33,7 +33,12 @@ MAX_FAILED_STARTS = 3  # in a row
 BALANCE_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0  # without a worker
 HASH_CALLS, HASH_PARTS, HASH_ATTEMPTS = 8, 16, 3  # calls under way, parts in each
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_DEDUP_LOGS": "0"}
+# Of a cluster for one command: it tells no one, and its workers don't stand back behind other processes.
+LOCAL_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_worker_niceness": "0",
+}
 
 
 @dataclass
@@ -65,7 +70,7 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
-        for name, value in _QUIET.items():
+        for name, value in LOCAL_SETTINGS.items():
             os.environ.setdefault(name, value)
         quiet |= {"include_dashboard": False, "num_cpus": cpus or None}
     try:

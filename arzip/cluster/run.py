@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from arzip.cluster.jobs import Job, Report
-from arzip.cluster.tasks import Cut, Decode, Encode, Failure, Result, Task, raw_bytes_of
+from arzip.cluster.tasks import Cut, Decode, Encode, Failure, Greeting, Result, Task, raw_bytes_of
 from arzip.errors import ArzipError
 
 ATTEMPTS = 3
@@ -23,6 +23,8 @@ class TaskFailedError(ArzipError):
 
 class Workers(Protocol):
     """See arzip.cluster.pool.Pool."""
+
+    first: Greeting | None
 
     @property
     def free(self) -> int: ...

@@ -7,21 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from arzip.cluster import locations
-from arzip.cluster.compressing import CompressJob, DriverHash
+from arzip.cluster.compressing import CompressJob, DriverHash, Hash
 from arzip.cluster.decompressing import DecompressJob
 from arzip.cluster.jobs import Job, Report, key_of
 from arzip.cluster.journal import Journal
-from arzip.cluster.run import Progress, Run, TaskFailedError
+from arzip.cluster.run import Progress, Run, TaskFailedError, Workers
 from arzip.cluster.small_files import SmallJob
 from arzip.cluster.tasks import Range, Small
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
-
-if TYPE_CHECKING:
-    from arzip.cluster.pool import Pool
 
 SMALL_BYTES = 4 << 20  # files up to this size are done whole, in batches
 BATCH_BYTES, BATCH_FILES = 8 << 20, 256
@@ -64,10 +61,28 @@ def do(request: Request, progress: Progress | None = None) -> Report:
 
     progress: gets raw and archive bytes so far. Raises ArzipError.
     """
-    request = _checked(request)
-    files, journal = _files(request), _journal(request)
+    request = checked(request)
+    files, journal = files_of(request), journal_of(request)
     from arzip.cluster import pool  # says what to install where ray is missing
 
+    options = replace(request.options, threads=request.options.threads or 1)
+    encodes = request.verb == COMPRESS
+    on_gpus = options.device == "cuda" or (options.wide and options.device != "cpu" and encodes)
+    with pool.connected(request.cluster, request.workers):
+        on_gpus = on_gpus and pool.has_gpus()
+        with pool.Pool(options, request.workers, encodes=encodes, on_gpus=on_gpus) as workers:
+            return run_on(workers, request, files, journal, pool.RemoteHash, progress)
+
+
+def run_on(
+    workers: Workers,
+    request: Request,
+    files: list[File],
+    journal: Journal | None,
+    new_hash: Callable[[], Hash],
+    progress: Progress | None = None,
+) -> Report:
+    """`do`, on workers that are there. request: a checked one; files: of it; new_hash: makes one beside the workers."""
     report = Report()
 
     def on_failed(name: str, error: Exception) -> None:
@@ -75,14 +90,9 @@ def do(request: Request, progress: Progress | None = None) -> Report:
             raise error if isinstance(error, ArzipError) else ArzipError(f"{type(error).__name__}: {error}")
         report.failed.append((name, str(error) or type(error).__name__))
 
-    options = replace(request.options, threads=request.options.threads or 1)
-    on_gpus = options.device == "cuda" or (options.wide and options.device != "cpu" and request.verb == COMPRESS)
-    with pool.connected(request.cluster, request.workers):
-        on_gpus = on_gpus and pool.has_gpus()
-        encodes = request.verb == COMPRESS
-        with pool.Pool(options, request.workers, encodes=encodes, on_gpus=on_gpus) as workers, _resumable(journal):
-            jobs = _jobs(request, files, journal, workers, report)
-            Run(workers, jobs, report, on_failed, progress).run()
+    with _resumable(journal):
+        jobs = _jobs(request, files, journal, workers, new_hash, report)
+        Run(workers, jobs, report, on_failed, progress).run()
     if journal is not None:
         journal.remove()
     return report
@@ -90,7 +100,7 @@ def do(request: Request, progress: Progress | None = None) -> Report:
 
 def total_bytes(request: Request) -> int:
     """How many bytes there are to read. Raises ArzipError."""
-    return sum(file.size for file in _files(_checked(request)))
+    return sum(file.size for file in files_of(checked(request)))
 
 
 @contextmanager
@@ -108,7 +118,7 @@ def _resumable(journal: Journal | None) -> Iterator[None]:
         raise
 
 
-def _checked(request: Request) -> Request:
+def checked(request: Request) -> Request:
     """The request with names that mean the same on every machine. Raises ArzipError."""
     source = locations.absolute(request.source)
     folder = locations.is_folder(source)
@@ -132,14 +142,15 @@ def output_name(name: str, verb: str) -> str:
     return stem + ".tar" * (suffix.lower() == ".tarz")
 
 
-def _journal(request: Request) -> Journal | None:
+def journal_of(request: Request) -> Journal | None:
+    """The journal of a checked request; a test has none. Raises ArzipError."""
     if request.target is None:
         return None
     return Journal(request.target, request.must_stay(), resume=request.resume, overwrite=request.overwrite)
 
 
-def _files(request: Request) -> list[File]:
-    """The files to do, large ones first."""
+def files_of(request: Request) -> list[File]:
+    """The files of a checked request, large ones first. Raises ArzipError."""
     if not request.recursive:
         return [File(request.source, request.target, locations.size_and_stamp(request.source)[0])]
     found = []
@@ -152,7 +163,12 @@ def _files(request: Request) -> list[File]:
 
 
 def _jobs(
-    request: Request, files: list[File], journal: Journal | None, workers: Pool, report: Report
+    request: Request,
+    files: list[File],
+    journal: Journal | None,
+    workers: Workers,
+    new_hash: Callable[[], Hash],
+    report: Report,
 ) -> Iterator[tuple[str, Callable[[], Job]]]:
     """Functions that begin the jobs of a run."""
     small = [file for file in files if request.recursive and file.size <= SMALL_BYTES]
@@ -161,7 +177,7 @@ def _jobs(
         if journal and file.source in done:
             _count(report, done[file.source])
             continue
-        yield file.source, partial(_begin, request, file, journal, workers, file.source in begun)
+        yield file.source, partial(_begin, request, file, journal, workers, new_hash)
     for file in small:
         if file.source in done:
             _count(report, done[file.source])
@@ -207,24 +223,25 @@ def _batches(request: Request, files: list[File], begun: set[str]) -> Iterator[l
         yield batch
 
 
-def _begin(request: Request, file: File, journal: Journal | None, workers: Pool, begun: bool) -> Job:
+def _begin(
+    request: Request, file: File, journal: Journal | None, workers: Workers, new_hash: Callable[[], Hash]
+) -> Job:
     """The job of one large file. Raises ArzipError, also if the file has changed since an earlier run began it."""
     key = key_of(file.source)
     size, stamp = locations.size_and_stamp(file.source)
+    overwrite = request.overwrite
     if journal is not None:
         before = journal.get(f"source-{key}")
         if before is not None and before[0] != {"size": size, "stamp": stamp}:
             raise ArzipError("has changed since the unfinished job began: -f begins anew, without --resume")
+        overwrite |= before is not None  # what is there may be this job's own
         if before is None:
             journal.put(f"source-{key}", {"size": size, "stamp": stamp})
-    overwrite = request.overwrite or (journal is not None and journal.resumed)
     if request.target is not None and request.recursive and file.target is not None:
         locations.make_folder_of(file.target)
     if request.verb != COMPRESS:
         return DecompressJob(file.source, file.target, journal, overwrite)
-    from arzip.cluster.pool import RemoteHash
-
     assert workers.first is not None and file.target is not None and journal is not None
-    content_hash = DriverHash() if locations.is_private(file.source) else RemoteHash()
+    content_hash = DriverHash() if locations.is_private(file.source) else new_hash()
     model = workers.first.block_bytes, workers.first.digest
     return CompressJob(file.source, file.target, size, *model, journal, content_hash, overwrite)
