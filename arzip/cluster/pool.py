@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from arzip.version import __version__  # noqa: E402
 LOCAL = "local"
 MAX_FAILED_STARTS = 3  # in a row
 BALANCE_SECONDS = 1.0
+CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 300.0  # without a worker
 HASH_CALLS, HASH_PARTS, HASH_ATTEMPTS = 8, 16, 3  # calls under way, parts in each
 # Of a cluster for one command: it tells no one, and its workers don't stand back behind other processes.
@@ -67,6 +69,9 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    hint = "ray start --head makes one of this machine, --cluster local does for one command"
+    if (fault := _unreachable(address)) is not None:
+        raise ArzipError(f"no cluster at {address!r} ({fault}); {hint}")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
@@ -76,7 +81,6 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        hint = "ray start --head makes one of this machine, --cluster local does for one command"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArzipError(f"no cluster at {address!r} ({reason}); {hint}") from error
     finally:
@@ -87,6 +91,21 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _unreachable(address: str) -> str | None:
+    """Why no machine answers at HOST:PORT; None if one does, or it is another kind of address.
+
+    Ray itself ends the process where nothing answers.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address or not port.isdigit():
+        return None
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        return str(error.strerror or error).lower()
+    return None
 
 
 def has_gpus() -> bool:

@@ -68,7 +68,7 @@ def do(request: Request, progress: Progress | None = None) -> Report:
     options = replace(request.options, threads=request.options.threads or 1)
     encodes = request.verb == COMPRESS
     on_gpus = options.device == "cuda" or (options.wide and options.device != "cpu" and encodes)
-    with pool.connected(request.cluster, request.workers):
+    with resumable(journal), pool.connected(request.cluster, request.workers):
         on_gpus = on_gpus and pool.has_gpus()
         with pool.Pool(options, request.workers, encodes=encodes, on_gpus=on_gpus) as workers:
             return run_on(workers, request, files, journal, pool.RemoteHash, progress)
@@ -90,9 +90,8 @@ def run_on(
             raise error if isinstance(error, ArzipError) else ArzipError(f"{type(error).__name__}: {error}")
         report.failed.append((name, str(error) or type(error).__name__))
 
-    with _resumable(journal):
-        jobs = _jobs(request, files, journal, workers, new_hash, report)
-        Run(workers, jobs, report, on_failed, progress).run()
+    jobs = _jobs(request, files, journal, workers, new_hash, report)
+    Run(workers, jobs, report, on_failed, progress).run()
     if journal is not None:
         journal.remove()
     return report
@@ -104,8 +103,8 @@ def total_bytes(request: Request) -> int:
 
 
 @contextmanager
-def _resumable(journal: Journal | None) -> Iterator[None]:
-    """Adds to the error that ends a run how it can go on."""
+def resumable(journal: Journal | None) -> Iterator[None]:
+    """Context of a run: the error that ends it says how it can go on; a journal that is of no use is removed."""
     try:
         yield
     except ArzipError as error:
