@@ -1,8 +1,7 @@
 """What a cluster costs and what it survives, measured on this machine: needs arzip[ray].
 
     python benchmarks/cluster.py overhead FILE...      # a local run beside one of a cluster of two workers
-    python benchmarks/cluster.py node FILE...          # 3 nodes, of which one is killed: compressing and decompressing
-    python benchmarks/cluster.py driver FILE...        # the driver is killed half-way, another goes on
+    python benchmarks/cluster.py kill FILE...          # of 3 nodes one, compressing and decompressing; then the driver
     python benchmarks/cluster.py tree FILE...          # 2,000 small files and 3 large ones, some of which can't be read
 
 The data are the files one after the other, cut to --bytes. --repeats replaces 0.48 of each part of 640 KiB by copies of
@@ -45,12 +44,32 @@ def data(paths: list[Path], size: int, repeats: bool) -> bytes:
     return b"".join(parts)[:size]
 
 
+def descendants(root: int) -> dict[int, float]:
+    """Processes that a process has started, and those that they have, and it: their CPU seconds."""
+    parents, spent = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        number = int(path.parent.name)
+        parents[number], spent[number] = int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def belongs(number: int) -> bool:
+        while number and number != root:
+            number = parents.get(number, 0)
+        return number == root
+
+    return {number: seconds for number, seconds in spent.items() if belongs(number)}
+
+
 def timed(*arguments: str | Path, **settings: Any) -> dict[str, Any]:
-    """Run arzip; seconds, and the largest memory of its process in MB."""
+    """Run arzip; seconds, CPU seconds with its children, and the largest memory of its own process in MB."""
     start = time.monotonic()
     process = subprocess.Popen([*ARZIP, *map(str, arguments)], env=os.environ | SETTINGS, **settings)
-    peak = 0
+    peak, spent = 0, dict[int, float]()
     while process.poll() is None:
+        spent |= descendants(process.pid)
         try:
             status = Path(f"/proc/{process.pid}/status").read_text()
             peak = max(peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")))
@@ -58,7 +77,8 @@ def timed(*arguments: str | Path, **settings: Any) -> dict[str, Any]:
             pass
         time.sleep(0.2)
     assert process.returncode == 0, process.returncode
-    return {"seconds": round(time.monotonic() - start, 1), "peak_mb": peak // 1024}
+    cpu = round(sum(spent.values()), 1)
+    return {"seconds": round(time.monotonic() - start, 1), "cpu_seconds": cpu, "peak_mb": peak // 1024}
 
 
 def overhead(folder: Path, raw: Path, level: str) -> None:
@@ -106,6 +126,12 @@ def when_done(journal: Path, blocks: int, act: Callable[[], Any]) -> threading.T
     return thread
 
 
+def kill(folder: Path, raw: Path, level: str) -> None:
+    """A node, then the driver."""
+    node(folder, raw, level)
+    driver(folder, raw, level)
+
+
 def node(folder: Path, raw: Path, level: str) -> None:
     """Kill a node when half of the blocks are done."""
     local = timed("compress", level, raw, "-o", folder / "local.arz")
@@ -128,9 +154,8 @@ def node(folder: Path, raw: Path, level: str) -> None:
 
 
 def driver(folder: Path, raw: Path, level: str) -> None:
-    """Kill the driver when half of the blocks are done, and go on."""
-    timed("compress", level, raw, "-o", folder / "local.arz")
-    blocks, target = -(-raw.stat().st_size // PART), folder / "cluster.arz"
+    """Kill the driver when half of the blocks are done, and go on. After `node`."""
+    blocks, target = -(-raw.stat().st_size // PART), folder / "again.arz"
     journal = Path(f"{target}.arzip-journal")
     with Nodes() as nodes:
         how = ["compress", level, "-v", "--cluster", nodes.cluster.address, str(raw), "-o", str(target)]
@@ -184,7 +209,7 @@ def tree(folder: Path, raw: Path, level: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["overhead", "node", "driver", "tree"])
+    parser.add_argument("what", choices=["overhead", "kill", "tree"])
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--bytes", type=int, default=64_000_000)
     parser.add_argument("--level", default="-1")
@@ -193,7 +218,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         raw = Path(name) / "raw"
         raw.write_bytes(data(given.files, given.bytes, given.repeats))
-        {"overhead": overhead, "node": node, "driver": driver, "tree": tree}[given.what](Path(name), raw, given.level)
+        {"overhead": overhead, "kill": kill, "tree": tree}[given.what](Path(name), raw, given.level)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from arzip.cluster.jobs import InOrder, Report, abort, add_counts, range_of, wit
 from arzip.cluster.journal import Journal
 from arzip.cluster.tasks import Cut, CutResult, Encode, Encoded, Range, Result, Task
 from arzip.cluster.worker import ContentHash
+from arzip.codec import Carried
 from arzip.format import stream
 
 WINDOW_BYTES = 64 << 20  # that a worker cuts into blocks at a time
@@ -65,9 +66,9 @@ class CompressJob:
         self._writer = stream.Writer(self._sink, digest)
         self._results = InOrder(journal, name)
         self._starts = range(0, size, self._window_bytes)
-        self._cuts: dict[int, tuple[Any, CutResult]] = {}  # of windows whose turn has not come: carried before, result
+        self._cuts: dict[int, tuple[Carried, CutResult]] = {}  # of windows whose turn has not come: carried before, result
         self._asked = self._confirmed = 0  # windows
-        self._carried: Any = None
+        self._carried = Carried()
         self._recut: deque[int] = deque()
         self._blocks: list[tuple[int, int]] = []  # start and size of each
         self._waiting: deque[tuple[int, Any]] = deque()  # number and layout of those to be coded
@@ -89,7 +90,7 @@ class CompressJob:
 
     def _cut(self, window: int) -> Cut:
         start = self._starts[window]
-        carried = self._carried if window == self._confirmed else None
+        carried = self._carried if window == self._confirmed else Carried(has_begun=True)
         return Cut(range_of(self.name, start, min(self._window_bytes, self._size - start)), carried)
 
     def take(self, task: Task, result: Result) -> None:
@@ -103,8 +104,8 @@ class CompressJob:
         self._write()
 
     def _confirm(self) -> None:
-        """Take the blocks of windows in order. A window that was cut as if the ones before carried nothing over, though
-        they do, is cut again.
+        """Take the blocks of windows in order. A window that was cut as if no samples went on, though they do, is
+        cut again.
         """
         while self._confirmed in self._cuts:
             carried, cut = self._cuts.pop(self._confirmed)

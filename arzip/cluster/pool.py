@@ -232,12 +232,12 @@ class Pool:
 
     def done_bytes(self) -> int:
         """Raw bytes of tasks under way that are done, as far as workers say so at once."""
-        busy = [worker for worker in self._workers if worker.tasks]
-        asked = [worker.actor.done_bytes.remote() for worker in busy]
+        asked = {worker.actor.done_bytes.remote(): worker for worker in self._workers if worker.tasks}
+        answered = ray.wait(list(asked), num_returns=len(asked), timeout=0.5)[0] if asked else []
         total = 0
-        for worker, reference in zip(busy, asked, strict=True):
+        for reference in answered:
             with suppress(exceptions.RayError):
-                total += max(0, ray.get(reference, timeout=1.0) - worker.base)
+                total += max(0, ray.get(reference) - asked[reference].base)
         return total
 
 

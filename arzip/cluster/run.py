@@ -36,19 +36,19 @@ class Workers(Protocol):
 
 
 class Run:
-    """One run over many jobs. jobs: functions that begin one each, called when workers are free; a fault of one of them
-    goes to on_failed with its name, and the others go on.
+    """One run over many jobs. beginnings: names of jobs, and functions that begin them, called when workers are free; a
+    fault of one of them goes to on_failed with its name, and the others go on.
     """
 
     def __init__(
         self,
         pool: Workers,
-        jobs: Iterator[tuple[str, Callable[[], Job]]],
+        beginnings: Iterator[tuple[str, Callable[[], Job]]],
         report: Report,
         on_failed: Callable[[str, Exception], None],
         progress: Progress | None,
     ) -> None:
-        self._pool, self._jobs, self._report, self._on_failed = pool, jobs, report, on_failed
+        self._pool, self._beginnings, self._report, self._on_failed = pool, beginnings, report, on_failed
         self._progress = progress
         self._shown = 0.0
         self._active: list[Job] = []
@@ -91,7 +91,7 @@ class Run:
                 return found
             self._finish_if_complete(job)
         while not self._ended and len(self._active) <= self._pool.free + self._pool.running:
-            name, begin = next(self._jobs, ("", None))
+            name, begin = next(self._beginnings, ("", None))
             if begin is None:
                 self._ended = True
                 return None

@@ -1,10 +1,11 @@
-"""What workers are asked to do and what they answer. Only data, which travels; must not import the codec's kernels."""
+"""What workers are asked to do and what they answer. Only data, which travels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from arzip.codec import Carried
 from arzip.format.records import Frame
 
 
@@ -26,7 +27,7 @@ class Cut:
     """
 
     window: Range
-    carried: Any
+    carried: Carried
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class CutResult:
     """pieces: size in bytes and layout of each block of the window; carried: what `Encoder.carried` is behind it."""
 
     pieces: tuple[tuple[int, Any], ...]
-    carried: Any
+    carried: Carried
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ def run_on(
             raise error if isinstance(error, ArzipError) else ArzipError(f"{type(error).__name__}: {error}")
         report.failed.append((name, str(error) or type(error).__name__))
 
-    jobs = _jobs(request, files, journal, workers, new_hash, report)
-    Run(workers, jobs, report, on_failed, progress).run()
+    beginnings = _beginnings(request, files, journal, workers, new_hash, report)
+    Run(workers, beginnings, report, on_failed, progress).run()
     if journal is not None:
         journal.remove()
     return report
@@ -161,7 +161,7 @@ def files_of(request: Request) -> list[File]:
     return sorted(found, key=lambda file: -file.size)
 
 
-def _jobs(
+def _beginnings(
     request: Request,
     files: list[File],
     journal: Journal | None,
