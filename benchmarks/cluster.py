@@ -26,6 +26,7 @@ from typing import Any
 
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
 PART, COPIED, COPY = 640 << 10, 0.48, 16 << 10
+SMALL_BLOCKS = ("-b", str(PART))
 STORE = 150 << 20
 ARZIP = [sys.executable, "-m", "arzip"]
 
@@ -134,7 +135,7 @@ def kill(folder: Path, raw: Path, level: str) -> None:
 
 def node(folder: Path, raw: Path, level: str) -> None:
     """Kill a node when half of the blocks are done."""
-    local = timed("compress", level, raw, "-o", folder / "local.arz")
+    local = timed("compress", level, *SMALL_BLOCKS, raw, "-o", folder / "local.arz")
     print(json.dumps({"what": "local", **local}), flush=True)
     blocks = -(-raw.stat().st_size // PART)
     for verb, source, target, like in (
@@ -144,7 +145,7 @@ def node(folder: Path, raw: Path, level: str) -> None:
         with Nodes() as nodes:
             killer = when_done(Path(f"{target}.arzip-journal"), blocks // 2, nodes.kill_one)
             with open(folder / "messages", "w+") as messages:
-                how = [verb, *([level] if verb == "compress" else []), "--cluster", nodes.cluster.address]
+                how = [verb, *([level, *SMALL_BLOCKS] if verb == "compress" else []), "--cluster", nodes.cluster.address]
                 found = timed(*how, source, "-o", target, stderr=messages)
                 messages.seek(0)
                 retried = [line for line in messages.read().splitlines() if "is done again" in line]
@@ -158,7 +159,7 @@ def driver(folder: Path, raw: Path, level: str) -> None:
     blocks, target = -(-raw.stat().st_size // PART), folder / "again.arz"
     journal = Path(f"{target}.arzip-journal")
     with Nodes() as nodes:
-        how = ["compress", level, "-v", "--cluster", nodes.cluster.address, str(raw), "-o", str(target)]
+        how = ["compress", level, *SMALL_BLOCKS, "-v", "--cluster", nodes.cluster.address, str(raw), "-o", str(target)]
         first = subprocess.Popen([*ARZIP, *how], env=os.environ | SETTINGS)
         when_done(journal, blocks // 2, lambda: first.send_signal(signal.SIGKILL)).join()
         first.wait()

@@ -62,8 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("system.extras", "system.workers", "weights.registry"),
     },
     "cluster": {
-        *("api.options", "codec", "errors", "format", "levels", "system.extras", "system.files", "system.workers"),
-        "version",
+        *("api.options", "codec", "errors", "format", "levels", "system", "version"),
     },
     "bench": {"errors", "format", "levels", "system", "version", "weights.registry"},
 }

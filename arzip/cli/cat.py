@@ -13,7 +13,7 @@ from arzip.cli.args import Settings
 from arzip.cli.messages import Reporter
 from arzip.cli.options import CONTEXT, MESSAGES, MODEL, grouped
 from arzip.cli.sizes import ByteRange, byte_range
-from arzip.system import files
+from arzip.system import files, outputs
 
 PIECE_BYTES = 1 << 20
 
@@ -65,8 +65,8 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _stdout() -> Iterator[files.OutputFile]:
+def _stdout() -> Iterator[outputs.OutputFile]:
     with open(os.devnull, "rb") as nothing:
         like = files.InputFile("", nothing, os.fstat(nothing.fileno()))
-        with files.open_stdout(like, allow_terminal=True) as sink:
+        with outputs.open_stdout(like, allow_terminal=True) as sink:
             yield sink

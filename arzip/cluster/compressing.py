@@ -66,7 +66,7 @@ class CompressJob:
         self._writer = stream.Writer(self._sink, digest)
         self._results = InOrder(journal, name)
         self._starts = range(0, size, self._window_bytes)
-        self._cuts: dict[int, tuple[Carried, CutResult]] = {}  # of windows whose turn has not come: carried before, result
+        self._cuts: dict[int, tuple[Carried, CutResult]] = {}  # of windows whose turn has not come
         self._asked = self._confirmed = 0  # windows
         self._carried = Carried()
         self._recut: deque[int] = deque()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from arzip.errors import ArzipError, OutputError
-from arzip.system import extras, files
+from arzip.system import extras, files, outputs
 
 READ_AHEAD_BYTES = 1 << 14  # of a URL: what is read for a frame or an index; payloads are longer
 
@@ -169,7 +169,7 @@ def writing(name: str, source: str, overwrite: bool) -> Iterator[Any]:
     """
     path, source_path = local_path(name), local_path(source)
     if path is not None:
-        with _like(source_path) as like, files.open_output(path, like, overwrite=overwrite) as sink:
+        with _like(source_path) as like, outputs.open_output(path, like, overwrite=overwrite) as sink:
             yield sink
         return
     if not overwrite and exists(name):

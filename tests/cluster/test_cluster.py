@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("fsspec", reason="no fsspec here: pip install 'arzip[ray]'")
 
+from arzip import levels
 from arzip.cluster import compressing, verbs
 from arzip.cluster.compressing import DriverHash
 from arzip.cluster.jobs import Report
@@ -336,3 +337,17 @@ def test_an_output_that_is_there_is_kept(options: Options, tmp_path: Path) -> No
         do(Request("compress", str(tmp_path / "b"), None, options))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.arz"]
     assert (tmp_path / "a.arz").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("size", [2500, 6500])
+def test_a_short_stream_is_spread_over_blocks_and_a_last_window_is_not(
+    size: int, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = levels.Level(3000, levels.NEVER, 1, levels.FAST, levels.FAST, spread_bytes=500)
+    monkeypatch.setattr(levels, "LEVELS", (tiny,) * 9)
+    monkeypatch.setattr(levels, "WINDOW_BYTES", 4000)
+    monkeypatch.setattr(compressing, "WINDOW_BYTES", 4000)
+    (tmp_path / "raw").write_bytes(helpers.words(size))
+    report, _ = do(Request("compress", str(tmp_path / "raw"), None, options))
+    assert (tmp_path / "raw.arz").read_bytes() == helpers.compress(helpers.words(size), options)
+    assert report.blocks == {2500: 4, 6500: 5}[size]
