@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from arzip import block_codec, levels, memory
 from arzip.block_codec import Coded
@@ -22,10 +22,12 @@ from arzip.engine.records import RecordEngine
 from arzip.errors import DamagedError, DictionaryMissingError, LimitError, ModelError
 from arzip.format import stream
 from arzip.format.opened_head import OpenedHead
-from arzip.format.records import dictionary_digest, split_fields
+from arzip.format.records import Frame, dictionary_digest, split_fields
 from arzip.format.stream import Block, Event, Member, Writable
 from arzip.jit.compile_events import on_first_compile as on_first_compile  # for those who drive the codec
 from arzip.media import array_detect, detect
+from arzip.media.array_headers import FoundArray
+from arzip.media.headers import Found
 from arzip.preprocess import opened
 from arzip.system.workers import Workers, free_bytes
 from arzip.weights import registry
@@ -112,11 +114,19 @@ def _compress(
     source: BinaryIO, sink: Writable, options: Options, progress: Progress | None, on_costs: OnCosts | None
 ) -> Summary:
     wide = options.wide and on_costs is None  # costs are the CPU's
-    with Workers(options.threads) as workers, _open_devices(options, wide, workers) as devices:
+    with Workers(options.threads) as workers, open_devices(options, wide, workers) as devices:
         encoder = Encoder(sink, options, workers, progress, on_costs, devices)
         for coded in workers.map(encoder.encode, encoder.pieces(source), encoder.share_of_memory):
             encoder.write(coded)
         return encoder.finish()
+
+
+class Carried(NamedTuple):
+    """What the parts of a stream that have been cut say of the next one. samples, array: of a file that goes on."""
+
+    has_begun: bool = False
+    samples: Found | None = None
+    array: FoundArray | None = None
 
 
 class Encoder:
@@ -146,7 +156,8 @@ class Encoder:
         self._window_bytes = 0  # of the part of the stream that is being split; 0: none was
         self._splitter = detect.Splitter(self._level.pictures)
         self._arrays = array_detect.Splitter(self._level.pictures)
-        self._writer = stream.Writer(sink, self._engine.digest, dictionary_digest(options.dictionary))
+        self._fields = self._engine.digest + dictionary_digest(options.dictionary)
+        self._writer = stream.Writer(sink, *split_fields(self._fields))
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0
         self._heads: list[OpenedHead] = []
@@ -173,6 +184,24 @@ class Encoder:
         budget = memory.Budget(self._memory_bytes, self._basic_bytes + self._window_bytes)
         hint = "; smaller blocks (-b) take less" + (", and --no-open does" if may_open else "")
         return budget.share(needed, f"compressing a block of {len(raw):,} bytes", hint)
+
+    @property
+    def carried(self) -> Carried:
+        """What of the stream so far decides how `split` cuts the next part.
+
+        An Encoder that is given another one's goes on as that one would. Nothing else crosses the parts of a stream.
+        """
+        return Carried(bool(self._window_bytes), self._splitter.carried, self._arrays.carried)
+
+    @carried.setter
+    def carried(self, carried: Carried) -> None:
+        self._window_bytes = int(carried.has_begun)
+        self._splitter.carried, self._arrays.carried = carried.samples, carried.array
+
+    @property
+    def fields(self) -> bytes:
+        """What the archive's header says of model and dictionary."""
+        return self._fields
 
     def split(self, raw: bytes) -> Iterator[Piece]:
         """Blocks of the next part of the stream, cut around samples; each piece with the layout of its samples."""
@@ -227,6 +256,13 @@ class Encoder:
         sizes = self._raw_bytes, self._writer.bytes_written, self._blocks
         found = self._devices.name, self._devices.blocks, tuple(self._devices.faults)
         return Summary(*sizes, streams, opened_bytes, corrected, self._refused, *found)
+
+
+def packed(coded: Coded) -> tuple[Frame, bytes]:
+    """Frame and payload of a block, which is stored if coding it saves nothing."""
+    if len(coded.payload) >= len(coded.raw):
+        return stream.stored_frame(coded.raw), coded.raw
+    return stream.coded_frame(coded.raw, *coded[1:5]), coded.payload
 
 
 def write_block(writer: stream.Writer, coded: Coded) -> bool:
@@ -293,7 +329,7 @@ def decompress(source: BinaryIO, sink: Writable, options: Options, progress: Pro
     Raises the errors of arzip.errors, after all blocks before the fault have been written.
     """
     raw_bytes = archive_bytes = blocks = 0
-    with Workers(options.threads) as workers, _open_devices(options, False, workers) as devices:
+    with Workers(options.threads) as workers, open_devices(options, False, workers) as devices:
         decoder = Decoder(options, workers, progress, devices)
         events = _within(stream.read_events(source), options.max_output)
         items = _opening(stream.with_fields(events), devices, workers)
@@ -391,7 +427,7 @@ def _opening(items: Iterable[tuple[Event, bytes]], devices: Devices, workers: Wo
         yield event, fields
 
 
-def _open_devices(options: Options, wide: bool, workers: Workers) -> Devices:
+def open_devices(options: Options, wide: bool, workers: Workers) -> Devices:
     """The devices of a run, open if blocks will be wide or a GPU is asked for. Raises UnsupportedError."""
     devices = Devices(options.device)
     if wide or options.device == "cuda":

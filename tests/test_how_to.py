@@ -27,6 +27,7 @@ NEEDS = {
     "git": ["git"],
     "pandas": ["pandas", "fsspec"],
     "zarr": ["zarr"],
+    "cluster": ["ray", "fsspec"],
     "shell": ["tar"],
 }
 SEARCHED = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])  # where logrotate lies

@@ -62,6 +62,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("block_codec", "codec", "engine.engine", "engine.records", "errors", "format", "levels", "media"),
         *("system.extras", "system.workers", "weights.registry"),
     },
+    "cluster": {
+        *("api.options", "codec", "errors", "format", "levels", "system", "version"),
+    },
     "bench": {"errors", "format", "levels", "system", "version", "weights.registry"},
 }
 # What to import -> the modules and packages that do.
@@ -71,13 +74,15 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "matplotlib": {"bench.plot", "system.figures"},
     "rich": {"bench.terminal", "cli.messages"},
     "click": {"cli", "train"},
-    "fsspec": {"api.fsspec"},
+    "fsspec": {"api.fsspec", "cluster.locations"},
     "numcodecs": {"api.numcodecs"},
+    "ray": {"cluster.pool"},
     "zarr": {"api.zarr"},
     "torch": {"cli.train", "network.forward_triton", "train"},
     "triton": {"network.forward_triton", "train.scan_triton"},
     "numba.njit": {"jit"},
     "arzip.cli": {"__main__"},
+    "arzip.cluster": {"cli.cat", "cli.cluster"},
     "arzip.bench": {"cli.bench", "cli.corpora"},
     "arzip.train": {"cli.train"},
 }
@@ -97,7 +102,7 @@ STANDARD_LIBRARY_ONLY = {
 HEAVY = {"llvmlite", "matplotlib", "numba", "numpy", "rich", "torch"}
 START = {"arzip.__main__"}  # of the command
 NAMES = {f"arzip.api.{name}" for name in ("batch", "file", "incremental", "oneshot", "records")}  # of `import arzip`
-MAX_MODULES, MAX_FOLDERS = 10, 14
+MAX_MODULES, MAX_FOLDERS = 10, 15
 
 
 def modules(package: Path) -> dict[str, Path]:

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arzip.errors import ArzipError
+from arzip.errors import ArzipError, DamagedError
+from arzip.format import index
 from arzip.format.records import Header
 from arzip.format.stream import Block, Event, Verifier, list_events, read_block, read_events, with_fields
 from arzip.system.workers import Workers
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 
 class _Entry(NamedTuple):
-    """A block in the index: its first raw byte, offset of its frame, its number, and its header's fields."""
+    """A block in the index: its first raw byte, offset of its frame, its number, its header's fields, its raw bytes."""
 
     start: int
     offset: int
     number: int
     fields: bytes
+    raw_bytes: int
 
 
 class BlockReader(io.RawIOBase):
@@ -121,12 +123,24 @@ class BlockReader(io.RawIOBase):
         """Blocks from anywhere, with the fields of their headers; then the fault that the index ends with, if any."""
         for entry in entries:
             self._source.seek(self._base + entry.offset)
-            yield read_block(self._source, entry.number), entry.fields
+            block = read_block(self._source, entry.number)
+            if block.frame.raw_bytes != entry.raw_bytes:
+                raise DamagedError(f"block {entry.number} is not as long as the end record says", entry.number)
+            yield block, entry.fields
         if self._index_fault is not None:
             raise self._index_fault
 
     def _list_blocks(self) -> Iterator[_Entry]:
-        """The index, read from the frames alone. A fault ends it."""
+        """The index, read from the end record, or from the frames alone. A fault ends it."""
+        try:
+            by_end = index.index_by_end(self._source) if self._base == 0 else None
+        except ArzipError:
+            by_end = None  # the frames say more
+        if by_end is not None:
+            for entry in by_end[0]:
+                yield _Entry(self._size, entry.offset, entry.number, entry.fields, entry.raw_bytes)
+                self._size += entry.raw_bytes
+            return
         self._source.seek(self._base)
         fields = b""
         try:
@@ -134,7 +148,7 @@ class BlockReader(io.RawIOBase):
                 if isinstance(event, Header):
                     fields = event.fields
                 elif isinstance(event, Block):
-                    yield _Entry(self._size, event.offset, event.number, fields)
+                    yield _Entry(self._size, event.offset, event.number, fields, event.frame.raw_bytes)
                     self._size += event.frame.raw_bytes
         except ArzipError as error:
             self._index_fault = error

@@ -20,6 +20,7 @@ from arzip.cli.args import Settings, expand_levels
 from arzip.cli.environment import COMPLETION, VARIABLES
 from arzip.cli.messages import ERROR, Reporter
 from arzip.cli.options import (
+    CLUSTER,
     CONTEXT,
     DICTIONARY,
     EXCLUDE,
@@ -34,6 +35,7 @@ from arzip.cli.options import (
     OUTPUT,
     PROGRESS,
     RANGE,
+    RESUME,
     SALVAGE,
     SPARSE,
     grouped,
@@ -41,7 +43,7 @@ from arzip.cli.options import (
 from arzip.system import files
 from arzip.version import __version__
 
-_MODULES = {"eval": "evaluate"} | {name: name for name in ("bench", "train", "sample", "corpora", "completion")}
+_MODULES = {"eval": "evaluate"} | {name: name for name in ("cat", "bench", "train", "sample", "corpora", "completion")}
 SAME_AS_FLAGS = ("compress", "decompress", "test", "list")
 EXIT_CODES = {
     "0": "all is well",
@@ -72,7 +74,7 @@ class Main(click.Command):
 @click.option("-t", "--test", is_flag=True, help="Decompress to nowhere: are the archives sound?")
 @click.option("-l", "--list", "list_", is_flag=True, help="Show what is in the archives, without decompressing.")
 @grouped(INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, DICTIONARY, SALVAGE, RANGE, SPARSE, MAX_OUTPUT)
-@grouped(JSON, MESSAGES, PROGRESS)
+@grouped(JSON, CLUSTER, RESUME, MESSAGES, PROGRESS)
 @click.version_option(__version__, "-V", "--version", prog_name="arzip", message="%(prog)s %(version)s")
 def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **options: Any) -> int:
     """Compress each FILE to FILE.arz, by a small neural network that predicts the next byte.
@@ -92,6 +94,8 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
         raise click.UsageError("--range goes with -d alone")
     if settings.salvage and (test or list_ or not decompress):
         raise click.UsageError("--salvage goes with -d alone")
+    if settings.cluster is not None and list_:
+        raise click.UsageError("-l reads the index alone: --cluster doesn't go with it")
     for name in names:
         if name in COMMANDS and not files.is_present(name):
             raise click.UsageError(f"no file {name!r}; as a command it comes first: arzip {name} ...")
@@ -100,21 +104,22 @@ def arzip(names: tuple[str, ...], decompress: bool, test: bool, list_: bool, **o
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, DICTIONARY, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, EXCLUDE, LEVEL, OPEN, OUTPUT, MODEL, DICTIONARY, CLUSTER, RESUME, MESSAGES, PROGRESS)
 def compress(names: tuple[str, ...], **options: Any) -> int:
     """Compress each FILE to FILE.arz; the same as no command."""
     return run_compress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, OUTPUT, MODEL, DICTIONARY, SALVAGE, RANGE, SPARSE, MAX_OUTPUT, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, OUTPUT, MODEL, DICTIONARY, SALVAGE, RANGE, SPARSE, MAX_OUTPUT)
+@grouped(CLUSTER, RESUME, MESSAGES, PROGRESS)
 def decompress(names: tuple[str, ...], **options: Any) -> int:
     """Restore each FILE.arz to FILE; the same as -d."""
     return run_decompress(names, Settings(**options))
 
 
 @click.command(context_settings=CONTEXT)
-@grouped(FILES, INPUT, MODEL, DICTIONARY, MAX_OUTPUT, JSON, MESSAGES, PROGRESS)
+@grouped(FILES, INPUT, MODEL, DICTIONARY, MAX_OUTPUT, JSON, CLUSTER, MESSAGES, PROGRESS)
 def test(names: tuple[str, ...], **options: Any) -> int:
     """Decompress to nowhere: exit code 0 if all archives are sound; the same as -t."""
     return run_test(names, Settings(**options))

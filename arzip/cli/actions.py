@@ -16,6 +16,8 @@ Action = Callable[[Sequence[str], Settings], int]
 
 
 def run_compress(names: Sequence[str], settings: Settings) -> int:
+    if settings.cluster is not None:
+        return _on_cluster("compress", names, settings)
     from arzip.cli import fileio
 
     reporter = Reporter(settings)
@@ -23,7 +25,15 @@ def run_compress(names: Sequence[str], settings: Settings) -> int:
     return reporter.each(found, lambda name: fileio.compress(name, settings, reporter))
 
 
+def _on_cluster(verb: str, names: Sequence[str], settings: Settings) -> int:
+    from arzip.cli import cluster
+
+    return cluster.run(verb, names, settings)
+
+
 def run_decompress(names: Sequence[str], settings: Settings) -> int:
+    if settings.cluster is not None:
+        return _on_cluster("decompress", names, settings)
     from arzip.cli import fileio
 
     reporter = Reporter(settings)
@@ -32,6 +42,8 @@ def run_decompress(names: Sequence[str], settings: Settings) -> int:
 
 
 def run_test(names: Sequence[str], settings: Settings) -> int:
+    if settings.cluster is not None:
+        return _on_cluster("test", names, settings)
     from arzip.cli import fileio, tables
 
     reporter = Reporter(settings)

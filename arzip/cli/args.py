@@ -16,7 +16,7 @@ from arzip.cli.sizes import ByteRange
 _SHORT_WITH_VALUE = "omTbMD"
 _LONG_WITH_VALUE = {
     *("--output", "--model", "--device", "--threads", "--level", "--prompt", "--filelist", "--filelist0"),
-    *("--block-size", "--memory", "--max-output", "--range", "--dictionary"),
+    *("--block-size", "--memory", "--max-output", "--range", "--dictionary", "--cluster"),
 }
 _CLUSTER = re.compile(rf"-([^-{_SHORT_WITH_VALUE}][^{_SHORT_WITH_VALUE}]*)?([{_SHORT_WITH_VALUE}].*)?", re.DOTALL)
 
@@ -56,11 +56,15 @@ class Settings:
     filelist0: str | None = None
     exclude_compressed: bool = False
     dictionary: str | None = None
+    cluster: str | None = None
+    resume: bool = False
 
     def check(self, files: Sequence[str], *, compressing: bool) -> None:
         """Raises click.UsageError on options that contradict each other, the files, or what is done to them."""
         if self.stdout and self.output is not None:
             raise click.UsageError("-c and -o: one output is enough")
+        if self.resume and self.cluster is None:
+            raise click.UsageError("--resume goes with --cluster")
         if self.output == "":
             raise click.UsageError("-o names no file")
         many = self.recursive or self.filelist is not None or self.filelist0 is not None

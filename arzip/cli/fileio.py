@@ -29,11 +29,13 @@ RANGE_BYTES = 1 << 20  # written at a time
 MAX_NAMED_GAPS = 8
 
 
-def codec_options(settings: Settings) -> Options:
+def codec_options(settings: Settings, threads: int | None = None) -> Options:
+    """The codec's options. threads: other ones than the settings say."""
     from arzip.codec import Options
 
     opens = not settings.no_open
-    basic = settings.level, settings.model, settings.device, settings.threads, settings.wide, opens
+    number = settings.threads if threads is None else threads
+    basic = settings.level, settings.model, settings.device, number, settings.wide, opens
     max_output = -1 if settings.max_output is None else settings.max_output
     limits = settings.block_size or 0, settings.memory or 0, max_output
     return Options(*basic, *limits, dictionary=read_dictionary(settings.dictionary))

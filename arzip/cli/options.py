@@ -157,6 +157,12 @@ MAX_OUTPUT = click.option(
     metavar="SIZE",
     help="With -d, -t: stop at an archive that holds more than SIZE (1GiB ..).",
 )
+CLUSTER = click.option(
+    "--cluster",
+    metavar="auto|local|ADDRESS",
+    help="Of files, folders (-r) and URLs: on a Ray cluster, -T: workers in all; local: one of this machine.",
+)
+RESUME = click.option("--resume", is_flag=True, help="With --cluster: go on with what an unfinished run has left.")
 SALVAGE = grouped(
     click.option(
         "--salvage",

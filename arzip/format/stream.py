@@ -84,6 +84,16 @@ def _sizes(frame: Frame) -> tuple[int, int]:
     return len(frame.pack()) + frame.coded_bytes, frame.raw_bytes
 
 
+def stored_frame(raw: bytes) -> Frame:
+    """The frame of a block of 1 to MAX_BLOCK_BYTES bytes that is stored as it is."""
+    return Frame(Method.STORED, 0, 0, len(raw), len(raw), zlib.crc32(raw))
+
+
+def coded_frame(raw: bytes, payload: bytes, method: Method, lanes: int, profile_byte: int) -> Frame:
+    """The frame of a block whose `raw` bytes the codec turned into `payload`; bounds as in Frame."""
+    return Frame(method, lanes, profile_byte, len(raw), len(payload), zlib.crc32(raw))
+
+
 class Writer:
     """Writes one member to `sink`, each block one block late, as the first frame says whether it is the only one."""
 
@@ -98,14 +108,26 @@ class Writer:
 
     def write_stored(self, raw: bytes) -> None:
         """Adds a block of 1 to MAX_BLOCK_BYTES bytes as it is."""
-        self._add(Frame(Method.STORED, 0, 0, len(raw), len(raw), zlib.crc32(raw)), raw, raw)
+        self._content_hash.update(raw)
+        self.write_block(stored_frame(raw), raw)
 
     def write_coded(self, raw: bytes, payload: bytes, method: Method, lanes: int, profile_byte: int) -> None:
         """Adds a block whose `raw` bytes the codec turned into `payload`; bounds as in Frame."""
-        self._add(Frame(method, lanes, profile_byte, len(raw), len(payload), zlib.crc32(raw)), raw, payload)
+        self._content_hash.update(raw)
+        self.write_block(coded_frame(raw, payload, method, lanes, profile_byte), payload)
 
-    def finish(self) -> None:
-        """Writes the last block and the end record, if there is one. Call it once; the sink stays open."""
+    def write_block(self, frame: Frame, payload: bytes) -> None:
+        """Adds a block whose raw bytes are elsewhere; `finish` then gets the content check of all of them."""
+        assert frame.within_bounds(), frame
+        held, self._held = self._held, (frame, payload)
+        if held is not None:
+            self._put_block(*held)
+
+    def finish(self, content_check: bytes | None = None) -> None:
+        """Writes the last block and the end record, if there is one. Call it once; the sink stays open.
+
+        content_check: BLAKE2b-64 of all raw bytes; None: of those that were given to `write_stored` and `write_coded`.
+        """
         if self._held is None:
             self._put(self._header.pack() + EMPTY_END)
         elif not self._sizes:
@@ -113,14 +135,8 @@ class Writer:
             self._put_block(replace(frame, single_block=True), payload)
         else:
             self._put_block(*self._held)
-            self._put(End(tuple(self._sizes), self._content_hash.digest()).pack())
-
-    def _add(self, frame: Frame, raw: bytes, payload: bytes) -> None:
-        assert frame.within_bounds(), frame
-        self._content_hash.update(raw)
-        held, self._held = self._held, (frame, payload)
-        if held is not None:
-            self._put_block(*held)
+            check = self._content_hash.digest() if content_check is None else content_check
+            self._put(End(tuple(self._sizes), check).pack())
 
     def _put_block(self, frame: Frame, payload: bytes) -> None:
         if not self._sizes:

@@ -9,8 +9,8 @@ from pathlib import Path
 # Packages and modules of arzip that kernels take nothing from: a change there leaves the compiled kernels valid.
 WITHOUT_KERNELS = frozenset(
     {
-        *("__init__", "__main__", "api", "bench", "block_codec", "cli", "codec", "levels", "memory", "planner"),
-        *("recovery", "system", "version", "weights"),
+        *("__init__", "__main__", "api", "bench", "block_codec", "cli", "cluster", "codec", "levels", "memory"),
+        *("planner", "recovery", "system", "version", "weights"),
     }
 )
 

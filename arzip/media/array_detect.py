@@ -32,6 +32,15 @@ class Splitter:
         self._pictures = pictures
         self._rest: FoundArray | None = None  # what is to come of an array: `start` is below 0, its items before
 
+    @property
+    def carried(self) -> FoundArray | None:
+        """What of the blocks so far decides how the next one is cut; None: nothing. May be another Splitter's."""
+        return self._rest
+
+    @carried.setter
+    def carried(self, carried: FoundArray | None) -> None:
+        self._rest = carried
+
     def split(self, raw: bytes, probe: Probe) -> list[Piece]:
         """`raw`, cut before and after arrays, each piece with the layout of its items.
 

@@ -42,6 +42,15 @@ class Splitter:
         self._magic = re.compile(_SOUND + (_PICTURES if pictures else b""), re.DOTALL)
         self._rest: Found | None = None  # what of a file is to come: `start` bytes into the next block
 
+    @property
+    def carried(self) -> Found | None:
+        """What of the blocks so far decides how the next one is cut; None: nothing. May be another Splitter's."""
+        return self._rest
+
+    @carried.setter
+    def carried(self, carried: Found | None) -> None:
+        self._rest = carried
+
     def split(self, raw: bytes) -> list[Piece]:
         """`raw`, cut before and after the samples of each file, each piece with the layout of its samples.
 
