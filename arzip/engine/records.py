@@ -56,29 +56,31 @@ class RecordEngine(Engine):
         self._starts: dict[tuple[Any, ...], _Start] = {}
         self._lock = threading.Lock()
 
-    def encode(self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None) -> bytes:
+    def encode(
+        self, raw: bytes, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None = None, only_block: bool = True
+    ) -> bytes:
         """As of Engine."""
         if self._is_short(plan, len(raw)) and on_costs is None:
             (stream,) = self.encode_records([raw], plan, lambda: on_bytes(len(raw)))
             return stream
         if not self._follows(plan):
-            return super().encode(raw, plan, on_bytes, on_costs)
+            return super().encode(raw, plan, on_bytes, on_costs, only_block)
         block = self._new_block(np.frombuffer(raw, np.uint8), plan, None, on_costs is not None)
-        block = self._code(block, plan, on_bytes, on_costs)
+        block = self._code(block, plan, on_bytes, on_costs, only_block)
         return range_coder.finish(block.registers, block.stream)
 
-    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes) -> bytes:
+    def decode(self, payload: bytes, raw_bytes: int, plan: Plan, on_bytes: OnBytes, only_block: bool = True) -> bytes:
         """As of Engine."""
         short = self._is_short(plan, raw_bytes)
         if not short and not self._follows(plan):
-            return super().decode(payload, raw_bytes, plan, on_bytes)
+            return super().decode(payload, raw_bytes, plan, on_bytes, only_block)
         block = self._new_block(np.zeros(raw_bytes, np.uint8), plan, payload)
         if short:
             start = self._start(plan, raw_bytes)
             self._code_short(block, plan, start, prefill.NO_PREFILL, self._lanes_after(start, 1))
             on_bytes(raw_bytes)
         else:
-            block = self._code(block, plan, on_bytes, None)
+            block = self._code(block, plan, on_bytes, None, only_block)
         return block.text[self._dictionary.size :].tobytes()
 
     def cost_bits(self, raw: bytes, plan: Plan) -> float:
@@ -141,12 +143,14 @@ class RecordEngine(Engine):
     def _network_of(self, start: _Start) -> forward_cpu.Network:
         return self._cpu.network if start.network.h.size else forward_cpu.empty_network()
 
-    def _code(self, block: LaneState, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None) -> LaneState:
+    def _code(
+        self, block: LaneState, plan: Plan, on_bytes: OnBytes, on_costs: OnCosts | None, only_block: bool
+    ) -> LaneState:
         """Code a block of any length on a state of its own."""
         start, known = self._start(plan, block.text.size - self._dictionary.size), self._dictionary.size
         cm = self._copy(start, block.text.size)
         cm.clock[SIZE] = block.text.size
-        run = self._cpu.start(plan, cm, True, self._lanes_after(start, 1))
+        run = self._cpu.start(plan, cm, only_block, self._lanes_after(start, 1))
         return code_chunks(run, block, on_bytes, on_costs, known)
 
     def _code_short(
