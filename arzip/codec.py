@@ -1,4 +1,4 @@
-"""Bytes -> blocks -> archive, and back: `compress`, `decompress`, `evaluate`; recovery.py has `salvage`.
+"""Bytes -> blocks -> archive, and back: `compress`, `decompress`, `evaluate`; api/recovery.py has `salvage`.
 
 Blocks are coded side by side on several threads. Must not know the file system, nor how one block is coded.
 """

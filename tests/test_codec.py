@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from helpers import Drip, check_roundtrip, compress, count_blocks, decompress, english, harmless_changes, words
 
-from arzip import codec, levels, recovery
+from arzip import codec, levels
+from arzip.api import recovery
 from arzip.codec import Options
 from arzip.context_mixing.profile import FAST, FULL, MIDDLE, PROFILES
 from arzip.errors import DamagedError, ModelMissingError, NotAnArchiveError, TruncatedError

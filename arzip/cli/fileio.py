@@ -22,8 +22,8 @@ from arzip.system import files, outputs
 from arzip.system.outputs import OutputFile
 
 if TYPE_CHECKING:
+    from arzip.api.recovery import Recovery
     from arzip.codec import Options, Summary
-    from arzip.recovery import Recovery
 
 RANGE_BYTES = 1 << 20  # written at a time
 MAX_NAMED_GAPS = 8
@@ -72,7 +72,8 @@ def _salvage(name: str, settings: Settings, reporter: Reporter) -> None:
     """Recover what is whole of the archive `name`, and say what is missing. Raises ArzipError."""
     with _opened(name, settings) as source:
         path = _output_path(name, settings, original_name)
-        from arzip import codec, recovery
+        from arzip import codec
+        from arzip.api import recovery
 
         with (
             codec.on_first_compile(reporter.compiling),

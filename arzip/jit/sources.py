@@ -10,7 +10,7 @@ from pathlib import Path
 WITHOUT_KERNELS = frozenset(
     {
         *("__init__", "__main__", "api", "bench", "block_codec", "cli", "cluster", "codec", "levels", "memory"),
-        *("planner", "recovery", "system", "version", "weights"),
+        *("planner", "system", "version", "weights"),
     }
 )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import stub_codec
 
-import arzip
+import arzip.api
 from arzip import cli
 from arzip.cli.args import expand_levels
 from arzip.format.stream import Writer
@@ -40,8 +40,8 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(arzip.__file__).parent.parent))  # the same package for subprocesses
     monkeypatch.setitem(sys.modules, "arzip.codec", stub_codec)
     monkeypatch.setattr(arzip, "codec", stub_codec, raising=False)
-    monkeypatch.setitem(sys.modules, "arzip.recovery", stub_codec)
-    monkeypatch.setattr(arzip, "recovery", stub_codec, raising=False)
+    monkeypatch.setitem(sys.modules, "arzip.api.recovery", stub_codec)
+    monkeypatch.setattr(arzip.api, "recovery", stub_codec, raising=False)
 
 
 def put(name: str, data: bytes = b"some words, some words, some words\n") -> Path:
@@ -547,9 +547,9 @@ def stored_archive(path: str, *blocks: bytes) -> None:
 @pytest.fixture
 def real_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """The codec itself instead of the stub, for archives of stored blocks."""
-    for name in ("codec", "recovery"):
-        monkeypatch.delitem(sys.modules, f"arzip.{name}")
-        monkeypatch.delattr(arzip, name)
+    for package, name in ((arzip, "codec"), (arzip.api, "recovery")):
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}")
+        monkeypatch.delattr(package, name)
 
 
 BLOCKS = (b"0123456789", b"abcdefghij", b"ABCDEFGHIJ")

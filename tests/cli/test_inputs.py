@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import stub_codec
 
-import arzip
+import arzip.api
 from arzip import cli
 from arzip.cli import COMMANDS
 from arzip.system import compressed
@@ -38,8 +38,8 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setitem(sys.modules, "arzip.codec", stub_codec)
     monkeypatch.setattr(arzip, "codec", stub_codec, raising=False)
-    monkeypatch.setitem(sys.modules, "arzip.recovery", stub_codec)
-    monkeypatch.setattr(arzip, "recovery", stub_codec, raising=False)
+    monkeypatch.setitem(sys.modules, "arzip.api.recovery", stub_codec)
+    monkeypatch.setattr(arzip.api, "recovery", stub_codec, raising=False)
 
 
 def put(*names: str) -> None:

@@ -16,7 +16,8 @@ from reference.decoder.parts import Parts
 from reference.decoder.weights import Model
 from spmd.cases import pretrained_tensors, text_of
 
-from arzip import codec, levels, recovery
+from arzip import codec, levels
+from arzip.api import recovery
 from arzip.codec import Options
 from arzip.coding import range_coder
 from arzip.coding.lane_state import finish_streams, max_stream_bytes, new_wide_state

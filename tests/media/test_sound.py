@@ -11,7 +11,8 @@ import pytest
 from helpers import check_roundtrip, compress, count_blocks, english
 from reference.decoder.sound import decode_sound
 
-from arzip import block_codec, codec, recovery
+from arzip import block_codec, codec
+from arzip.api import recovery
 from arzip.codec import Options
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import stream

@@ -19,7 +19,8 @@ from helpers import Drip, check_roundtrip, compress, decompress, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arzip import block_codec, cli, codec, levels, planner, recovery
+from arzip import block_codec, cli, codec, levels, planner
+from arzip.api import recovery
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
 from arzip.format import opened_head, records

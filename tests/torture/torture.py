@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from arzip import codec, recovery
+from arzip import codec
+from arzip.api import recovery
 from arzip.codec import Options
 from arzip.errors import ArzipError
 

@@ -11,10 +11,10 @@ import pytest
 import tiny_network
 from helpers import compress, words
 
-from arzip import recovery
+from arzip.api import recovery
+from arzip.api.recovery import Missing, Recovery
 from arzip.codec import Options
 from arzip.format.stream import Block, read_events
-from arzip.recovery import Missing, Recovery
 from arzip.weights.file import dump_weights
 
 
