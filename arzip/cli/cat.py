@@ -29,7 +29,7 @@ PIECE_BYTES = 1 << 20
 )
 @grouped(MODEL, MESSAGES)
 def cat(names: tuple[str, ...], part: ByteRange | None, **options: Any) -> int:
-    """Write what archives hold to the standard output: of files, or of URLs, as s3://bucket/big.arz (needs fsspec)."""
+    """Write what archives, files or URLs, hold (or a range of it) to stdout. As s3://bucket/big.arz (needs fsspec)."""
     settings = Settings(**options)
     return Reporter(settings).each(names, lambda name: _copy(name, part, settings))
 

@@ -159,10 +159,13 @@ MAX_OUTPUT = click.option(
 )
 CLUSTER = click.option(
     "--cluster",
+    cls=RareOption,
     metavar="auto|local|ADDRESS",
     help="Of files, folders (-r) and URLs: on a Ray cluster, -T: workers in all; local: one of this machine.",
 )
-RESUME = click.option("--resume", is_flag=True, help="With --cluster: go on with what an unfinished run has left.")
+RESUME = click.option(
+    "--resume", cls=RareOption, is_flag=True, help="With --cluster: go on with what an unfinished run has left."
+)
 SALVAGE = grouped(
     click.option(
         "--salvage",
