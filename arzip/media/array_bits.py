@@ -25,7 +25,7 @@ from arzip.probability import P_ONE
 
 CONTEXTS, ROW_BITS, SLOT_LIMIT = 8, 18, 250
 NARROW = 64  # Q12: of spans below, an expert has nothing to say
-PLACES, WIDTHS, SEEN = 17, 24, CONTEXTS + 1  # of the mixer's contexts
+POSITIONS, WIDTHS, SEEN = 17, 24, CONTEXTS + 1  # of the mixer's contexts
 EXPERT_WEIGHT, SLOT_WEIGHT = 131072, 26214
 EARLY, EARLY_RATE, RATE, FINAL_RATE, APM_LIMIT = 3000, 6, 2, 2, 250
 LOW, MIDDLE, HIGH, CENTRE, INVERSE, SCALE, COLUMNS = range(7)  # of spans
@@ -50,7 +50,7 @@ def create(width: int, smooth: bool, plain: int) -> Bits:
     experts = EXPERTS if smooth else FLAT_EXPERTS
     inputs = experts + 2 * CONTEXTS + 1
     start = [EXPERT_WEIGHT] * experts + [SLOT_WEIGHT] * (2 * CONTEXTS) + [0]
-    sets = [PLACES * WIDTHS, 64 * SEEN, 16 * 16, 64]
+    sets = [POSITIONS * WIDTHS, 64 * SEEN, 16 * 16, 64]
     mixer = mixing.create(inputs, sets, 64, [33 * 64, 1 << 16], start)
     return Bits(
         mixer,
@@ -116,7 +116,7 @@ def narrow(spans, bit):
 def select(bits, model, items, t, value, lowest):
     """Find the slots of the nibble whose lowest bit is of weight 2^lowest."""
     about, contexts = model.about, bits.slots.contexts
-    row = about[array_model.ROW]
+    row = about[array_model.ROW_LENGTH]
     above = row if row > 1 else 2
     west, north = item_at(items, t, 1, about), item_at(items, t, above, about)
     further = item_at(items, t, 2 if row > 1 else 3, about)
@@ -155,7 +155,7 @@ def predict(bits, model, value, weight, node):
     mixer.inputs[experts + 2 * CONTEXTS] = 256
     place, span = spans[0, MIDDLE], spans[0, HIGH] - spans[0, LOW]
     wide = clip((log2_eighths(span) >> 2) - 12, 0, WIDTHS - 1)
-    mixer.rows[0] = wide * PLACES + clip((place >> 11) + 8, 0, PLACES - 1)
+    mixer.rows[0] = wide * POSITIONS + clip((place >> 11) + 8, 0, POSITIONS - 1)
     mixer.rows[1] = weight * SEEN + seen
     mixer.rows[2] = (weight >> 2) * 16 + node
     mixer.rows[3] = weight

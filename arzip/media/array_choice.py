@@ -120,8 +120,8 @@ def _is_alike(one: NDArray[np.int64], other: NDArray[np.int64], same_prefix: boo
     if same_prefix:
         equal = equal[one >> 4 == other >> 4]
     count = max(equal.size, 1)
-    chance = 1 / 16
-    return bool(equal.sum() / count > NOISE_GAIN * chance + 2 * (chance / count) ** 0.5)
+    share = 1 / 16
+    return bool(equal.sum() / count > NOISE_GAIN * share + 2 * (share / count) ** 0.5)
 
 
 def _is_skewed(nibbles: NDArray[np.int64]) -> bool:

@@ -83,7 +83,7 @@ class Splitter:
         if rest is not None:
             yield self._kept(rest, raw)
             done = min(rest.stop, len(raw))
-        for at in array_headers.places(raw):
+        for at in array_headers.positions(raw):
             if at < done:
                 continue
             try:

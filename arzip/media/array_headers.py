@@ -47,7 +47,7 @@ _DTYPES = {
 }
 
 
-def places(raw: bytes) -> list[int]:
+def positions(raw: bytes) -> list[int]:
     """Where files may begin in a block, in order."""
     return sorted(match.start() - behind for magic, behind in _MAGICS for match in magic.finditer(raw))
 

@@ -29,7 +29,7 @@ MOMENTS = (MAX_ORDER + 1) * (MAX_ORDER + 2) // 2
 # Centres: the predictor's, 0, and the simple ones
 BEST, ZERO, SLOPE, WEST, NORTH, CENTRES = range(6)
 # Fields of `about`
-ROW, START, COLUMN, ORDER, ERROR, FIELDS = range(6)
+ROW_LENGTH, START, COLUMN, ORDER, ERROR, FIELDS = range(6)
 # Fields of `form`
 MANTISSA, OFFSET, UNIT, DROP, SMOOTH, WIDTH, FORMS = range(7)
 
@@ -93,7 +93,7 @@ def add_distance(model, distance):
 def begin_part(model, t, row, plane):
     """The items from t on lie in rows of so many items, and planes of so many (0: no planes; row 1: no rows)."""
     about = model.about
-    about[ROW], about[START], about[COLUMN], about[ORDER], about[ERROR] = row, t, 0, 0, 0
+    about[ROW_LENGTH], about[START], about[COLUMN], about[ORDER], about[ERROR] = row, t, 0, 0, 0
     if row > 1:
         for distance in (1, row, row + 1, row - 1, 2, 2 * row, row - 2, row + 2, 3, 2 * row + 1):
             add_distance(model, distance)
@@ -126,7 +126,7 @@ def number_at(model, items, t, distance):
 @inline_njit
 def predict(model, items, t):
     """Fill the centres for item t, and the scales of the experts."""
-    about, centres, means, row = model.about, model.centres, model.means, model.about[ROW]
+    about, centres, means, row = model.about, model.centres, model.means, model.about[ROW_LENGTH]
     x = about[COLUMN]
     for k in range(CENTRES):
         centres[k] = 0
@@ -163,7 +163,7 @@ def predict(model, items, t):
 def learn(model, item, t):
     """Take in the item that was predicted."""
     about, form, centres, means = model.about, model.form, model.centres, model.means
-    number, x, row = fixed(item, form[MANTISSA], form[OFFSET], form[UNIT]), about[COLUMN], about[ROW]
+    number, x, row = fixed(item, form[MANTISSA], form[OFFSET], form[UNIT]), about[COLUMN], about[ROW_LENGTH]
     if form[SMOOTH]:
         order = about[ORDER]
         inputs = model.inputs

@@ -17,7 +17,7 @@ from arzip.media.array_values import BFLOAT, FLOAT, SIGNED, UNSIGNED, unpack
 WINDOW = 1 << 16  # bytes that are looked at as one
 SPOT = 1 << 12  # bytes of a sample of it
 MIN_BLOCK = 1 << 14  # bytes: in less there is nothing to gain
-LANES = 8  # places of a byte that are told apart
+LARGEST = 8  # bytes of an item
 MIN_GAIN = 0.2  # bits a byte that places of bytes must save
 MIN_COST = 1.8  # bits a byte: below it context mixing is better, always
 LOOK, LIKELY_SHARE = 1 << 14, 0.94  # bytes of the second sample; of what zlib leaves of it
@@ -66,13 +66,13 @@ def runs(kinds: Sequence[object | None]) -> list[tuple[int, int]]:
 def _kind(window: Bytes) -> tuple[int, int, bool, int] | None:
     """Class, size and order of the items of a window, and where the first one begins; None: no array."""
     for share in (1, 2):
-        at = (len(window) - SPOT) * share // 3 // LANES * LANES
+        at = (len(window) - SPOT) * share // 3 // LARGEST * LARGEST
         spot = window[max(at, 0) : max(at, 0) + SPOT]
         size, cost = _item_size(spot)
         if size < 2 or cost < MIN_COST or cost > PACKED_SHARE * 8 * len(zlib.compress(spot.tobytes(), 1)) / len(spot):
             return None
-    places = _entropies(_counts(window[: len(window) // size * size], size))
-    top = int(places.argmin())
+    positions = _entropies(_counts(window[: len(window) // size * size], size))
+    top = int(positions.argmin())
     big_endian, phase = _order(window, size, top) if size > 2 else _order_of_two(spot, top)
     return _class(spot[phase : len(spot) - size + phase], size, big_endian), size, big_endian, phase
 
@@ -108,7 +108,7 @@ def _order_of_two(spot: Bytes, top: int) -> tuple[bool, int]:
 
 def _item_size(spot: Bytes) -> tuple[int, float]:
     """How far apart bytes of one kind are (1: no matter), and bits a byte if each place is coded apart."""
-    counts = _counts(spot[: len(spot) // LANES * LANES], LANES)
+    counts = _counts(spot[: len(spot) // LARGEST * LARGEST], LARGEST)
     best = 1, float(_entropies(counts.sum(0, keepdims=True))[0])
     for size in (2, 4, 8):
         cost = float(_entropies(counts.reshape(-1, size, 256).sum(0)).mean())
@@ -137,8 +137,8 @@ def _is_likely(data: Bytes, array: FoundArray) -> bool:
 def _counts(data: Bytes, size: int) -> NDArray[np.float64]:
     """How often each byte stands at each place (size, 256)."""
     whole = len(data) // size
-    places = np.tile(np.arange(size) << 8, whole)
-    return np.bincount(data | places, minlength=size << 8).reshape(size, 256).astype(np.float64)
+    positions = np.tile(np.arange(size) << 8, whole)
+    return np.bincount(data | positions, minlength=size << 8).reshape(size, 256).astype(np.float64)
 
 
 def entropy(data: Bytes) -> float:
