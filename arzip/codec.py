@@ -127,7 +127,7 @@ class Encoder:
         self._opens, self._workers, self._on_costs = options.opens, workers, on_costs
         path = registry.find(options.model or self._level.model)
         self._engine = cached_engine(path, workers.threads).on(self._devices)
-        self._splitter = detect.Splitter(self._level.pictures)
+        self._splitter = detect.Splitter(self._level.pictures, self._level.light)
         self._writer = stream.Writer(sink, self._engine.digest)
         self._meter = _ProgressMeter(workers, progress)
         self._raw_bytes = self._blocks = self._refused = 0

@@ -35,10 +35,12 @@ _NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeErr
 
 
 class Splitter:
-    """Cuts the blocks of one stream, in order, where samples begin and end. pictures: whether they are looked for."""
+    """Cuts the blocks of one stream, in order, where samples begin and end. pictures: whether they are looked for;
+    light: what their layouts say.
+    """
 
-    def __init__(self, pictures: bool = True) -> None:
-        self._pictures = pictures
+    def __init__(self, pictures: bool = True, light: bool = False) -> None:
+        self._pictures, self._light = pictures, light
         self._magic = re.compile(_SOUND + (_PICTURES if pictures else b""), re.DOTALL)
         self._rest: Found | None = None  # what of a file is to come: `start` bytes into the next block
 
@@ -61,7 +63,7 @@ class Splitter:
                 pieces.append((raw[done : file.start], None))
                 head = 0
             tail = following - end if following - end <= MAX_EDGE else 0
-            pieces.append((raw[file.start - head : end + tail], _layout(file, head, tail)))
+            pieces.append((raw[file.start - head : end + tail], _layout(file, head, tail, self._light)))
             done = end + tail
         if done < len(raw) or not pieces:
             pieces.append((raw[done:], None))
@@ -99,14 +101,16 @@ def _whole(found: Found, size: int) -> int:
     """So many bytes of samples, less what isn't a whole frame or pixel."""
     if not found.width:
         return size - size % (found.channels * found.sample_bytes)
-    used = found.width * found.channels
+    pixel = found.channels * found.sample_bytes
+    used = found.width * pixel
     rest = size % (used + found.padding)
-    return size - (rest - used if rest > used else rest % found.channels)
+    return size - (rest - used if rest > used else rest % pixel)
 
 
-def _layout(found: Found, head: int, tail: int) -> Layout | PictureLayout:
+def _layout(found: Found, head: int, tail: int, light: bool) -> Layout | PictureLayout:
     if found.width:
-        return PictureLayout(head, tail, found.channels, found.width, found.padding)
+        values = found.sample_bytes, found.big_endian, found.signed
+        return PictureLayout(head, tail, found.channels, found.width, found.padding, *values, light)
     return Layout(head, tail, found.channels, found.sample_bytes, found.big_endian, found.signed)
 
 
@@ -116,11 +120,11 @@ def _is_worthwhile(found: Found, raw: bytes) -> bool:
         return False
     if not found.width:
         return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
-    if found.channels not in picture.ORDERS or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
+    if found.channels not in picture.ORDERS or found.sample_bytes > 2 or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
         return False
     if not found.padding:
         return True
     rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
-    used = found.width * found.channels
+    used = found.width * found.channels * found.sample_bytes
     rows = rows[: rows.size - rows.size % (used + found.padding)].reshape(-1, used + found.padding)
     return not rows[:, used:].any()

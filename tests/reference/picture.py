@@ -13,7 +13,6 @@ WRAP = 2**64 - 1
 ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
-TOP = 255 * 256
 STRETCH = stretch_table().tolist()
 
 
@@ -22,16 +21,12 @@ def h(a: int, b: int) -> int:
     return m ^ (m >> 29)
 
 
-def bounded(x: int) -> int:
-    return clip(x, 0, TOP)
-
-
 class LocalSquares(LeastSquares):
     """Least squares from moments of columns."""
 
-    def __init__(self, order: int, k: int, width: int) -> None:
+    def __init__(self, order: int, g: int, width: int) -> None:
         super().__init__(0, order, 12)
-        self.g, size = 4 - k, (order + 1) * (order + 2) // 2
+        self.g, size = g, (order + 1) * (order + 2) // 2
         self.left, self.columns, self.right = [0] * size, [[0] * size for _ in range(width)], [[0] * size] * width
 
     def load(self, x: int) -> None:
@@ -55,26 +50,33 @@ class LocalSquares(LeastSquares):
 class Decoder:
     """Decodes the values of one picture."""
 
-    def __init__(self, stream: bytes, channels: int, width: int) -> None:
+    def __init__(self, stream: bytes, channels: int, width: int, extra: int = 0, light: int = 0) -> None:
         self.coder, self.channels, self.width = RangeDecoder(stream), channels, width
-        start = [104858] * 10 + [20972] * 24 + [0]
+        self.extra, self.light, self.top = extra, light, (2 ** (8 + 8 * extra) - 1) * 256
+        self.slots = [list(range(12)), list(range(12)), [1, 3, 4, 11], [1, 4, 5, 6]][2 * light + extra]
+        self.centres = [0, 2, 3, 4, 5, 6] if light else [0, 1, 2, 3, 4, 5, 6]
+        start = [104858] * (9 if light else 10) + [20972] * 2 * len(self.slots) + [0]
         self.mixer = Mixer(5, start)
         self.v: dict[tuple[int, int, int], int] = {}
         self.e: dict[tuple[int, int, int, int], int] = {}
-        self.terms = [[self.inputs(r, k) for k in range(2)] for r in range(channels)]
-        self.solvers = [[LocalSquares(len(self.terms[r][k]), k, width) for k in range(2)] for r in range(channels)]
+        self.terms = [[self.inputs(r, k) for k in range(2 - light)] for r in range(channels)]
+        self.solvers = [[LocalSquares(len(self.terms[r][k]), 3 if light else 4 - k, width) for k in range(2 - light)] for r in range(channels)]
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [2**15, 0])
         self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
         self.count = 0
 
     def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
-        found = [(r, *at) for at in OWN[: 6 if k else 10]]
+        few = k or self.light
+        found = [(r, *at) for at in OWN[: 8 if self.light else 6 if k else 10]]
         for other in reversed(range(r)):
-            found += [(other, *at) for at in EARLIER[: 3 if k else 5]]
+            found += [(other, *at) for at in EARLIER[: 3 if few else 5]]
         for other in range(r + 1, self.channels):
-            found += [] if k else [(other, -1, 0), (other, 0, -1)]
+            found += [] if few else [(other, -1, 0), (other, 0, -1)]
         return found
+
+    def bounded(self, x: int) -> int:
+        return clip(x, 0, self.top)
 
     def value(self, r: int, x: int, y: int) -> int:
         if y < 0 or (x < 0 and y == 0):
@@ -99,24 +101,25 @@ class Decoder:
 
     def one(self, r: int, x: int, y: int) -> int:
         near = [self.value(r, x + dx, y + dy) for dx, dy in OWN[:6]]
-        centres, inputs = [], []
+        centres, inputs = [0] * 7, []
         for k, solver in enumerate(self.solvers[r]):
             row = [self.value(o, x + dx, y + dy) - self.c[o] for o, dx, dy in self.terms[r][k]]
-            solver.load(x)
-            solver.solve()
-            centres.append(bounded(solver.dot(row) + 256 * self.c[r]))
+            if x % 4 == 0 or not self.light:
+                solver.load(x)
+                solver.solve()
+            centres[k] = self.bounded(solver.dot(row) + 256 * self.c[r])
             inputs.append(row)
         base, (w, n, m) = 0, near[:3]
         if r:
             base = self.v[r - 1, x, y]
             w, n, m = (a - self.value(r - 1, x + dx, y + dy) for a, (dx, dy) in zip((w, n, m), OWN, strict=False))
-        centres += [bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
-        centres.append(self.blend(r, x, y, centres))
+        centres[2:5] = [self.bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
+        centres[5] = self.blend(r, x, y, centres)
         errors, slopes, here = local = self.local(r, x, y, near)
         entries = self.bias_entries(r, near, centres[5], local)
-        centres.append(bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5)))
-        wheres = [(k, 8 * errors + here) for k in range(7)]
-        wheres += [(6, 8 * slopes + here), (0, 24 * slopes + errors), (6, errors)]
+        centres[6] = self.bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5))
+        wheres = [(k, 8 * errors + here) for k in self.centres]
+        wheres += [(6, 8 * slopes + here), (0, 24 * (1 + self.extra) * slopes + errors), (6, errors)]
         scales = [self.scales[r, e, where] for e, (_, where) in enumerate(wheres)]
         v = self.bits(r, x, y, near, centres, errors, [k for k, _ in wheres], [s[0] for s in scales])
         self.v[r, x, y] = v
@@ -136,11 +139,15 @@ class Decoder:
 
     def blend(self, r: int, x: int, y: int, centres: list[int]) -> int:
         total = weights = 0
-        for k, centre in enumerate(centres):
+        near = {}
+        for k in self.centres[:-2]:
             w, n, nw, ne, ww = (self.error(r, k, x + dx, y + dy) for dx, dy in OWN[:5])
-            g = 2**40 // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
+            near[k] = 2 * w + 2 * n + nw + ne + ww + 8
+        down = max(min(near.values()).bit_length() - 6, 0) if self.extra else 0
+        for k, e in near.items():
+            g = 2**40 // (e >> down) ** 2
             g = (g * g >> 20) if g < 2**30 else 2**40
-            total, weights = total + ((g >> 16) + 1) * centre, weights + (g >> 16) + 1
+            total, weights = total + ((g >> 16) + 1) * centres[k], weights + (g >> 16) + 1
         return total // weights
 
     def local(self, r: int, x: int, y: int, near: list[int]) -> tuple[int, int, int]:
@@ -150,16 +157,16 @@ class Decoder:
         slope = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(w - ww) + abs(n - nn)
         mates = sum(self.e[o, 6, x, y] for o in range(r))
         return (
-            min(log8((around >> 1) + 1) >> 2, 23),
-            min(log8(slope + 1) >> 2, 15),
-            min(log8((mates >> 2) + 1) >> 3, 7),
+            min(log8((around >> 1) + 1) >> 2, 23 + 24 * self.extra),
+            min(log8(slope + 1) >> 2, 15 + 16 * self.extra),
+            min(log8((mates >> 2) + 1) >> 3 + self.extra, 7),
         )
 
     def bias_entries(self, r: int, near: list[int], blend: int, local: tuple[int, int, int]) -> list[list[int]]:
         errors, slopes, here = local
         w, n, _, _, ww, nn = near
         texture = sum((a > blend >> 8) << i for i, a in enumerate([*near, 2 * n - nn, 2 * w - ww]))
-        return [self.bias[r, 0, 8 * texture + min(errors >> 1, 7)], self.bias[r, 1, 16 * here + slopes]]
+        return [self.bias[r, 0, 8 * texture + min(errors >> 1 + self.extra, 7)], self.bias[r, 1, 32 * here + slopes]]
 
     def contexts(self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int) -> list[int]:
         w, n, nw, ne, ww, nn = near
@@ -176,8 +183,8 @@ class Decoder:
             h(a, h(h(nw, ne), m)),
             h(a, h(h(nw, ne), h(h(ww, nn), m))),
             m,
-            h(w, m),
-            h(n, m),
+            0 if self.extra else h(w, m),
+            0 if self.extra else h(n, m),
             h(centres[6] >> 7, errors >> 1),
             h(centres[0] >> 8, centres[1] >> 8),
             h(centres[2] >> 8, centres[3] >> 9),
@@ -186,10 +193,11 @@ class Decoder:
         ]
         return [h(value, 16 * r + i) for i, value in enumerate(plain)]
 
-    def rows(self, contexts: list[int], partial: int) -> list[list[list[int]]]:
+    def rows(self, contexts: list[int], bits_so_far: int, n: int) -> list[list[list[int]]]:
         chosen = []
-        for a in contexts:
-            g = h(a * 0x9E3779B97F4A7C15, partial)
+        for i in self.slots:
+            partial = (bits_so_far >> 4) + 2**16 if self.extra and n == 3 and i == 6 else bits_so_far
+            g = h(contexts[i] * 0x9E3779B97F4A7C15, partial)
             row, checksum = (g >> 20) % 2**18, g % 2**20 + 2**20
             if self.table[row][0][0] != checksum:
                 other = row ^ 1
@@ -206,10 +214,11 @@ class Decoder:
     ) -> int:
         contexts = self.contexts(r, x, y, near, centres, errors)
         inverse = [2**32 // max(3 * a >> 6, 12) for a in s]
-        low, high, v, partial, node = [-END] * 10, [END] * 10, 0, 1, 1
-        for n in reversed(range(8)):
-            if n in (7, 3):
-                rows, node = self.rows(contexts, partial), 1
+        low, high, v, partial, node = [-END] * len(s), [END] * len(s), 0, 1, 1
+        width = 8 + 8 * self.extra
+        for n in reversed(range(width)):
+            if n % 4 == 3:
+                rows, node = self.rows(contexts, partial, n), 1
             middle = [
                 clip((256 * (v + 2**n) - centres[k] - 128) * i >> 20, -END, END)
                 for k, i in zip(which, inverse, strict=True)
@@ -219,14 +228,14 @@ class Decoder:
                 p, count = row[node]
                 inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
             seen = sum(row[node][1] > 0 for row in rows)
-            level = clip((8 * n - log8(s[9] >> 4) + 128 >> 2) - 8, 0, 31)
-            place = middle[6]
+            level = clip((8 * n - log8(s[-1] >> 4) + 128 >> 2) - 8, 0, 31)
+            place = middle[which.index(6)]
             sets = [
                 4 * level + r,
-                24 * (7 - n) + errors,
-                13 * (7 - n) + seen,
+                24 * (1 + self.extra) * (width - 1 - n) + errors,
+                (len(rows) + 1) * (width - 1 - n) + seen,
                 17 * level + clip((place >> 11) + 8, 0, 16),
-                4 * partial + r,
+                4 * (partial if partial < 256 else partial >> partial.bit_length() - 9 & 255) + r,
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
@@ -259,16 +268,18 @@ def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[byte
 
 def decode(payload: bytes, raw_bytes: int) -> bytes:
     """The raw bytes of a block of a picture."""
-    head, tail, channels = payload[:3]
+    head, tail, layout = payload[:3]
+    channels, light, extra, big_endian, signed = layout & 7, *(layout >> i & 1 for i in (3, 4, 5, 6))
     width, at = parse_varint(payload, 3)
     padding, at = parse_varint(payload, at)
     end = at + head + tail
-    decoder, rows, size = Decoder(payload[end:], channels, width), bytearray(), raw_bytes - head - tail
+    decoder, rows, size = Decoder(payload[end:], channels, width, extra, light), bytearray(), raw_bytes - head - tail
     y = 0
     while len(rows) < size:
         for x in range(width):
             if len(rows) < size:
-                rows += bytes(decoder.pixel(x, y))
+                values = (v ^ signed << 15 for v in decoder.pixel(x, y))
+                rows += b"".join(v.to_bytes(1 + extra, "big" if big_endian else "little") for v in values)
         rows += bytes(padding)
         y += 1
     return payload[at : at + head] + bytes(rows[:size]) + payload[at + head : end]
