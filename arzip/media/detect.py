@@ -54,9 +54,9 @@ class Splitter:
         self._rest = None
         for i, file in enumerate(found):
             there = min(file.size, len(raw) - file.start)
-            if there < file.size and not file.width:
-                frame = file.channels * file.sample_bytes
-                self._rest = file._replace(start=-there % frame, size=file.size - there)
+            if there < file.size:
+                skipped = -there % _frame(file)  # what is left of a frame or a row
+                self._rest = file._replace(start=skipped, size=file.size - there - skipped)
             head, end = file.start - done, file.start + _whole(file, there)
             following = found[i + 1].start if i + 1 < len(found) else len(raw)
             if head > MAX_EDGE:
@@ -97,13 +97,18 @@ def _read(reader: Callable[[bytes, int], Found | None], raw: bytes, at: int) -> 
     return found if found is not None and _is_worthwhile(found, raw) else None
 
 
+def _frame(found: Found) -> int:
+    """Bytes of a frame of sound, of a row of a picture."""
+    return (found.width or 1) * found.channels * found.sample_bytes + found.padding
+
+
 def _whole(found: Found, size: int) -> int:
     """So many bytes of samples, less what isn't a whole frame or pixel."""
     if not found.width:
-        return size - size % (found.channels * found.sample_bytes)
+        return size - size % _frame(found)
     pixel = found.channels * found.sample_bytes
     used = found.width * pixel
-    rest = size % (used + found.padding)
+    rest = size % _frame(found)
     return size - (rest - used if rest > used else rest % pixel)
 
 
@@ -120,11 +125,12 @@ def _is_worthwhile(found: Found, raw: bytes) -> bool:
         return False
     if not found.width:
         return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
-    if found.channels not in picture.ORDERS or found.sample_bytes > 2 or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
+    values = found.width * found.channels
+    if found.channels not in picture.ORDERS or found.sample_bytes > 2 or not 1 <= values <= picture_payload.MAX_ROW:
         return False
     if not found.padding:
         return True
     rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
-    used = found.width * found.channels * found.sample_bytes
-    rows = rows[: rows.size - rows.size % (used + found.padding)].reshape(-1, used + found.padding)
-    return not rows[:, used:].any()
+    stride = _frame(found)
+    rows = rows[: rows.size - rows.size % stride].reshape(-1, stride)
+    return not rows[:, stride - found.padding :].any()

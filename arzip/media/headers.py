@@ -12,7 +12,7 @@ import re
 import struct
 from typing import NamedTuple
 
-
+UNKNOWN = 1 << 40  # size of what was recorded without an end: all that follows
 MAX_TRACKS, MAX_PIXEL = 8, 4  # values that an array's last axis may hold of sound and of a pixel
 
 
@@ -57,7 +57,7 @@ def wave(raw: bytes, at: int) -> Found | None:
             if tag != 1 or bits % 8 or frame != channels * sample_bytes:
                 return None
         elif name == b"data":
-            return Found(position, size, channels, sample_bytes, False, sample_bytes > 1)
+            return Found(position, size or UNKNOWN, channels, sample_bytes, False, sample_bytes > 1)
         position += size + size % 2
 
 
@@ -135,7 +135,9 @@ def tiff(raw: bytes, at: int) -> Found | None:
             fields[tag] = struct.unpack_from(code, raw, there)
     width, height, channels = fields[256][0], fields[257][0], fields.get(277, (1,))[0]
     offsets, sizes = fields[273], fields[279]
-    if set(fields[258]) not in ({8}, {16}) or set(fields.get(339, (1,))) - {1, 2} or fields.get(259, (1,))[0] != 1 or fields.get(284, (1,))[0] != 1:
+    if set(fields[258]) not in ({8}, {16}) or set(fields.get(339, (1,))) - {1, 2}:
+        return None
+    if fields.get(259, (1,))[0] != 1 or fields.get(284, (1,))[0] != 1:
         return None
     if any(a + size != b for a, size, b in zip(offsets, sizes, offsets[1:], strict=False)):
         return None

@@ -109,10 +109,9 @@ def parse(payload: bytes, raw_bytes: int) -> tuple[PictureLayout, bytes, bytes, 
         padding, at = parse_varint(payload, at)
     except IndexError as error:
         raise ValueError("no layout") from error
-    channels, sample_bytes, (light, big_endian, signed) = about & 7, (about >> 4 & 1) + 1, (about >> b & 1 for b in BITS)
-    layout = PictureLayout(
-        head, tail, channels, width, padding, sample_bytes, bool(big_endian), bool(signed), bool(light)
-    )
+    channels, sample_bytes = about & 7, (about >> 4 & 1) + 1
+    light, big_endian, signed = (bool(about >> bit & 1) for bit in BITS)
+    layout = PictureLayout(head, tail, channels, width, padding, sample_bytes, big_endian, signed, light)
     if about > 127 or (sample_bytes == 1 and (big_endian or signed)) or channels not in picture.ORDERS:
         raise ValueError("unknown layout")
     if not 1 <= width * channels <= MAX_ROW or len(payload) < at + head + tail:

@@ -60,7 +60,10 @@ class Decoder:
         self.v: dict[tuple[int, int, int], int] = {}
         self.e: dict[tuple[int, int, int, int], int] = {}
         self.terms = [[self.inputs(r, k) for k in range(2 - light)] for r in range(channels)]
-        self.solvers = [[LocalSquares(len(self.terms[r][k]), 3 if light else 4 - k, width) for k in range(2 - light)] for r in range(channels)]
+        self.solvers = [
+            [LocalSquares(len(self.terms[r][k]), 3 if light else 4 - k, width) for k in range(2 - light)]
+            for r in range(channels)
+        ]
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [2**15, 0])
         self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
