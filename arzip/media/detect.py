@@ -17,6 +17,8 @@ from arzip.media.payload import MAX_CHANNELS, MAX_EDGE, MAX_SAMPLE_BYTES, Layout
 from arzip.media.picture_payload import PictureLayout
 
 MIN_BYTES = 4096  # of samples: what is shorter is not worth a block of its own
+MIN_REACH = 64  # frames of sound that can be judged
+LIKENESS = 0.7  # of what goes on behind the end that a header names
 Piece = tuple[bytes, Layout | PictureLayout | None]
 
 _SOUND = rb"RIFF....WAVE|FORM....AIF[FC]|\x93NUMPY[\1\2]\0"
@@ -57,8 +59,10 @@ class Splitter:
             if there < file.size:
                 skipped = -there % _frame(file)  # what is left of a frame or a row
                 self._rest = file._replace(start=skipped, size=file.size - there - skipped)
-            head, end = file.start - done, file.start + _whole(file, there)
             following = found[i + 1].start if i + 1 < len(found) else len(raw)
+            if there == file.size:
+                there = _reach(raw, file, following)
+            head, end = file.start - done, file.start + _whole(file, there)
             if head > MAX_EDGE:
                 pieces.append((raw[done : file.start], None))
                 head = 0
@@ -110,6 +114,40 @@ def _whole(found: Found, size: int) -> int:
     used = found.width * pixel
     rest = size % _frame(found)
     return size - (rest - used if rest > used else rest % pixel)
+
+
+def _reach(raw: bytes, found: Found, limit: int) -> int:
+    """How many bytes of samples there are up to `limit`: more than the header says where what follows goes on alike."""
+    frame, end = _frame(found), found.start + found.size
+    end -= found.size % frame
+    least = frame if found.width else MIN_REACH * frame
+    while True:
+        step = min(frame * -(-MIN_BYTES // frame), (limit - end) // frame * frame)
+        if step < least or not _goes_on(raw, found, end, step):
+            break
+        end += step
+    return max(end - found.start, found.size)
+
+
+def _goes_on(raw: bytes, found: Found, at: int, size: int) -> bool:
+    """Whether whole frames or rows are like those before them by far more than by an odd distance."""
+    frame = _frame(found)
+    if found.width:
+        values = np.frombuffer(raw, np.uint8, size + frame, at - frame).astype(np.int32)
+        if found.sample_bytes > 1:
+            values = values[0 if found.big_endian else 1 :: 2]
+        row, pixel = frame // found.sample_bytes, found.channels
+        odd = (found.width // 2 + 1) * pixel
+        right, wrong = np.abs(values[row:] - values[:-row]), np.abs(values[odd:] - values[:-odd])
+    elif found.sample_bytes == 2:
+        kind = ">i2" if found.big_endian else "<i2"
+        samples = np.frombuffer(raw, kind, size // 2, at).astype(np.int32)
+        moved = np.frombuffer(raw, kind, size // 2 - 1, at + 1).astype(np.int32)
+        step = found.channels
+        right, wrong = np.abs(samples[step:] - samples[:-step]), np.abs(moved[step:] - moved[:-step])
+    else:
+        return False
+    return bool(right.mean() <= LIKENESS * wrong.mean())
 
 
 def _layout(found: Found, head: int, tail: int, light: bool) -> Layout | PictureLayout:

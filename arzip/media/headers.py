@@ -91,7 +91,8 @@ def bitmap(raw: bytes, at: int) -> Found | None:
         width, height, planes, bits, coding = struct.unpack_from("<iiHHI", raw, at + 18)
     if planes != 1 or bits not in (8, 24, 32) or coding not in (0, 3) or width < 1:
         return None
-    return _picture(at + start, bits // 8, width, abs(height), (width * bits + 31) // 32 * 4)
+    row_bytes = (width * bits + 31) // 32 * 4
+    return _picture(at + start, bits // 8, width, abs(height) or UNKNOWN // row_bytes, row_bytes)
 
 
 _PNM = re.compile(rb"P([56])(?:\s+#[^\n]*)*\s+(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,5})\s")

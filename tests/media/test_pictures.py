@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from typing import Any
 
@@ -197,6 +198,42 @@ def test_files_are_found_and_their_layout_is_right(name: str) -> None:
     coded = picture_payload.encode(piece, layout, lambda _: None)
     assert len(coded) < 0.6 * len(piece)
     assert picture_payload.decode(coded, len(piece), lambda _: None) == piece
+
+
+def with_height(name: str, height: int) -> bytes:
+    """A file whose header names another height."""
+    raw = bytearray(FILES[name])
+    if name == "bmp":
+        raw[22:26] = struct.pack("<i", height)
+        return bytes(raw)
+    return re.sub(rb"\n(\d+) \d+\n", rb"\n\1 %d\n" % height, bytes(raw), count=1)
+
+
+@pytest.mark.parametrize("name", ["bmp", "ppm", "ppm of words"])
+@pytest.mark.parametrize("height", [20, 500])
+def test_rows_are_found_whatever_height_the_header_names(name: str, height: int) -> None:
+    raw = with_height(name, height)
+    assert raw != FILES[name]
+    [(_, layout), *rest] = detect.Splitter().split(raw)
+    assert isinstance(layout, PictureLayout) and not rest
+
+
+def test_rows_end_where_text_begins() -> None:
+    text = english(20000)
+    pieces = detect.Splitter().split(with_height("ppm", 30) + text)
+    assert pieces[0][1] is not None and pieces[-1][1] is None and len(pieces[-1][0]) > 19000
+
+
+def test_a_bitmap_without_a_height_goes_to_the_end() -> None:
+    [(_, layout)] = detect.Splitter().split(with_height("bmp", 0))
+    assert isinstance(layout, PictureLayout)
+
+
+def test_a_picture_goes_on_in_the_next_block() -> None:
+    splitter, raw, cut = detect.Splitter(), FILES["ppm"], 6000
+    pieces = [*splitter.split(raw[:cut]), *splitter.split(raw[cut:])]
+    assert b"".join(piece for piece, _ in pieces) == raw
+    assert [layout.width for _, layout in pieces if isinstance(layout, PictureLayout)] == [60, 60]
 
 
 def test_padding_that_is_not_zero_is_no_padding() -> None:
