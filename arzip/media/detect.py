@@ -120,10 +120,10 @@ def _reach(raw: bytes, found: Found, limit: int) -> int:
     """How many bytes of samples there are up to `limit`: more than the header says where what follows goes on alike."""
     frame, end = _frame(found), found.start + found.size
     end -= found.size % frame
-    least = frame if found.width else MIN_REACH * frame
+    minimum = frame if found.width else MIN_REACH * frame
     while True:
         step = min(frame * -(-MIN_BYTES // frame), (limit - end) // frame * frame)
-        if step < least or not _goes_on(raw, found, end, step):
+        if step < minimum or not _goes_on(raw, found, end, step):
             break
         end += step
     return max(end - found.start, found.size)

@@ -188,10 +188,10 @@ def _blend(picture, x, y, rank):
     """The blend: the mean of the centres before it, by how well they did nearby."""
     blended, down = picture.centres.size - 2, 0
     if picture.extra:
-        least = _near_error(picture, x, y, rank, 0)
+        best = _near_error(picture, x, y, rank, 0)
         for k in range(1, blended):
-            least = min(least, _near_error(picture, x, y, rank, k))
-        down = max(bit_length(least) - 6, 0)
+            best = min(best, _near_error(picture, x, y, rank, k))
+        down = max(bit_length(best) - 6, 0)
     total = weights = np.int64(0)
     for k in range(blended):
         error = _near_error(picture, x, y, rank, k) >> down
