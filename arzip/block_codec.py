@@ -275,7 +275,7 @@ class _PictureForms:
         plan = Plan(1, False, self._level.cm_only_profile)
         filtered = self._engine.cost_bits(picture.text[first * (row + 1) : (first + taken) * (row + 1)], plan)
         costs = {FILTERED: filtered, 0: self._engine.cost_bits(values, plan)}
-        if picture.channels and self._level.pictures:
+        if picture.channels and self._level.pictures and not self._level.light:
             shape = Shape(len(values), picture.channels, picture.width)
             stream = picture_series.encode([(values, shape)], lambda _: self._workers.check())
             costs[picture.channels] = 8 * len(stream) - SHARED_BITS

@@ -154,8 +154,8 @@ class Encoder:
             memory.PROGRAM_BYTES + registry.loading_bytes(path),
         )
         self._window_bytes = 0  # of the part of the stream that is being split; 0: none was
-        self._splitter = detect.Splitter(self._level.pictures)
-        self._arrays = array_detect.Splitter(self._level.pictures)
+        self._splitter = detect.Splitter(self._level.pictures, self._level.light)
+        self._arrays = array_detect.Splitter(self._level.pictures, self._level.light)
         self._fields = self._engine.digest + dictionary_digest(options.dictionary)
         self._writer = stream.Writer(sink, *split_fields(self._fields))
         self._meter = _ProgressMeter(workers, progress)
@@ -220,7 +220,7 @@ class Encoder:
     def _cut_arrays(self, raw: bytes, layout: block_codec.AnyLayout | None) -> list[Piece]:
         """A piece as it is, or cut around arrays, and around what has no header if a short probe is for it."""
         if layout is not None or not self._level.arrays:
-            self._arrays = array_detect.Splitter(self._level.pictures)  # no array goes on behind something else
+            self._arrays.carried = None  # no array goes on behind something else
             return [(raw, layout)]
 
         def probe(guess: bytes, layouts: Sequence[block_codec.AnyLayout]) -> block_codec.AnyLayout | None:

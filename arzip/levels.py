@@ -35,7 +35,7 @@ class Level:
     taken for blocks above LARGE_BYTES; 0: its own. min_repeat: bytes of the shortest repeat that is taken out of a
     block of one lane. wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes of
     opened streams to be modelled for each byte of the block. sound, pictures, arrays: whether they get blocks and a
-    predictor of their own.
+    predictor of their own; light: a light one for pictures.
     """
 
     block_bytes: int
@@ -51,6 +51,7 @@ class Level:
     sound: bool = True
     pictures: bool = True
     arrays: bool = True
+    light: bool = False
     spread_bytes: int = 0
     min_repeat: int = 8192  # costs the model about as much as the list of repeats, but much more time
 
@@ -60,9 +61,9 @@ LEVELS = (
     replace(_FASTEST, spread_bytes=5 << 17),
     _FASTEST,
     replace(_FASTEST, cm_profile=MIDDLE, cm_only_profile=MIDDLE),
-    Level(8 << 20, NEVER, 1, FULL, FULL, pictures=False),
-    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", pictures=False),
-    Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, pictures=False),
+    Level(8 << 20, NEVER, 1, FULL, FULL, light=True),
+    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", light=True),
+    Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, light=True),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, LARGE, LARGE, 8192),
     Level(64 << 20, USELESS, 1, LARGE, LARGE, 8192, "base"),

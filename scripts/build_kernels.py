@@ -77,8 +77,8 @@ def media_calls() -> Iterator[tuple[Any, tuple[Any, ...]]]:
     from arzip.media import array_bits, array_model, picture, picture_bits, sound, sound_bits
 
     registers, stream = empty(4, dtype=np.uint64), empty(1, dtype=np.uint32)
-    pixels, order = empty(4, 3, dtype=np.uint8), empty(3)
-    state, bits = picture.create(2, 3), picture_bits.create(3)
+    pixels, order, kind = empty(4, 3, dtype=np.uint16), empty(3), picture.Set(3)
+    state, bits = picture.create(2, kind), picture_bits.create(kind)
     yield picture_bits.code, (pixels, 0, 1, order, state, bits, registers, stream, True, empty(0))
     heard, coded = sound.create(2, 16), sound_bits.create()
     items, parts = array_model.create((23, 0, 0, 0, 1, 32), 1), empty(1, 3)

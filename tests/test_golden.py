@@ -110,15 +110,19 @@ def sound(frames: int) -> bytes:
     return b"RIFF" + (36 + len(out)).to_bytes(4, "little") + head + len(out).to_bytes(4, "little") + bytes(out)
 
 
-def picture(width: int, height: int) -> bytes:
-    """A PPM file of slopes, noise and an edge."""
+def picture(width: int, height: int, deep: bool = False) -> bytes:
+    """A PPM file of slopes, noise and an edge; deep: of 16 bits, with more noise."""
     out, state = bytearray(), 13
     for y in range(height):
         for x in range(width):
             state = state * 1103515245 + 12345 & 0x7FFFFFFF
             base = x * 2 + y + (state >> 20 & 7) + (60 if 2 * x > width + y else 0)
-            out += bytes([base & 255, base // 2 + (state >> 9 & 3), 255 - base // 3])
-    return b"P6\n%d %d\n255\n" % (width, height) + bytes(out)
+            values = base & 255, base // 2 + (state >> 9 & 3), 255 - base // 3
+            if deep:
+                out += b"".join((250 * v + (state >> 12 & 31)).to_bytes(2, "big") for v in values)
+            else:
+                out += bytes(values)
+    return b"P6\n%d %d\n%d\n" % (width, height, 65535 if deep else 255) + bytes(out)
 
 
 def array(rows: int, row: int) -> bytes:
@@ -167,9 +171,12 @@ GOOD = {
     "code-9": (code(20000), 9),
     "arm64-3": (arm64(20000), 3),
     "sound-6": (sound(3000), 6),
+    "picture-6": (picture(50, 40), 6),
     "picture-9": (picture(50, 40), 9),
     "array-6": (array(60, 40), 6),
     "tensors-9": (tensors(9600), 9),
+    "picture16-6": (picture(50, 40, True), 6),
+    "picture16-9": (picture(50, 40, True), 9),
     **{f"packed-{n}": (PACKED, n) for n in (1, 4, 6, 9)},
     "excel-1": (EXCEL, 1),
 }

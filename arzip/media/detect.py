@@ -17,6 +17,8 @@ from arzip.media.payload import MAX_CHANNELS, MAX_EDGE, MAX_SAMPLE_BYTES, Layout
 from arzip.media.picture_payload import PictureLayout
 
 MIN_BYTES = 4096  # of samples: what is shorter is not worth a block of its own
+MIN_REACH = 64  # frames of sound that can be judged
+LIKENESS = 0.7  # of what goes on behind the end that a header names
 Piece = tuple[bytes, Layout | PictureLayout | None]
 
 _SOUND = rb"RIFF....WAVE|FORM....AIF[FC]|\x93NUMPY[\1\2]\0"
@@ -35,10 +37,12 @@ _NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeErr
 
 
 class Splitter:
-    """Cuts the blocks of one stream, in order, where samples begin and end. pictures: whether they are looked for."""
+    """Cuts the blocks of one stream, in order, where samples begin and end. pictures: whether they are looked for;
+    light: what their layouts say.
+    """
 
-    def __init__(self, pictures: bool = True) -> None:
-        self._pictures = pictures
+    def __init__(self, pictures: bool = True, light: bool = False) -> None:
+        self._pictures, self._light = pictures, light
         self._magic = re.compile(_SOUND + (_PICTURES if pictures else b""), re.DOTALL)
         self._rest: Found | None = None  # what of a file is to come: `start` bytes into the next block
 
@@ -61,16 +65,18 @@ class Splitter:
         self._rest = None
         for i, file in enumerate(found):
             there = min(file.size, len(raw) - file.start)
-            if there < file.size and not file.width:
-                frame = file.channels * file.sample_bytes
-                self._rest = file._replace(start=-there % frame, size=file.size - there)
-            head, end = file.start - done, file.start + _whole(file, there)
+            if there < file.size:
+                skipped = -there % _frame(file)  # what is left of a frame or a row
+                self._rest = file._replace(start=skipped, size=file.size - there - skipped)
             following = found[i + 1].start if i + 1 < len(found) else len(raw)
+            if there == file.size:
+                there = _reach(raw, file, following)
+            head, end = file.start - done, file.start + _whole(file, there)
             if head > MAX_EDGE:
                 pieces.append((raw[done : file.start], None))
                 head = 0
             tail = following - end if following - end <= MAX_EDGE else 0
-            pieces.append((raw[file.start - head : end + tail], _layout(file, head, tail)))
+            pieces.append((raw[file.start - head : end + tail], _layout(file, head, tail, self._light)))
             done = end + tail
         if done < len(raw) or not pieces:
             pieces.append((raw[done:], None))
@@ -104,18 +110,59 @@ def _read(reader: Callable[[bytes, int], Found | None], raw: bytes, at: int) -> 
     return found if found is not None and _is_worthwhile(found, raw) else None
 
 
+def _frame(found: Found) -> int:
+    """Bytes of a frame of sound, of a row of a picture."""
+    return (found.width or 1) * found.channels * found.sample_bytes + found.padding
+
+
 def _whole(found: Found, size: int) -> int:
     """So many bytes of samples, less what isn't a whole frame or pixel."""
     if not found.width:
-        return size - size % (found.channels * found.sample_bytes)
-    used = found.width * found.channels
-    rest = size % (used + found.padding)
-    return size - (rest - used if rest > used else rest % found.channels)
+        return size - size % _frame(found)
+    pixel = found.channels * found.sample_bytes
+    used = found.width * pixel
+    rest = size % _frame(found)
+    return size - (rest - used if rest > used else rest % pixel)
 
 
-def _layout(found: Found, head: int, tail: int) -> Layout | PictureLayout:
+def _reach(raw: bytes, found: Found, limit: int) -> int:
+    """How many bytes of samples there are up to `limit`: more than the header says where what follows goes on alike."""
+    frame, end = _frame(found), found.start + found.size
+    end -= found.size % frame
+    minimum = frame if found.width else MIN_REACH * frame
+    while True:
+        step = min(frame * -(-MIN_BYTES // frame), (limit - end) // frame * frame)
+        if step < minimum or not _goes_on(raw, found, end, step):
+            break
+        end += step
+    return max(end - found.start, found.size)
+
+
+def _goes_on(raw: bytes, found: Found, at: int, size: int) -> bool:
+    """Whether whole frames or rows are like those before them by far more than by an odd distance."""
+    frame = _frame(found)
     if found.width:
-        return PictureLayout(head, tail, found.channels, found.width, found.padding)
+        values = np.frombuffer(raw, np.uint8, size + frame, at - frame).astype(np.int32)
+        if found.sample_bytes > 1:
+            values = values[0 if found.big_endian else 1 :: 2]
+        row, pixel = frame // found.sample_bytes, found.channels
+        odd = (found.width // 2 + 1) * pixel
+        right, wrong = np.abs(values[row:] - values[:-row]), np.abs(values[odd:] - values[:-odd])
+    elif found.sample_bytes == 2:
+        kind = ">i2" if found.big_endian else "<i2"
+        samples = np.frombuffer(raw, kind, size // 2, at).astype(np.int32)
+        moved = np.frombuffer(raw, kind, size // 2 - 1, at + 1).astype(np.int32)
+        step = found.channels
+        right, wrong = np.abs(samples[step:] - samples[:-step]), np.abs(moved[step:] - moved[:-step])
+    else:
+        return False
+    return bool(right.mean() <= LIKENESS * wrong.mean())
+
+
+def _layout(found: Found, head: int, tail: int, light: bool) -> Layout | PictureLayout:
+    if found.width:
+        values = found.sample_bytes, found.big_endian, found.signed
+        return PictureLayout(head, tail, found.channels, found.width, found.padding, *values, light)
     return Layout(head, tail, found.channels, found.sample_bytes, found.big_endian, found.signed)
 
 
@@ -125,11 +172,12 @@ def _is_worthwhile(found: Found, raw: bytes) -> bool:
         return False
     if not found.width:
         return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
-    if found.channels not in picture.ORDERS or not 1 <= found.width * found.channels <= picture_payload.MAX_ROW:
+    values = found.width * found.channels
+    if found.channels not in picture.ORDERS or found.sample_bytes > 2 or not 1 <= values <= picture_payload.MAX_ROW:
         return False
     if not found.padding:
         return True
     rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
-    used = found.width * found.channels
-    rows = rows[: rows.size - rows.size % (used + found.padding)].reshape(-1, used + found.padding)
-    return not rows[:, used:].any()
+    stride = _frame(found)
+    rows = rows[: rows.size - rows.size % stride].reshape(-1, stride)
+    return not rows[:, stride - found.padding :].any()

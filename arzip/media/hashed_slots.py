@@ -40,11 +40,14 @@ def hash_pair(a, b):
 
 
 @inline_njit
-def select(slots, nibble):
-    """Find the rows of all contexts for the nibble that begins; nibble: 1 and the bits of the value before it."""
+def select(slots, nibble, instead, last):
+    """Find the rows of all contexts for the nibble that begins; nibble: 1 and the bits of the value before it.
+
+    instead: what the context `last` has in its place.
+    """
     mask = uint64(slots.table.shape[0] - 1)
     for i in range(slots.contexts.size):
-        hashed = hash_pair(slots.contexts[i] * uint64(FACTOR), uint64(nibble))
+        hashed = hash_pair(slots.contexts[i] * uint64(FACTOR), uint64(instead if i == last else nibble))
         row = np.int64((hashed >> uint64(20)) & mask)
         check = np.uint32(hashed & uint64(0xFFFFF)) | np.uint32(1 << 20)
         if slots.table[row, 0] != check:

@@ -13,14 +13,15 @@ AnyLayout = ArrayLayout | Layout | PictureLayout
 Guess = tuple[int, int, list[AnyLayout]]
 
 
-def find(raw: bytes, pictures: bool) -> list[Guess]:
+def find(raw: bytes, pictures: bool, light: bool = False) -> list[Guess]:
     """What seems to lie in a block, in order: from where to where, and how, or in which of two ways.
 
-    pictures: whether they are looked for.
+    pictures: whether they are looked for; light: what their layouts say.
     """
     guesses: list[Guess] = [_array_or_sound(array) for array in array_statistics.find(raw)]
     if pictures:
-        guesses += [(start, stop, [layout]) for start, stop, layout in picture_statistics.find(raw)]
+        found = picture_statistics.find(raw)
+        guesses += [(start, stop, [layout._replace(light=light)]) for start, stop, layout in found]
     kept: list[Guess] = []
     for guess in sorted(guesses, key=lambda guess: guess[0]):
         if not kept or guess[0] >= kept[-1][1]:

@@ -7,9 +7,13 @@ Each reader takes a block and where the file begins in it; it returns where the 
 from __future__ import annotations
 
 import ast
+import math
 import re
 import struct
 from typing import NamedTuple
+
+UNKNOWN = 1 << 40  # size of what was recorded without an end: all that follows
+MAX_TRACKS, MAX_PIXEL = 8, 4  # values that an array's last axis may hold of sound and of a pixel
 
 
 class Found(NamedTuple):
@@ -32,6 +36,13 @@ def _picture(start: int, channels: int, width: int, height: int, row_bytes: int)
     return Found(start, row_bytes * height, channels, 1, width=width, padding=row_bytes - width * channels)
 
 
+def _rows(start: int, channels: int, width: int, height: int, values: str) -> Found:
+    """Rows without padding; values: NumPy's name of their type."""
+    sample_bytes, big_endian = int(values[2]), values[0] == ">"
+    size = width * height * channels * sample_bytes
+    return Found(start, size, channels, sample_bytes, big_endian, values[1] == "i", width)
+
+
 def wave(raw: bytes, at: int) -> Found | None:
     channels = sample_bytes = 0
     position = at + 12
@@ -46,7 +57,7 @@ def wave(raw: bytes, at: int) -> Found | None:
             if tag != 1 or bits % 8 or frame != channels * sample_bytes:
                 return None
         elif name == b"data":
-            return Found(position, size, channels, sample_bytes, False, sample_bytes > 1)
+            return Found(position, size or UNKNOWN, channels, sample_bytes, False, sample_bytes > 1)
         position += size + size % 2
 
 
@@ -80,18 +91,19 @@ def bitmap(raw: bytes, at: int) -> Found | None:
         width, height, planes, bits, coding = struct.unpack_from("<iiHHI", raw, at + 18)
     if planes != 1 or bits not in (8, 24, 32) or coding not in (0, 3) or width < 1:
         return None
-    return _picture(at + start, bits // 8, width, abs(height), (width * bits + 31) // 32 * 4)
+    row_bytes = (width * bits + 31) // 32 * 4
+    return _picture(at + start, bits // 8, width, abs(height) or UNKNOWN // row_bytes, row_bytes)
 
 
-_PNM = re.compile(rb"P([56])(?:\s+#[^\n]*)*\s+(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,3})\s")
+_PNM = re.compile(rb"P([56])(?:\s+#[^\n]*)*\s+(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,5})\s+(?:#[^\n]*\s+)*(\d{1,5})\s")
 
 
 def pnm(raw: bytes, at: int) -> Found | None:
     match = _PNM.match(raw, at, at + 1024)
-    if match is None or int(match[4]) > 255:
+    if match is None or int(match[4]) > 65535:
         return None
-    channels, width = 3 if match[1] == b"6" else 1, int(match[2])
-    return _picture(match.end(), channels, width, int(match[3]), width * channels)
+    values = ">u2" if int(match[4]) > 255 else "|u1"
+    return _rows(match.end(), 3 if match[1] == b"6" else 1, int(match[2]), int(match[3]), values)
 
 
 def targa(raw: bytes, at: int) -> Found | None:
@@ -124,11 +136,15 @@ def tiff(raw: bytes, at: int) -> Found | None:
             fields[tag] = struct.unpack_from(code, raw, there)
     width, height, channels = fields[256][0], fields[257][0], fields.get(277, (1,))[0]
     offsets, sizes = fields[273], fields[279]
-    if set(fields[258]) != {8} or fields.get(259, (1,))[0] != 1 or fields.get(284, (1,))[0] != 1:
+    if set(fields[258]) not in ({8}, {16}) or set(fields.get(339, (1,))) - {1, 2}:
+        return None
+    if fields.get(259, (1,))[0] != 1 or fields.get(284, (1,))[0] != 1:
         return None
     if any(a + size != b for a, size, b in zip(offsets, sizes, offsets[1:], strict=False)):
         return None
-    return _picture(at + offsets[0], channels, width, height, width * channels)
+    kind = "i" if fields.get(339, (1,))[0] == 2 else "u"
+    values = f"{order}{kind}2" if fields[258][0] == 16 else "|u1"
+    return _rows(at + offsets[0], channels, width, height, values)
 
 
 def numpy_array(raw: bytes, at: int) -> Found | None:
@@ -139,10 +155,11 @@ def numpy_array(raw: bytes, at: int) -> Found | None:
     kind, shape = about["descr"], about["shape"]
     if about["fortran_order"]:
         return None
-    if kind in ("<i2", ">i2") and len(shape) in (1, 2):
+    if kind in ("<i2", ">i2") and (len(shape) == 1 or (len(shape) == 2 and shape[1] <= MAX_TRACKS)):
         channels = shape[1] if len(shape) == 2 else 1
         return Found(start, 2 * channels * shape[0], channels, 2, kind[0] == ">", True)
-    if kind == "|u1" and len(shape) in (2, 3):
-        channels = shape[2] if len(shape) == 3 else 1
-        return _picture(start, channels, shape[1], shape[0], shape[1] * channels)
-    return None
+    if kind not in ("|u1", "<u2", ">u2", "<i2", ">i2") or len(shape) not in (2, 3):
+        return None
+    if len(shape) == 3 and shape[2] <= MAX_PIXEL:
+        return _rows(start, shape[2], shape[1], shape[0], kind)
+    return _rows(start, 1, shape[-1], math.prod(shape[:-1]), kind)  # planes one below another

@@ -19,10 +19,11 @@ from arzip.media.experts import CENTRE, COLUMNS, HIGH, INVERSE, LOW, MIDDLE
 from arzip.media.hashed_slots import Slots, hash_pair
 from arzip.media.mixing import Mixer
 from arzip.media.numbers import clip, log2_eighths
-from arzip.media.picture import ERROR_BINS, value_at
+from arzip.media.picture import Set, value_at
 
-EXPERTS, HASHES, LEVELS = 10, 12, 32
-SCALES = 512
+HASHES, LEVELS = 12, 32
+LIGHT_HASHES, LIGHT_WIDE_HASHES = (1, 3, 4, 11), (1, 4, 5, 6)
+VALUE, TOP_BYTE = 5, 6  # contexts of values of two bytes: the value's bits so far; the first byte for the last nibble
 SLOT_BITS = 18
 EXPERT_WEIGHT, HASH_WEIGHT = 104858, 20972
 EARLY, EARLY_RATE, RATE, FINAL_RATE, LIMIT = 3000, 6, 2, 2, 250
@@ -31,9 +32,10 @@ WHICH, WHERE = COLUMNS, COLUMNS + 1  # further columns of spans: which centre an
 
 
 class Bits(NamedTuple):
-    """spans (EXPERTS, COLUMNS + 2): see experts.py, WHICH, WHERE.
+    """spans (E, COLUMNS + 2): see experts.py, WHICH, WHERE.
 
-    scales (C, EXPERTS, SCALES, 2): mean absolute error in Q12, count. coded (1,): values so far.
+    scales (C, E, entries, 2): mean absolute error in Q12, count. coded (1,): values so far. hashed (HASHES,):
+    the contexts of a value; chosen (H,): which of them have slots. width: bits of a value; short: place of TOP_BYTE.
     """
 
     mixer: Mixer
@@ -43,44 +45,53 @@ class Bits(NamedTuple):
     scales: NDArray[np.int64]
     contexts: NDArray[np.int64]
     coded: NDArray[np.int64]
+    hashed: NDArray[np.uint64]
+    chosen: NDArray[np.int64]
+    width: int
+    short: int
 
 
-def create(channels: int) -> Bits:
+def create(kind: Set) -> Bits:
     """The state before the first bit."""
-    sets = [4 * LEVELS, 8 * ERROR_BINS, 8 * (HASHES + 1), 17 * LEVELS, 4 * 256]
-    start = [EXPERT_WEIGHT] * EXPERTS + [HASH_WEIGHT] * 2 * HASHES + [0]
+    bits, count, hashes = 8 * kind.sample_bytes, kind.predictors + 8, list(range(HASHES))
+    if kind.light:
+        hashes = list(LIGHT_WIDE_HASHES if kind.sample_bytes > 1 else LIGHT_HASHES)
+    sets = [4 * LEVELS, bits * kind.error_bins, bits * (len(hashes) + 1), 17 * LEVELS, 4 * 256]
+    start = [EXPERT_WEIGHT] * count + [HASH_WEIGHT] * 2 * len(hashes) + [0]
     mixer = mixing.create(len(start), sets, LEVELS, [33 * LEVELS, 1 << 16], start)
-    scales = np.zeros((channels, EXPERTS, SCALES, 2), np.int64)
+    scales = np.zeros((kind.channels, count, (kind.slope_bins + 8) * kind.error_bins, 2), np.int64)
     scales[..., 0] = 8 << 12
-    spans, contexts = np.zeros((EXPERTS, COLUMNS + 2), np.int64), np.zeros(2, np.int64)
-    return Bits(
-        mixer, hashed_slots.create(HASHES, SLOT_BITS), cdf.table(), spans, scales, contexts, np.zeros(1, np.int64)
-    )
+    spans, contexts = np.zeros((count, COLUMNS + 2), np.int64), np.zeros(2, np.int64)
+    slots = hashed_slots.create(len(hashes), SLOT_BITS)
+    coded, hashed, chosen = np.zeros(1, np.int64), np.zeros(HASHES, np.uint64), np.array(hashes, np.int64)
+    short = hashes.index(TOP_BYTE) if TOP_BYTE in hashes else -1
+    return Bits(mixer, slots, cdf.table(), spans, scales, contexts, coded, hashed, chosen, bits, short)
 
 
 @inline_njit
 def prepare(bits, state, rank):
     """Set up the experts for a value; returns the size of its error, in eighths of bits."""
     errors, slopes, here = state.local[0], state.local[1], state.local[2]
-    for e in range(EXPERTS):
+    centres = state.centres.size
+    for e in range(centres + 3):
         which, where = e, 8 * errors + here
-        if e == 7:
-            which, where = 6, 8 * slopes + here
-        elif e == 8:
-            which, where = 0, ERROR_BINS * slopes + errors
-        elif e == 9:
-            which, where = 6, errors
+        if e == centres:
+            which, where = centres - 1, 8 * slopes + here
+        elif e == centres + 1:
+            which, where = 0, state.error_bins * slopes + errors
+        elif e == centres + 2:
+            which, where = centres - 1, errors
         bits.spans[e, WHICH], bits.spans[e, WHERE] = which, where
         bits.spans[e, LOW], bits.spans[e, HIGH] = -cdf.LIMIT, cdf.LIMIT
         bits.spans[e, CENTRE] = state.centres[which]
         bits.spans[e, INVERSE] = (1 << 32) // max((bits.scales[rank, e, where, 0] * 3) >> 6, MIN_SCALE)
-    return log2_eighths(bits.scales[rank, 9, errors, 0] >> 4)
+    return log2_eighths(bits.scales[rank, centres + 2, errors, 0] >> 4)
 
 
 @inline_njit
 def hash_contexts(bits, state, x, y, rank):
     """The hashes of a value's contexts."""
-    contexts, centres = bits.slots.contexts, state.centres
+    contexts, centres, simple = bits.hashed, state.centres, state.forgetting.size
     w, n, nw = value_at(state, rank, x - 1, y), value_at(state, rank, x, y - 1), value_at(state, rank, x - 1, y - 1)
     ne, ww, nn = value_at(state, rank, x + 1, y - 1), value_at(state, rank, x - 2, y), value_at(state, rank, x, y - 2)
     one = two = np.int64(0)
@@ -94,12 +105,12 @@ def hash_contexts(bits, state, x, y, rank):
     contexts[2] = hash_pair(near, hash_pair(hash_pair(nw, ne), mates))
     contexts[3] = hash_pair(near, hash_pair(hash_pair(nw, ne), hash_pair(hash_pair(ww, nn), mates)))
     contexts[4] = mates
-    contexts[5] = hash_pair(w, mates)
-    contexts[6] = hash_pair(n, mates)
-    contexts[7] = hash_pair(centres[6] >> 7, state.local[0] >> 1)
+    contexts[VALUE] = uint64(0) if state.extra else hash_pair(w, mates)
+    contexts[TOP_BYTE] = uint64(0) if state.extra else hash_pair(n, mates)
+    contexts[7] = hash_pair(centres[centres.size - 1] >> 7, state.local[0] >> 1)
     contexts[8] = hash_pair(centres[0] >> 8, centres[1] >> 8)
-    contexts[9] = hash_pair(centres[2] >> 8, centres[3] >> 9)
-    contexts[10] = hash_pair(w + n - nw + 512, centres[4] >> 9)
+    contexts[9] = hash_pair(centres[simple] >> 8, centres[simple + 1] >> 9)
+    contexts[10] = hash_pair(w + n - nw + 512, centres[simple + 2] >> 9)
     around = hash_pair(hash_pair(nn, ne), mates)
     for other in range(state.means.size):
         above = hash_pair(value_at(state, other, x, y - 1), value_at(state, other, x - 1, y - 1))
@@ -107,6 +118,8 @@ def hash_contexts(bits, state, x, y, rank):
     contexts[11] = around
     for i in range(HASHES):
         contexts[i] = hash_pair(contexts[i], 16 * rank + i)
+    for i in range(bits.chosen.size):
+        bits.slots.contexts[i] = contexts[bits.chosen[i]]
 
 
 @inline_njit
@@ -114,18 +127,19 @@ def predict(bits, state, weight, middle, partial, node, rank, size):
     """P(the value is `middle` or above, as a bit of 2^weight says) in Q22."""
     mixer, spans = bits.mixer, bits.spans
     experts.add_inputs(spans, bits.cdf, middle, mixer)
-    seen = hashed_slots.add_inputs(bits.slots, node, mixer.inputs, EXPERTS, mixer.stretch)
-    mixer.inputs[EXPERTS + 2 * HASHES] = 256
-    position = spans[6, MIDDLE]
+    experts_there, hashes, bit = spans.shape[0], bits.chosen.size, bits.width - 1 - weight
+    seen = hashed_slots.add_inputs(bits.slots, node, mixer.inputs, experts_there, mixer.stretch)
+    mixer.inputs[experts_there + 2 * hashes] = 256
+    position = spans[state.centres.size - 1, MIDDLE]
     level = clip(((8 * weight - size + 128) >> 2) - 8, 0, LEVELS - 1)
     mixer.rows[0] = 4 * level + rank
-    mixer.rows[1] = (7 - weight) * ERROR_BINS + state.local[0]
-    mixer.rows[2] = (7 - weight) * (HASHES + 1) + seen
+    mixer.rows[1] = bit * state.error_bins + state.local[0]
+    mixer.rows[2] = bit * (hashes + 1) + seen
     mixer.rows[3] = 17 * level + clip((position >> 11) + 8, 0, 16)
-    mixer.rows[4] = 4 * partial + rank
+    mixer.rows[4] = 4 * (partial if bit < 8 else (partial >> (bit - 8)) & 255) + rank
     mixer.rows[5] = level
     bits.contexts[0] = 33 * level + clip((position >> 10) + 16, 0, 32)
-    bits.contexts[1] = np.int64(hash_pair(bits.slots.contexts[2], partial) >> uint64(48))
+    bits.contexts[1] = np.int64(hash_pair(bits.hashed[2], partial) >> uint64(48))
     return mixing.refine(mixer, mixing.mix(mixer), bits.contexts)
 
 
@@ -140,7 +154,7 @@ def learn_bit(bits, bit, node):
 @inline_njit
 def learn_value(bits, state, rank, value):
     """Move the experts' scales by the value's errors."""
-    for e in range(EXPERTS):
+    for e in range(bits.spans.shape[0]):
         entry = bits.scales[rank, e, bits.spans[e, WHERE]]
         error = abs((value << 8) - state.centres[bits.spans[e, WHICH]]) << 4
         entry[0] = max(entry[0] + (2 * (error - entry[0])) // (2 * entry[1] + 3), 1)
@@ -150,7 +164,7 @@ def learn_value(bits, state, rank, value):
 
 @njit(_nrt=False, nogil=True)
 def code(pixels, first, last, order, state, bits, registers, stream, decoding, coded):
-    """Code the pixels [first, last) of pixels (T, C) bytes, row after row; order (C,): of the channels.
+    """Code the pixels [first, last) of pixels (T, C), row after row; order (C,): of the channels.
 
     The stream must have room. coded (bits,): gets 2 P + bit, with P of a 1 in Q22, or empty.
     """
@@ -162,9 +176,10 @@ def code(pixels, first, last, order, state, bits, registers, stream, decoding, c
             size = prepare(bits, state, rank)
             hash_contexts(bits, state, x, y, rank)
             value, node, partial = np.int64(0), np.int64(1), np.int64(1)
-            for weight in range(7, -1, -1):
+            for weight in range(bits.width - 1, -1, -1):
                 if weight & 3 == 3:
-                    hashed_slots.select(bits.slots, partial)
+                    other = partial if weight != 3 or not state.extra else (partial >> 4) + (1 << 16)
+                    hashed_slots.select(bits.slots, partial, other, bits.short)
                     node = np.int64(1)
                 middle = value + (np.int64(1) << weight)
                 p = predict(bits, state, weight, middle, partial, node, rank, size)

@@ -30,7 +30,7 @@ def encode(pictures: Iterable[tuple[bytes, Shape]], on_bytes: OnBytes, on_costs:
     learned: dict[int, Bits] = {}
     encoder = sample_stream.Encoder(on_bytes, on_costs)
     for values, shape in pictures:
-        pixels = np.frombuffer(bytearray(values), np.uint8).reshape(-1, shape.channels)
+        pixels = np.frombuffer(values, np.uint8).reshape(-1, shape.channels).astype(np.uint16)
         encoder.add(len(pixels), shape.channels, _coder(pixels, shape, learned))
     return encoder.finish()
 
@@ -40,20 +40,20 @@ def decode(stream: bytes, shapes: Iterable[Shape], on_bytes: OnBytes) -> list[by
     learned: dict[int, Bits] = {}
     decoder, found = sample_stream.Decoder(stream, on_bytes), []
     for shape in shapes:
-        pixels = np.zeros((shape.size // shape.channels, shape.channels), np.uint8)
+        pixels = np.zeros((shape.size // shape.channels, shape.channels), np.uint16)
         decoder.take(len(pixels), shape.channels, _coder(pixels, shape, learned))
-        found.append(pixels.tobytes())
+        found.append(pixels.astype(np.uint8).tobytes())
     return found
 
 
-def _coder(pixels: NDArray[np.uint8], shape: Shape, learned: dict[int, Bits]) -> sample_stream.Code:
+def _coder(pixels: NDArray[np.uint16], shape: Shape, learned: dict[int, Bits]) -> sample_stream.Code:
     """What codes pixels (T, C) one after another."""
     channels = shape.channels
     order = np.array(picture.ORDERS[channels], np.int64)
     if channels not in learned:
-        learned[channels] = picture_bits.create(channels)
+        learned[channels] = picture_bits.create(picture.Set(channels))
     bits = learned[channels]
-    state = picture.create(shape.width, channels)
+    state = picture.create(shape.width, picture.Set(channels))
 
     def code(first: int, last: int, registers: Any, stream: Any, decoding: bool, coded: Any) -> None:
         picture_bits.code(pixels, first, last, order, state, bits, registers, stream, decoding, coded)

@@ -27,11 +27,12 @@ def wave() -> bytes:
     return struct.pack("<4sI", b"RIFF", 36 + len(frames)) + fmt + struct.pack("<4sI", b"data", len(frames)) + frames
 
 
-def picture() -> bytes:
-    """A PPM of a slope with noise."""
+def picture(scale: int = 1) -> bytes:
+    """A PPM of a slope with noise, of 16 bits if scale is more than 1."""
     noise = np.random.default_rng(1).integers(0, 9, (40, 48, 3))
     slope = np.add.outer(np.arange(40), np.arange(48))[:, :, None]
-    return b"P6\n48 40\n255\n" + (slope + noise).astype(np.uint8).tobytes()
+    values = (scale * (slope + noise)).astype(">u2" if scale > 1 else np.uint8)
+    return b"P6\n48 40\n%d\n" % (255 * scale) + values.tobytes()
 
 
 def array() -> bytes:
@@ -63,6 +64,7 @@ samples = {
     "wave": wave(),
     "picture": picture(),
     "array": array(),
+    "picture of 16 bits": picture(257),
     "program": Path(sys.executable).resolve().read_bytes()[4096:40000],
 }
 for level, (name, data) in itertools.product(map(int, sys.argv[1]), samples.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import tracemalloc
 from typing import Any
@@ -34,6 +35,12 @@ def scene(height: int, width: int, channels: int, seed: int = 0) -> Image:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
+def deep(image: Image, kind: str = ">u2") -> Any:
+    """The scene in 16 bits, noise in the last four."""
+    noise = np.random.default_rng(5).integers(0, 16, image.shape)
+    return (image.astype(np.int64) * 200 + noise - (20000 if "i" in kind else 0)).astype(kind)
+
+
 def bmp(image: Image) -> bytes:
     height, width, channels = image.shape
     row = (width * channels + 3) // 4 * 4
@@ -47,7 +54,8 @@ def bmp(image: Image) -> bytes:
 
 def pnm(image: Image) -> bytes:
     height, width, channels = image.shape
-    return b"P%d\n# made here\n%d %d\n255\n" % (6 if channels == 3 else 5, width, height) + image.tobytes()
+    top = 256**image.itemsize - 1
+    return b"P%d\n# made here\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, top) + image.tobytes()
 
 
 def targa(image: Image) -> bytes:
@@ -58,7 +66,7 @@ def targa(image: Image) -> bytes:
 
 def tiff(image: Image, order: str) -> bytes:
     height, width, channels = image.shape
-    size, half = image.nbytes, height // 2 * width * channels
+    size, half = image.nbytes, image[: height // 2].nbytes
     body = image.tobytes()
     at = 8 + size
     fields = [(256, width), (257, height), (259, 1), (262, 2), (277, channels), (284, 1)]
@@ -67,7 +75,7 @@ def tiff(image: Image, order: str) -> bytes:
     entries.append(struct.pack(order + "HHII", 258, 3, channels, table))
     entries.append(struct.pack(order + "HHII", 273, 4, 2, table + 8))
     entries.append(struct.pack(order + "HHII", 279, 4, 2, table + 16))
-    extra = struct.pack(f"{order}{channels}H", *[8] * channels).ljust(8, b"\0")
+    extra = struct.pack(f"{order}{channels}H", *[8 * image.itemsize] * channels).ljust(8, b"\0")
     extra += struct.pack(order + "4I", 8, 8 + half, half, size - half)
     mark = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", at)
     return mark + body + struct.pack(order + "H", len(entries)) + b"".join(sorted(entries)) + bytes(4) + extra
@@ -75,7 +83,7 @@ def tiff(image: Image, order: str) -> bytes:
 
 def npy(image: Image) -> bytes:
     sink = io.BytesIO()
-    np.save(sink, image[:, :, 0] if image.shape[2] == 1 else image)
+    np.save(sink, image[..., 0] if image.shape[-1] == 1 else image)
     return sink.getvalue()
 
 
@@ -91,6 +99,14 @@ FILES = {
     "npy, one channel": npy(scene(90, 80, 1)),
     "targa": targa(scene(60, 70, 3)),
     "targa of bytes": targa(scene(90, 80, 1)),
+    "ppm of words": pnm(deep(scene(60, 50, 3))),
+    "pgm of words": pnm(deep(scene(60, 70, 1))),
+    "tiff of words": tiff(deep(scene(50, 60, 3), "<u2"), "<"),
+    "tiff of words, most significant byte first": tiff(deep(scene(40, 61, 3)), ">"),
+    "npy of words": npy(deep(scene(50, 60, 3), "<u2")),
+    "npy of words, most significant byte first": npy(deep(scene(70, 60, 1))),
+    "npy of signed words": npy(deep(scene(70, 60, 1), "<i2")),
+    "npy of planes": npy(np.concatenate([deep(scene(20, 60, 1), "<u2").reshape(1, 20, 60)] * 4)[..., None]),
 }
 
 LAYOUTS = [
@@ -99,6 +115,12 @@ LAYOUTS = [
     PictureLayout(1, 0, 4, 5, 0),
     PictureLayout(0, 0, 2, 6, 0),
     PictureLayout(0, 1, 3, 1, 1),
+    PictureLayout(0, 0, 3, 7, 0, light=True),
+    PictureLayout(0, 0, 1, 13, 1, light=True),
+    PictureLayout(2, 1, 1, 11, 3, 2),
+    PictureLayout(0, 0, 3, 7, 0, 2, big_endian=True),
+    PictureLayout(0, 0, 2, 9, 0, 2, signed=True, light=True),
+    PictureLayout(0, 0, 3, 8, 2, 2, big_endian=True, signed=True, light=True),
 ]
 
 
@@ -106,9 +128,9 @@ def rows(layout: PictureLayout, pixels: int, seed: int = 0) -> bytes:
     """The raw bytes of a block of so many pixels; the last row may be cut off."""
     height = -(-pixels // layout.width)
     image = scene(height, layout.width, layout.channels, seed).reshape(-1, layout.channels)[:pixels]
-    size = pixels // layout.width * (layout.width * layout.channels + layout.padding)
-    size += pixels % layout.width * layout.channels
-    return b"h" * layout.head + picture_payload.pack(image, size, layout) + b"t" * layout.tail
+    values = deep(image, "<u2") if layout.sample_bytes > 1 else image.astype(np.uint16)
+    size = pixels // layout.width * (layout.row_bytes + layout.padding) + pixels % layout.width * layout.pixel_bytes
+    return b"h" * layout.head + picture_payload.pack(values, size, layout) + b"t" * layout.tail
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
@@ -126,7 +148,7 @@ def test_pixels_come_back(layout: PictureLayout) -> None:
     assert picture_payload.decode(coded, len(raw), done.append) == raw
     assert sum(done) == 2 * len(raw)
     noise = np.random.default_rng(1).integers(0, 256, len(raw), np.uint8).tobytes()
-    plain = layout._replace(padding=0, head=0, tail=len(raw) % layout.channels)
+    plain = layout._replace(padding=0, head=0, tail=len(raw) % layout.pixel_bytes)
     coded = picture_payload.encode(noise, plain, done.append)
     assert picture_payload.decode(coded, len(raw), done.append) == noise
     assert len(coded) < 1.05 * len(raw) + 100
@@ -153,6 +175,11 @@ BROKEN = [
     b"\0\0\3\5\0",
     b"\x09\0\1\1\0",
     b"\0\0\1\x80\x80\x03\0",
+    b"\0\0\x81\5\0",  # bit 7
+    b"\0\0\x21\5\0",  # most significant byte first, of one byte
+    b"\0\0\x41\5\0",  # signed, of one byte
+    b"\1\0\x11\5\0a",  # half a value
+    b"\0\0\x13\3\0",  # no whole pixel
 ]
 
 
@@ -186,6 +213,42 @@ def test_padding_behind_the_only_row_takes_no_memory() -> None:
     assert peak < 1 << 20
 
 
+def with_height(name: str, height: int) -> bytes:
+    """A file whose header names another height."""
+    raw = bytearray(FILES[name])
+    if name == "bmp":
+        raw[22:26] = struct.pack("<i", height)
+        return bytes(raw)
+    return re.sub(rb"\n(\d+) \d+\n", rb"\n\1 %d\n" % height, bytes(raw), count=1)
+
+
+@pytest.mark.parametrize("name", ["bmp", "ppm", "ppm of words"])
+@pytest.mark.parametrize("height", [30, 500])
+def test_rows_are_found_whatever_height_the_header_names(name: str, height: int) -> None:
+    raw = with_height(name, height)
+    assert raw != FILES[name]
+    [(_, layout), *rest] = detect.Splitter().split(raw)
+    assert isinstance(layout, PictureLayout) and not rest
+
+
+def test_rows_end_where_text_begins() -> None:
+    text = english(20000)
+    pieces = detect.Splitter().split(with_height("ppm", 30) + text)
+    assert pieces[0][1] is not None and pieces[-1][1] is None and len(pieces[-1][0]) > 18000
+
+
+def test_a_bitmap_without_a_height_goes_to_the_end() -> None:
+    [(_, layout)] = detect.Splitter().split(with_height("bmp", 0))
+    assert isinstance(layout, PictureLayout)
+
+
+def test_a_picture_goes_on_in_the_next_block() -> None:
+    splitter, raw, cut = detect.Splitter(), FILES["ppm"], 6000
+    pieces = [*splitter.split(raw[:cut]), *splitter.split(raw[cut:])]
+    assert b"".join(piece for piece, _ in pieces) == raw
+    assert [layout.width for _, layout in pieces if isinstance(layout, PictureLayout)] == [60, 60]
+
+
 def test_padding_that_is_not_zero_is_no_padding() -> None:
     raw = bytearray(FILES["bmp"])
     raw[-1] = 1
@@ -206,6 +269,19 @@ def test_archive_of_pictures_between_texts_is_restored(options: Options) -> None
     archive = check_roundtrip(raw, Options(9, options.model))
     profiles = [(f.method, f.cm_profile) for m in stream.list_members(io.BytesIO(archive)) for f in m.frames]
     assert profiles.count((Method.MEMORY, picture_payload.PROFILE)) >= 1
+
+
+@pytest.mark.parametrize("name", ["ppm", "ppm of words"])
+def test_archive_of_a_light_level_is_larger_than_that_of_a_slow_one_and_far_below_bytes(
+    name: str, options: Options
+) -> None:
+    sizes = {level: len(check_roundtrip(FILES[name], Options(level, options.model))) for level in (3, 6, 9)}
+    assert sizes[9] < sizes[6] < 0.9 * sizes[3]
+
+
+def test_layouts_of_light_levels_are_light() -> None:
+    [(_, layout)] = detect.Splitter(light=True).split(FILES["ppm of words"])
+    assert isinstance(layout, PictureLayout) and layout.light and layout.sample_bytes == 2
 
 
 def test_archive_of_one_picture_is_one_block(options: Options) -> None:

@@ -15,12 +15,13 @@ from .range_decoder import RangeDecoder
 ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
-TOP = 255 * 256
 MAX_ROW_BYTES = 32768
 BIAS_LIMIT, COUNT_LIMIT = 120, 250
 EARLY_VALUES = 3001
 TABLE_ROWS = 1 << 18
-FIRST_WEIGHTS = [104858] * 10 + [20972] * 24 + [0]
+FIRST_OF_CENTRES, FIRST_OF_SLOTS = 104858, 20972
+# Contexts whose slots a set has, by light, then by the bytes of a value.
+SLOTS = ((tuple(range(12)), tuple(range(12))), ((1, 3, 4, 11), (1, 4, 5, 6)))
 
 
 def h(a: int, b: int) -> int:
@@ -28,16 +29,12 @@ def h(a: int, b: int) -> int:
     return m ^ (m >> 29)
 
 
-def bounded(x: int) -> int:
-    return clip(x, 0, TOP)
-
-
 class LocalSquares(LeastSquares):
     """Least squares from moments of columns: L, K of each column, R of each column."""
 
-    def __init__(self, order: int, k: int, width: int) -> None:
+    def __init__(self, order: int, g: int, width: int) -> None:
         super().__init__(0, order, 12)
-        self.g = 4 - k
+        self.g = g
         self.left, self.columns, self.right = np.zeros_like(self.m), [self.m] * width, [self.m] * width
 
     def load(self, x: int) -> None:
@@ -59,25 +56,36 @@ class LocalSquares(LeastSquares):
 class Decoder:
     """Decodes the values of one picture."""
 
-    def __init__(self, stream: bytes, channels: int, width: int) -> None:
+    def __init__(self, stream: bytes, channels: int, width: int, extra: int = 0, light: int = 0) -> None:
         self.coder, self.channels, self.width = RangeDecoder(stream), channels, width
-        self.mixer = Mixer(5, FIRST_WEIGHTS)
+        self.extra, self.light, self.top = extra, light, ((1 << (8 + 8 * extra)) - 1) * 256
+        self.slots = SLOTS[light][extra]
+        self.centres = [0, 2, 3, 4, 5, 6] if light else [0, 1, 2, 3, 4, 5, 6]
+        first = [FIRST_OF_CENTRES] * (9 if light else 10) + [FIRST_OF_SLOTS] * 2 * len(self.slots) + [0]
+        self.mixer = Mixer(5, first)
         self.v: dict[tuple[int, int, int], int] = {}
         self.e: dict[tuple[int, int, int, int], int] = {}
-        self.terms = [[self.inputs(r, k) for k in range(2)] for r in range(channels)]
-        self.solvers = [[LocalSquares(len(self.terms[r][k]), k, width) for k in range(2)] for r in range(channels)]
+        self.terms = [[self.inputs(r, k) for k in range(2 - light)] for r in range(channels)]
+        self.solvers = [
+            [LocalSquares(len(self.terms[r][k]), 3 if light else 4 - k, width) for k in range(2 - light)]
+            for r in range(channels)
+        ]
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
         self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
         self.count = 0
 
     def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
-        found = [(r, *at) for at in OWN[: 6 if k else 10]]
+        few = k or self.light
+        found = [(r, *at) for at in OWN[: 8 if self.light else 6 if k else 10]]
         for other in reversed(range(r)):
-            found += [(other, *at) for at in EARLIER[: 3 if k else 5]]
+            found += [(other, *at) for at in EARLIER[: 3 if few else 5]]
         for other in range(r + 1, self.channels):
-            found += [] if k else [(other, -1, 0), (other, 0, -1)]
+            found += [] if few else [(other, -1, 0), (other, 0, -1)]
         return found
+
+    def bounded(self, x: int) -> int:
+        return clip(x, 0, self.top)
 
     def value(self, r: int, x: int, y: int) -> int:
         if y < 0 or (x < 0 and y == 0):
@@ -102,24 +110,25 @@ class Decoder:
 
     def one(self, r: int, x: int, y: int) -> int:
         near = [self.value(r, x + dx, y + dy) for dx, dy in OWN[:6]]
-        centres, inputs = [], []
+        centres, inputs = [0] * 7, []
         for k, solver in enumerate(self.solvers[r]):
             row = [self.value(o, x + dx, y + dy) - self.c[o] for o, dx, dy in self.terms[r][k]]
-            solver.load(x)
-            solver.solve()
-            centres.append(bounded(solver.dot(row) + 256 * self.c[r]))
+            if x % 4 == 0 or not self.light:
+                solver.load(x)
+                solver.solve()
+            centres[k] = self.bounded(solver.dot(row) + 256 * self.c[r])
             inputs.append(row)
         base, (w, n, m) = 0, near[:3]
         if r:
             base = self.v[r - 1, x, y]
             w, n, m = (a - self.value(r - 1, x + dx, y + dy) for a, (dx, dy) in zip((w, n, m), OWN, strict=False))
-        centres += [bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
-        centres.append(self.blend(r, x, y, centres))
+        centres[2:5] = [self.bounded(256 * (base + a)) for a in (clip(w + n - m, min(w, n), max(w, n)), w, n)]
+        centres[5] = self.blend(r, x, y, centres)
         errors, slopes, here = local = self.local(r, x, y, near)
         entries = self.bias_entries(r, near, centres[5], local)
-        centres.append(bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5)))
-        wheres = [(k, 8 * errors + here) for k in range(7)]
-        wheres += [(6, 8 * slopes + here), (0, 24 * slopes + errors), (6, errors)]
+        centres[6] = self.bounded(centres[5] + (entries[0][0] + entries[1][0] >> 5))
+        wheres = [(k, 8 * errors + here) for k in self.centres]
+        wheres += [(6, 8 * slopes + here), (0, 24 * (1 + self.extra) * slopes + errors), (6, errors)]
         scales = [self.scales[r, e, where] for e, (_, where) in enumerate(wheres)]
         v = self.bits(r, x, y, near, centres, errors, [k for k, _ in wheres], [s[0] for s in scales])
         self.v[r, x, y] = v
@@ -137,11 +146,15 @@ class Decoder:
 
     def blend(self, r: int, x: int, y: int, centres: list[int]) -> int:
         total = weights = 0
-        for k, centre in enumerate(centres):
+        near = {}
+        for k in self.centres[:-2]:
             w, n, nw, ne, ww = (self.error(r, k, x + dx, y + dy) for dx, dy in OWN[:5])
-            g = (1 << 40) // (2 * w + 2 * n + nw + ne + ww + 8) ** 2
+            near[k] = 2 * w + 2 * n + nw + ne + ww + 8
+        down = max(min(near.values()).bit_length() - 6, 0) if self.extra else 0
+        for k, e in near.items():
+            g = (1 << 40) // (e >> down) ** 2
             g = (g * g >> 20) if g < 1 << 30 else (1 << 40)
-            total, weights = total + ((g >> 16) + 1) * centre, weights + (g >> 16) + 1
+            total, weights = total + ((g >> 16) + 1) * centres[k], weights + (g >> 16) + 1
         return total // weights
 
     def local(self, r: int, x: int, y: int, near: list[int]) -> tuple[int, int, int]:
@@ -151,16 +164,16 @@ class Decoder:
         slope = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(w - ww) + abs(n - nn)
         mates = sum(self.e[o, 6, x, y] for o in range(r))
         return (
-            min(log8((around >> 1) + 1) >> 2, 23),
-            min(log8(slope + 1) >> 2, 15),
-            min(log8((mates >> 2) + 1) >> 3, 7),
+            min(log8((around >> 1) + 1) >> 2, 23 + 24 * self.extra),
+            min(log8(slope + 1) >> 2, 15 + 16 * self.extra),
+            min(log8((mates >> 2) + 1) >> 3 + self.extra, 7),
         )
 
     def bias_entries(self, r: int, near: list[int], blend: int, local: tuple[int, int, int]) -> list[list[int]]:
         errors, slopes, here = local
         w, n, _, _, ww, nn = near
         texture = sum((a > blend >> 8) << i for i, a in enumerate([*near, 2 * n - nn, 2 * w - ww]))
-        return [self.bias[r, 0, 8 * texture + min(errors >> 1, 7)], self.bias[r, 1, 16 * here + slopes]]
+        return [self.bias[r, 0, 8 * texture + min(errors >> 1 + self.extra, 7)], self.bias[r, 1, 32 * here + slopes]]
 
     def contexts(self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int) -> list[int]:
         w, n, nw, ne, ww, nn = near
@@ -177,8 +190,8 @@ class Decoder:
             h(a, h(h(nw, ne), m)),
             h(a, h(h(nw, ne), h(h(ww, nn), m))),
             m,
-            h(w, m),
-            h(n, m),
+            0 if self.extra else h(w, m),
+            0 if self.extra else h(n, m),
             h(centres[6] >> 7, errors >> 1),
             h(centres[0] >> 8, centres[1] >> 8),
             h(centres[2] >> 8, centres[3] >> 9),
@@ -187,10 +200,11 @@ class Decoder:
         ]
         return [h(value, 16 * r + i) for i, value in enumerate(plain)]
 
-    def rows(self, contexts: list[int], partial: int) -> list[list[list[int]]]:
+    def rows(self, contexts: list[int], bits_so_far: int, n: int) -> list[list[list[int]]]:
         chosen = []
-        for a in contexts:
-            g = h(a * GOLDEN, partial)
+        for i in self.slots:
+            partial = (bits_so_far >> 4) + (1 << 16) if self.extra and n == 3 and i == 6 else bits_so_far
+            g = h(contexts[i] * GOLDEN, partial)
             row, checksum = (g >> 20) % TABLE_ROWS, g % (1 << 20) + (1 << 20)
             if self.table[row][0][0] != checksum:
                 other = row ^ 1
@@ -207,24 +221,25 @@ class Decoder:
     ) -> int:
         contexts = self.contexts(r, x, y, near, centres, errors)
         inverse = [(1 << 32) // max(3 * a >> 6, 12) for a in s]
-        low, high, v, partial, node = [-END] * 10, [END] * 10, 0, 1, 1
-        for n in reversed(range(8)):
-            if n in (7, 3):
-                rows, node = self.rows(contexts, partial), 1
+        low, high, v, partial, node = [-END] * len(s), [END] * len(s), 0, 1, 1
+        width = 8 + 8 * self.extra
+        for n in reversed(range(width)):
+            if n % 4 == 3:
+                rows, node = self.rows(contexts, partial, n), 1
             middle = [at(v + (1 << n), centres[k], i) for k, i in zip(which, inverse, strict=True)]
             inputs = [expert_input(*edges) for edges in zip(low, middle, high, strict=True)]
             for row in rows:
                 p, count = row[node]
                 inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
             seen = sum(row[node][1] > 0 for row in rows)
-            level = clip((8 * n - log8(s[9] >> 4) + 128 >> 2) - 8, 0, 31)
-            place = middle[6]
+            level = clip((8 * n - log8(s[-1] >> 4) + 128 >> 2) - 8, 0, 31)
+            place = middle[which.index(6)]
             sets = [
                 4 * level + r,
-                24 * (7 - n) + errors,
-                13 * (7 - n) + seen,
+                24 * (1 + self.extra) * (width - 1 - n) + errors,
+                (len(rows) + 1) * (width - 1 - n) + seen,
                 17 * level + clip((place >> 11) + 8, 0, 16),
-                4 * partial + r,
+                4 * (partial if partial < 256 else partial >> partial.bit_length() - 9 & 255) + r,
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
@@ -258,16 +273,19 @@ def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[byte
 def decode_picture(payload: bytes, raw_bytes: int) -> bytes:
     """The raw bytes of a block of a picture."""
     source = Parts(payload)
-    head, tail, channels = source.take(3)
+    head, tail, about = source.take(3)
+    channels, light, extra, big_endian, signed = about & 7, *(about >> i & 1 for i in (3, 4, 5, 6))
     width, padding = source.varint(), source.varint()
-    require(1 <= channels <= 4 and 1 <= width <= MAX_ROW_BYTES // channels, "a shape of a picture")
+    is_shape = 1 <= channels <= 4 and 1 <= width <= MAX_ROW_BYTES // channels
+    require(is_shape and about < 128 and (extra or not big_endian | signed), "a layout of a picture")
     before, after = source.take(head), source.take(tail)
-    size, row = raw_bytes - head - tail, channels * width
-    whole, last = divmod(size, row + padding)
-    require(size >= channels and (last <= row and last % channels == 0), "rows that end within a pixel")
-    decoder, rows = Decoder(source.rest(), channels, width), bytearray()
+    size, pixel = raw_bytes - head - tail, channels * (1 + extra)
+    whole, last = divmod(size, pixel * width + padding)
+    require(size >= pixel and (last <= pixel * width and last % pixel == 0), "rows that end within a pixel")
+    decoder, rows = Decoder(source.rest(), channels, width, extra, light), bytearray()
     for y in range(whole + (last > 0)):
-        for x in range(width if y < whole else last // channels):
-            rows += bytes(decoder.pixel(x, y))
+        for x in range(width if y < whole else last // pixel):
+            values = (v ^ signed << 15 for v in decoder.pixel(x, y))
+            rows += b"".join(v.to_bytes(1 + extra, "big" if big_endian else "little") for v in values)
         rows += bytes(padding if y < whole else 0)
     return before + bytes(rows) + after
