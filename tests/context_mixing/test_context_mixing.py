@@ -116,7 +116,7 @@ def test_kernels_agree_with_plain_python_bit_for_bit(
         of_contexts[:, 0] = of_contexts[:, len(NEXT) :] = 0
     assert np.array_equal(ours, theirs)
     inputs = reference.mixer.weights.shape[1]
-    assert np.array_equal(cm.weights[:, :inputs], reference.mixer.weights) and not cm.weights[:, inputs:].any()
+    assert np.array_equal(cm.weights[:, :inputs], reference.mixer.weights)
     assert np.array_equal(cm.slots, reference.slots.states)
     assert (cm.slots.reshape(-1, 16)[:, 1:] >= state_table.FIRST_PRIOR).any() == is_pretrained
 
