@@ -29,6 +29,7 @@ APM_ENTRIES = tuple(25 * contexts for contexts in (256, 1 << 16, 1 << 16, 257 <<
 WEIGHT_SET_ROWS = (264, 256, 256, 256, 64, 512, 32, 2048, 2048, 257, 256)
 LAST_SEEN_BYTES, INDIRECT_BYTES = 256 * 2 * 8, 4 * (256 + 65536)  # of a lane
 NETWORK_LANE_BYTES = 1 << 15
+PROBE_SAMPLES = 6  # as in the planner
 INDIRECT_KINDS = frozenset({53, 54, 61})
 BLOCK_COPIES = 4  # of a block's bytes: as text, with repeats put back, joined, as bytes to be written
 OPENED_COPIES = 4  # of what a block is put together from, and of what streams are opened to
@@ -108,6 +109,8 @@ def coding_bytes(choices: Level, size: int, may_open: bool, samples: bool = Fals
     plans = [(levels.lanes_alone(coded, choices), choices.cm_only_profile)]
     if choices.min_gain < levels.NEVER:
         plans.append(levels.lanes_and_profile(coded, choices))
+        probed = PROBE_SAMPLES * choices.sample_bytes  # with the network and without
+        total += 2 * tables_bytes(PROFILES[plans[-1][1]], PROBE_SAMPLES, min(probed, coded))
     return total + max(tables_bytes(PROFILES[p], n, coded) + NETWORK_LANE_BYTES * n for n, p in plans)
 
 
