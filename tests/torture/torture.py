@@ -1,4 +1,4 @@
-"""torture.py [--minutes N] [--flips N] [--kills N] ..: what can go wrong with archives and files, and what then happens.
+"""torture.py [--minutes N] [--flips N] [--kills N]: what can go wrong with archives and files, and what happens then.
 
 Prints a table: trials of each kind, and of those how many ended in other bytes with success (silent), without the
 source and without a whole output (lost), in a traceback or an internal error, in a crash, or not at all (hang). All
