@@ -1,4 +1,4 @@
-"""torture.py [--minutes N] [--flips N] [--kills N]: what can go wrong with archives and files, and what then happens.
+"""torture.py [--minutes N] [--flips N] [--kills N]: what can go wrong with archives and files, and what happens then.
 
 Prints a table: trials of each kind, and of those how many ended in other bytes with success (silent), without the
 source and without a whole output (lost), in a traceback or an internal error, in a crash, or not at all (hang). All
@@ -99,12 +99,12 @@ def damage(source: random.Random, data: bytes) -> bytes:
     return data[:first] + data[second:] + data[first:second]
 
 
-def accidents(count: int, deadline: float) -> tuple[Row, Row]:
+def accidents(first: int, count: int, deadline: float) -> tuple[Row, Row]:
     """Damaged archives opened and salvaged in this process."""
     opened, saved, archives = Row(), Row(), small_archives()
     weights = [1, 8, 2, 1, 3, 8]  # stored ones mostly: the others take longer
     options = Options(threads=1)
-    for number in range(count):
+    for number in range(first, first + count):
         if time.monotonic() > deadline:
             break
         source = random.Random(number)
@@ -206,7 +206,7 @@ class Files:
             path.unlink()
 
 
-def kills(count: int, deadline: float, folder: Path) -> Row:
+def kills(first: int, count: int, deadline: float, folder: Path) -> Row:
     """Commands that are killed at random moments."""
     row, files = Row(), Files(folder, TEXT * 4)
     assert command("-1k", str(files.plain), row=Row()) == 0
@@ -215,7 +215,7 @@ def kills(count: int, deadline: float, folder: Path) -> Row:
     files.prepare(files.plain)
     command("-1", str(files.plain), row=Row())
     usual = time.monotonic() - start
-    for number in range(count):
+    for number in range(first, first + count):
         if time.monotonic() > deadline:
             break
         source = random.Random(number)
@@ -418,6 +418,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--flips", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0, help="number of the first flip and kill, each a seed")
+    parser.add_argument("--only", action="store_true", help="flips and kills alone")
     options = parser.parse_args()
     begin = time.monotonic()
     end = begin + 60 * options.minutes
@@ -434,10 +436,12 @@ def main() -> None:
             "unusable caches, homes, model paths": partial(caches, folder("caches")),
             "two writers of one target": partial(two_writers, folder("writers")),
         }
+        if options.only:
+            work.clear()
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            killed = pool.submit(kills, options.kills, end, folder("kills"))
+            killed = pool.submit(kills, options.first, options.kills, end, folder("kills"))
             others = {kind: pool.submit(run) for kind, run in work.items()}
-            opened, saved = accidents(options.flips, end)
+            opened, saved = accidents(options.first, options.flips, end)
             rows = {"damaged archives, opened": opened, "damaged archives, salvaged": saved}
             rows["killed at random moments"] = killed.result()
             rows |= {kind: future.result() for kind, future in others.items()}
