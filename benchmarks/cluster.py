@@ -145,7 +145,12 @@ def node(folder: Path, raw: Path, level: str) -> None:
         with Nodes() as nodes:
             killer = when_done(Path(f"{target}.arzip-journal"), blocks // 2, nodes.kill_one)
             with open(folder / "messages", "w+") as messages:
-                how = [verb, *([level, *SMALL_BLOCKS] if verb == "compress" else []), "--cluster", nodes.cluster.address]
+                how = [
+                    verb,
+                    *([level, *SMALL_BLOCKS] if verb == "compress" else []),
+                    "--cluster",
+                    nodes.cluster.address,
+                ]
                 found = timed(*how, source, "-o", target, stderr=messages)
                 messages.seek(0)
                 retried = [line for line in messages.read().splitlines() if "is done again" in line]
