@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from arzip.cluster.jobs import Report
 
 MAX_NAMED = 100  # of a report's lines
+USELESS = (
+    *("rm", "salvage", "range", "verify", "max_output"),
+    *("filelist", "filelist0", "exclude_compressed"),
+)
 
 
 def run(verb: str, names: Sequence[str], settings: Settings) -> int:
@@ -37,8 +41,9 @@ def run(verb: str, names: Sequence[str], settings: Settings) -> int:
 def _check(verb: str, names: Sequence[str], settings: Settings) -> None:
     if not names or "-" in names or settings.to_stdout:
         raise click.UsageError("--cluster needs names of files, not the standard input or output")
-    for option in ("rm", "salvage", "filelist", "filelist0", "exclude_compressed"):
-        if getattr(settings, option):
+    for option in USELESS:
+        given = getattr(settings, option)
+        if given is not None and given is not False:
             raise click.UsageError(f"--{option.replace('_', '-')} doesn't go with --cluster")
     if settings.output is not None and len(names) > 1:
         raise click.UsageError("-o names one output, but there are several sources")

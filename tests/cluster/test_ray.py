@@ -25,6 +25,7 @@ pytest.importorskip("fsspec", reason="no fsspec here: pip install 'arzip[ray]'")
 ray = pytest.importorskip("ray", reason="no ray here: pip install 'arzip[ray]'")
 
 import arzip.cluster  # noqa: E402
+from arzip.cli import main  # noqa: E402
 from arzip.cluster.journal import SUFFIX  # noqa: E402
 from arzip.cluster.pool import LOCAL_SETTINGS  # noqa: E402
 
@@ -136,6 +137,24 @@ def test_a_driver_is_killed_and_another_goes_on(nodes: Nodes, raw: bytes, archiv
     assert done.returncode == 0, done.stderr
     assert target.read_bytes() == archive
     assert f"of an earlier run: {records} blocks" in done.stderr
+
+
+def test_a_file_that_is_damaged_stops_no_other(
+    nodes: Nodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(20):
+        path = tmp_path / "tree" / str(number % 3) / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(helpers.words(400, seed=number))
+    how = ["-r", "--cluster", nodes.address, "--no-progress"]
+    assert main(["-1", *how, str(tmp_path / "tree"), "-o", str(tmp_path / "arz")]) == 0
+    damaged = tmp_path / "arz" / "1" / "7.arz"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert main(["-d", *how, str(tmp_path / "arz"), "-o", str(tmp_path / "back")]) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("arzip")]
+    assert str(damaged) in line and "truncated" in line
+    restored = {path.name: path.read_bytes() for path in (tmp_path / "back").rglob("*") if path.is_file()}
+    assert restored == {str(n): helpers.words(400, seed=n) for n in range(20) if n != 7}
 
 
 def test_no_cluster_is_one_line(tmp_path: Path) -> None:
