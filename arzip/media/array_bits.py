@@ -132,7 +132,7 @@ def select(bits, model, items, t, value, lowest):
     contexts[6] = hash_pair(hash_pair(hash_pair(prefix, north), item_at(items, t, 2 * above, about)), 6)
     low = hash_pair((value >> (lowest + 4)) & 15, (w & 15) << 4 | n & 15)
     contexts[7] = hash_pair(hash_pair(low, lowest), 7)
-    hashed_slots.select(bits.slots, lowest)
+    hashed_slots.select(bits.slots, lowest, 0, -1)
 
 
 @inline_njit
