@@ -101,7 +101,14 @@ class Nodes:
 
         head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.nodes = [self.cluster.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(3)]
+        self.nodes = [self._add() for _ in range(3)]
+
+    def _add(self) -> Any:
+        """A node; once more if it isn't up within Ray's 30 seconds, on a busy machine."""
+        try:
+            return self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        except Exception:
+            return self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
 
     def kill_one(self) -> None:
         """End all processes of a node at once."""

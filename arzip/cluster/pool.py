@@ -79,8 +79,8 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
             os.environ.setdefault(name, value)
         quiet |= {"include_dashboard": False, "num_cpus": cpus or None}
     try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        _start(address, quiet)
+    except Exception as error:  # Ray raises all kinds, and plain ones
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArzipError(f"no cluster at {address!r} ({reason}); {hint}") from error
     finally:
@@ -91,6 +91,17 @@ def connected(address: str, cpus: int = 0) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(address: str, settings: dict[str, Any]) -> None:
+    """Connect; a local cluster that didn't come up within Ray's 30 seconds, on a busy machine, is tried once more."""
+    try:
+        ray.init(address=address, **settings)
+    except Exception:
+        ray.shutdown()
+        if address != LOCAL:
+            raise
+        ray.init(address=address, **settings)
 
 
 def _unreachable(address: str) -> str | None:

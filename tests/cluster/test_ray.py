@@ -43,7 +43,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
-        self.nodes = [self.cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"])]
+        self.nodes: list[Any] = []
         self.fill()
 
     @property
@@ -53,7 +53,13 @@ class Nodes:
     def fill(self) -> None:
         """Add nodes until there are three."""
         while len(self.nodes) < 3:
-            self.nodes.append(self.cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"]))
+            try:
+                self.nodes.append(self._add())
+            except Exception:  # it wasn't up within Ray's 30 seconds: the machine is busy
+                self.nodes.append(self._add())
+
+    def _add(self) -> Any:
+        return self.cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"])
 
     def kill_one(self) -> None:
         """End all processes of a node at once."""
