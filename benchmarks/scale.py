@@ -1,6 +1,6 @@
 """What archives of 1 MB to 1 PB cost on a cluster: measured a block at each level, the rest modelled.
 
-    python benchmarks/scale.py measure benchmarks/DATE-CPU.json        # a block at each level, of a result of make bench
+    python benchmarks/scale.py measure benchmarks/DATE-CPU.json        # a block at each level, as make bench has it
     python benchmarks/scale.py index                                   # what an index of many blocks costs
     python benchmarks/scale.py tables benchmarks/scale.json            # the tables of docs/SCALE.md, between its marks
     python benchmarks/scale.py plot benchmarks/scale.json              # docs/scale.png; needs arzip[plot]
