@@ -83,7 +83,8 @@ def decode_text(
 ) -> bytes:
     """n bytes that stand in a block, or that a block is put together from.
 
-    dictionary: what the only lane starts after. steps: to decode only so many bytes of each lane; what follows them is 0 before filters are undone.
+    dictionary: what the only lane starts after, b"" for nothing.
+    steps: to decode only so many bytes of each lane; what follows them is 0 before filters are undone.
     """
     if coding.filter > filters.ARM64 or coding.profile >= (len(PROFILES) if coding.parts & MEMORY else 1):
         raise Unsupported("a profile or a filter of later readers")
