@@ -25,6 +25,7 @@ MODULES = {
     "The memory": ("memory/*.py",),
     "Sound": ("sound.py", "media.py"),
     "Pictures": ("picture.py", "media.py", "sound.py"),
+    "Arrays": ("array.py", "media.py"),
     "Opened files (a section of FORMAT.md)": (
         "opened.py",
         "deflate.py",

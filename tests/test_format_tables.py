@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import spec
-from reference.decoder import blocks, container, filters, media, opened, picture, sound, tokens
+from reference import decoder, spec
+from reference.decoder import array, blocks, container, filters, media, opened, picture, sound, tokens
 from reference.decoder.memory import contexts, history, maps, matches, mixer, profiles, slots, states
 from reference.decoder.numbers import SQUASH, STRETCH
 from reference.notation import Value, evaluate
@@ -22,8 +22,8 @@ from arzip import block_codec
 from arzip.context_mixing import logistic, match_model, ngram_table, pretrained, run_model, state, state_table
 from arzip.context_mixing import profile as arzip_profiles
 from arzip.format import opened_head, records
+from arzip.media import array_layout, array_payload, array_values, picture_payload
 from arzip.media import payload as sound_payload
-from arzip.media import picture_payload
 from arzip.network.config import NetworkConfig
 from arzip.preprocess import bcj
 from arzip.preprocess.recompress import packer, recipe
@@ -32,10 +32,14 @@ from arzip.preprocess.recompress import packer, recipe
 
 
 def test_header() -> None:
-    rows = {row[1]: row for row in table(section("Header: 10 or 14 bytes"), "size")}
+    rows = {row[1]: row for row in table(section("Header: 10, 14 or 18 bytes"), "size")}
     magic = bytes.fromhex(rows["magic"][2].split("`")[1])
     assert magic == records.MAGIC == container.MAGIC and len(magic) == int(rows["magic"][0])
     assert int(rows["version"][2]) == records.VERSION == container.VERSION
+    words = dict(re.findall(r"W = (\d): ([\w ,]+)", rows["fields"][2]))
+    assert sorted(words) == ["0", "1", "2"] and "dictionary" in words["2"]
+    (most,) = one(r"SHA-256 of the dictionary, 1 to (2\^\d+) bytes", section("Header: 10, 14 or 18 bytes"))
+    assert most == records.MAX_DICTIONARY_BYTES == decoder.MAX_DICTIONARY_BYTES
 
 
 def test_frame_bounds_and_methods() -> None:
@@ -44,7 +48,9 @@ def test_frame_bounds_and_methods() -> None:
     low, high, mebibytes = numbers(rows["raw size"])
     assert low == 1 and high == records.MAX_BLOCK_BYTES == container.MAX_RAW_BYTES == mebibytes << 20
     assert numbers(rows["coded size"])[1] == records.MAX_CODED_EXCESS_BYTES == container.CODED_EXCESS
-    assert one(r"1 to (\d+) in any other", text) == [records.MAX_LANES] == [container.MAX_LANES]
+    own = [container.MAX_WIDE_LANES, container.MAX_LANES]
+    assert one(r"1 to (\d+) in a wide one and 1 to (\d+) in any other", text) == own
+    assert own == [records.MAX_WIDE_LANES, records.MAX_LANES]
     ((header, (names,)),) = (each for each in spec.tables(text) if each[0][0] == "method")
     methods = {int(number): name for number, name in zip(header[1:], names[1:], strict=True)}
     assert methods == container.METHODS and list(methods) == [int(method) for method in records.Method]
@@ -65,8 +71,10 @@ def test_profiles_of_each_method() -> None:
     rows = {int(row[0]): row[2] for row in table(section("Block coding"), "method")}
     last = len(profiles.PROFILES) - 1
     assert rows[2] == "0" and rows[4] == rows[5] == rows[7] == f"0 to {last}"
-    assert rows[3].startswith(f"0 to {last}: see 'Profiles'; {blocks.PICTURE}: 'Pictures'; {blocks.SOUND}: 'Sound'")
-    assert (blocks.PICTURE, blocks.SOUND) == (picture_payload.PROFILE, sound_payload.PROFILE)
+    samples = f"{blocks.PICTURE}: 'Pictures'; {blocks.SOUND}: 'Sound'; {blocks.ARRAY}: 'Arrays'"
+    assert rows[3] == f"0 to {last}: see 'Profiles'; {samples}"
+    theirs = [picture_payload.PROFILE, sound_payload.PROFILE, array_payload.PROFILE]
+    assert [blocks.PICTURE, blocks.SOUND, blocks.ARRAY] == theirs == sorted(blocks.SAMPLES)
 
 
 def test_end_record() -> None:
@@ -458,13 +466,38 @@ def test_terms_and_weights_of_pictures() -> None:
     words = re.findall(r"\((-?\d+), (-?\d+)\)|(\w+)", first[1])
     assert [places[word] if word else (int(x), int(y)) for x, y, word in words] == [*picture.OWN]
     assert [(0, 0) if "this" in word else places[word] for word in later[1].split(", ")] == [*picture.EARLIER]
-    assert one(r"Weights start as (\d+) for experts, (\d+) for contexts", text) == [104858, 20972]
-    assert picture.FIRST_WEIGHTS == [104858] * 10 + [20972] * 24 + [0]
-    assert one(r"A table has (2\^\d+) rows", text) == [picture.TABLE_ROWS]
+    first_weights = [picture.FIRST_OF_CENTRES, picture.FIRST_OF_SLOTS]
+    assert one(r"Weights start as (\d+) for experts, (\d+) for contexts", text) == first_weights
+    assert one(r"A table has (2\^\d+) rows", text) == [media.TABLE_ROWS]
+    light = re.search(r"for some of the twelve alone: i = ([\d, ]+), of two bytes ([\d, ]+)\.", " ".join(text.split()))
+    assert light and tuple(tuple(numbers(each)) for each in light.groups()) == picture.SLOTS[1]
     orders = re.search(r"in the order (0 \(C = 1\).+?\(C = 4\))", " ".join(text.split()))
     assert orders
     found = {int(c): tuple(numbers(order)) for order, c in re.findall(r"([\d, ]+) \(C = (\d)\)", orders[1])}
     assert found == picture.ORDERS
+
+
+def test_bounds_and_weights_of_arrays() -> None:
+    text = section("Arrays")
+    rows = {row[1]: row[2] for row in table(text, "size")}
+    assert numbers(rows["drop"]) == [0, array.MAX_DROP] and array.MAX_DROP == array_layout.MAX_DROP
+    assert numbers(rows["unit"]) == [array.UNIT_BIAS, array.MAX_UNIT]
+    assert (array.UNIT_BIAS, array.MAX_UNIT) == (array_layout.UNIT_BIAS, array_layout.MAX_UNIT)
+    assert numbers(rows["parts"])[:2] == [1, array.MAX_PARTS] and array.MAX_PARTS == array_layout.MAX_PARTS
+    kinds = [array.UNSIGNED, array.SIGNED, array.FLOAT, array.BFLOAT]
+    assert kinds == [array_values.UNSIGNED, array_values.SIGNED, array_values.FLOAT, array_values.BFLOAT]
+    for kind in kinds:
+        known = [8 * size for size in (1, 2, 4, 8) if array_values.is_known(kind, size)]
+        assert known == [*array.WIDTHS[kind]]
+    experts = one(r"There are eight \(c, s\): ([\d, ()]+);", text)
+    assert [*zip(experts[::2], experts[1::2], strict=True)] == [*array.EXPERTS]
+    assert one(r">> \(([\d, ]+) for j = 0, 1, 2\)", text) == [*array.ERROR_SHIFTS]
+    shown = one(r"Weights start as (\d+) for experts, (\d+) for contexts", text)
+    assert shown == [array.FIRST_OF_EXPERTS, array.FIRST_OF_SLOTS]
+    fractions = one(r"M = ([\d, ]+) bits of fraction for B = ([\d, ]+), (\d+) for class 3", text)
+    assert fractions == [10, 23, 52, 16, 32, 64, 7]
+    floats = {(2, bits): m for m, bits in zip(fractions[:3], fractions[3:6], strict=True)}
+    assert floats | {(3, 16): 7} == array.FRACTION
 
 
 # ------------------------------------------------------------------------------------------------------ opened blocks
@@ -472,12 +505,12 @@ def test_terms_and_weights_of_pictures() -> None:
 
 def test_levels_and_bounds_of_recompression() -> None:
     text = " ".join(spec.text_of(spec.RECOMPRESSION).split())
-    levels = re.search(r"Level: good, lazy, nice, chain: (.+?)\. \*Greedy\*: levels 1 to (\d)", text)
+    levels = re.search(r"Level: good, lazy, nice, chain: (.+?)\. \*Greedy\*: levels 1 to (\d) and (\d+)\.", text)
     assert levels
-    found = {int(level): tuple(map(int, rest.split())) for level, rest in re.findall(r"(\d): ([\d ]+)", levels[1])}
+    found = {int(level): tuple(map(int, rest.split())) for level, rest in re.findall(r"(\d+): ([\d ]+)", levels[1])}
     assert found == {level: values for level, values in tokens.LEVELS.items() if level}
     assert [*found.values()] == [tuple(values) for values in packer.LEVELS[1:]]
-    assert int(levels[2]) == packer.GREEDY_LEVELS
+    assert (0, *range(1, int(levels[2]) + 1), int(levels[3])) == packer.GREEDY_LEVELS
     assert one(r"A size is (\d+) at least", text) == [opened.MIN_TEXT] == [recipe.MIN_TEXT]
     assert one(r"has at most (2\^\d+) entries", text) == [opened.MAX_ENTRIES] == [recipe.MAX_ENTRIES]
     assert one(r"all c of a recipe at most (2\^\d+) together", text) == [opened.MAX_CHUNKS] == [recipe.MAX_CHUNKS]

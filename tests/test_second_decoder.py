@@ -10,6 +10,7 @@ import ast
 import gzip
 import io
 import os
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -23,17 +24,17 @@ import tiny_network
 from cm_cases import pretrained_model, random_ngrams
 from helpers import english
 from reference import decoder
-from reference.decoder import blocks, container, errors, repeats
+from reference.decoder import blocks, container, errors, opened, repeats
 from reference.decoder.lanes import lane_sizes
 from reference.decoder.parts import Parts
-from test_golden import GOLDEN, GOOD, REFUSED, WIDE
+from test_golden import AFTER, DICTIONARY, GOLDEN, GOOD, REFUSED, WIDE
 
-from arzip import codec, levels
+from arzip import block_codec, codec, levels
 from arzip.codec import Options
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
-from arzip.errors import ArzipError
+from arzip.errors import ArzipError, DictionaryMissingError
 from arzip.format import lane_streams
 from arzip.format.records import Frame, Header, Method, join_profile
 from arzip.preprocess import bcj, long_range
@@ -42,10 +43,11 @@ from arzip.weights.file import dump_weights, parse_weights
 
 LONG = os.environ.get("ARZIP_LONG_TESTS", "") not in ("", "0")
 QUICK = {"empty", "one-byte", "stored", "copies-1", "records-1"}
-SAMPLES = {"sound-6", "picture-9"}  # tests/media holds kernels to the decoder on short ones
-STEPS = 100
+STEPS, SAMPLE_BYTES = 100, 300
 FOLDER = Path(decoder.__file__).parent
-RAWS = {name: raw for name, (raw, _) in (GOOD | WIDE).items()}
+RAWS = {name: raw for name, (raw, _) in (GOOD | WIDE | AFTER).items()}
+SAMPLES = {name for name in RAWS if name.startswith(("sound", "picture", "array", "tensors"))}
+OPENED = {name for name in RAWS if name.startswith(("packed", "excel"))}
 
 try:
     MODELS = registry.find(levels.LEVELS[0].model).parent
@@ -60,7 +62,7 @@ needs_models = pytest.mark.skipif(MODELS is None, reason="the shipped models are
 @cache
 def decoded(archive: bytes) -> bytes:
     assert MODELS is not None
-    return decoder.decode(archive, MODELS)
+    return decoder.decode(archive, MODELS, DICTIONARY)
 
 
 @needs_models
@@ -69,24 +71,63 @@ def test_golden_archive_is_decoded_whole(name: str) -> None:
     assert decoded((GOLDEN / "good" / f"{name}.arz").read_bytes()) == RAWS[name]
 
 
-def begin(archive: bytes, steps: int) -> tuple[list[repeats.Match], int, bytes]:
-    """Of the only block of an archive: the matches taken out, lanes, raw bytes of which only the first are right."""
-    source = Parts(archive)
-    digest = container.read_header(source)
-    assert digest and MODELS
+def first_block(name: str) -> tuple[container.Header, container.Frame, bytes]:
+    """Of a golden archive: its header, a frame, a payload."""
+    source = Parts((GOLDEN / "good" / f"{name}.arz").read_bytes())
+    header = container.read_header(source)
     frame = container.read_frame(source, source.at, source.varint())
+    return header, frame, source.take(frame.coded_bytes)
+
+
+def begin(name: str, steps: int) -> tuple[list[repeats.Match], int, bytes]:
+    """Of the only block of an archive: the matches taken out, lanes, raw bytes of which only the first are right."""
+    header, frame, payload = first_block(name)
+    assert MODELS
     coding = blocks.coding_of(frame, blocks.TAKES_PART[frame.method])
-    payload = source.take(frame.coded_bytes)
     matches = repeats.read_matches(Parts(payload), frame.raw_bytes) if coding.parts & blocks.REPEATS else []
-    model = decoder.find_model(MODELS, digest)
-    raw = blocks.decode_text(Parts(payload), frame.raw_bytes, coding, model, steps)
+    model = decoder.find_model(MODELS, header.model)
+    raw = blocks.decode_text(Parts(payload), frame.raw_bytes, coding, model, steps=steps)
     return matches, coding.lanes, raw
 
 
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_golden_archive_of_samples_begins_alike(name: str) -> None:
+    _, frame, payload = first_block(name)
+    got = blocks.decode_samples(frame, payload, STEPS)
+    assert len(got) == len(RAWS[name])
+    assert got[:SAMPLE_BYTES] == RAWS[name][:SAMPLE_BYTES] and got != RAWS[name]
+
+
 @needs_models
-@pytest.mark.parametrize("name", sorted({*RAWS} - QUICK - SAMPLES - {n for n in RAWS if n.startswith("packed")}))
+@pytest.mark.parametrize("name", sorted(OPENED))
+def test_golden_opened_archive_begins_alike_and_is_closed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arzip's kernels decode of a block is closed by the second decoder; the first bytes are decoded by it."""
+    header, frame, payload = first_block(name)
+    seen: list[tuple[bytes, list[bytes]]] = []
+
+    def close(head: object, deviations: bytes, joined: bytes, size: int, values: list[bytes]) -> bytes:
+        seen.append((bytes(joined), [bytes(value) for value in values]))
+        return theirs(head, deviations, joined, size, values)  # type: ignore[arg-type]
+
+    theirs = block_codec.opened.close_block
+    monkeypatch.setattr(block_codec.opened, "close_block", close)
+    codec.decompress(io.BytesIO((GOLDEN / "good" / f"{name}.arz").read_bytes()), io.BytesIO(), Options())
+    ((joined, pictures),) = seen
+    monkeypatch.setattr(opened, "decode_apart", lambda _, shapes: pictures)
+    source = Parts(payload)
+    head = opened.read_head(source, frame.raw_bytes)
+    recipe, contents = joined[: head.recipe_bytes], joined[head.recipe_bytes :]
+    assert opened.close(head, recipe, contents, frame.raw_bytes) == RAWS[name]
+    assert MODELS and head.parts & blocks.REPEATS == 0 and frame.filter == 0 and frame.lanes == 1
+    model = decoder.find_model(MODELS, header.model)
+    got = blocks.decode_text(source, len(joined), blocks.coding_of(frame, head.parts), model, steps=STEPS)
+    assert got[:STEPS] == joined[:STEPS]
+
+
+@needs_models
+@pytest.mark.parametrize("name", sorted({*RAWS} - QUICK - SAMPLES - OPENED - {*AFTER}))
 def test_golden_archive_begins_alike(name: str) -> None:
-    matches, lanes, got = begin((GOLDEN / "good" / f"{name}.arz").read_bytes(), STEPS)
+    matches, lanes, got = begin(name, STEPS)
     raw = RAWS[name]
     rest_bytes = len(raw) - sum(match.size for match in matches)
     pieces = [(place, place + end - begin) for begin, end, place in repeats.segments(matches, rest_bytes)]
@@ -179,6 +220,49 @@ def test_every_method_is_read_alike(case: str, kind: str, models: Path) -> None:
     check(Header(registry.file_digest(file)).pack() + frame.pack() + payload, raw, models)
 
 
+@pytest.mark.parametrize("level", [1, 3, 6, 9])
+def test_blocks_after_a_dictionary_are_read_alike(level: int, models: Path) -> None:
+    dictionary, raw = english(150) + CODE, english(130)[60:] + CODE[40:] + b"."
+    sink = io.BytesIO()
+    model = str(models / "plain.safetensors")
+    codec.compress(io.BytesIO(raw), sink, Options(level, model, threads=1, dictionary=dictionary))
+    archive = sink.getvalue()
+    assert decoder.decode(archive, models, dictionary) == raw
+    for other in (b"", dictionary[1:]):
+        with pytest.raises(errors.DictionaryMissing):
+            decoder.decode(archive, models, other)
+        with pytest.raises(DictionaryMissingError):
+            codec.decompress(io.BytesIO(archive), io.BytesIO(), Options(model=model, dictionary=other))
+
+
+def test_blocks_that_need_no_dictionary_are_read_without(models: Path) -> None:
+    file = models / "plain.safetensors"
+    header = Header(registry.file_digest(file), b"dict").pack()
+    for raw, method, plan in (
+        (english(60), Method.MEMORY, Plan(2, False, 0)),
+        (english(50), Method.MEMORY, Plan(1, False, 0, True)),
+    ):
+        frame, payload = coded_block(raw, method, plan, file.read_bytes())
+        assert decoder.decode(header + frame.pack() + payload, models) == raw
+    stored = Frame(Method.STORED, 0, 0, 3, 3, zlib.crc32(b"abc"), True)
+    assert decoder.decode(header + stored.pack() + b"abc", models) == b"abc"
+
+
+def test_the_command_takes_a_dictionary(models: Path, tmp_path: Path) -> None:
+    raw, dictionary = english(40), english(60)
+    (tmp_path / "raw").write_bytes(dictionary)
+    sink = io.BytesIO()
+    options = Options(1, str(models / "plain.safetensors"), threads=1, dictionary=dictionary)
+    codec.compress(io.BytesIO(raw), sink, options)
+    (tmp_path / "archive").write_bytes(sink.getvalue())
+    command = [sys.executable, "-m", "tests.reference.decoder", str(tmp_path / "archive"), str(models)]
+    root = Path(__file__).parents[1]
+    with_it = subprocess.run([*command, "--dictionary", str(tmp_path / "raw")], cwd=root, capture_output=True)
+    assert with_it.stdout == raw
+    without = subprocess.run(command, cwd=root, capture_output=True)
+    assert without.returncode == 1 and without.stderr.startswith(b"DictionaryMissing")
+
+
 def zip_of(members: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
@@ -260,10 +344,11 @@ def archive_of(frame: Frame, payload: bytes, models: Path) -> bytes:
 def wrong_frames() -> dict[str, tuple[Frame, bytes, type[Exception]]]:
     frame = Frame(Method.MEMORY, 1, 0, 60, 0, 0)
     repeats_frame, opened_frame = replace(frame, method=Method.MEMORY_REPEATS), replace(frame, method=Method.OPENED)
-    sound, picture = replace(frame, profile_byte=5), replace(frame, profile_byte=4)
+    sound, picture, array = (replace(frame, profile_byte=profile) for profile in (5, 4, 6))
     wide = replace(frame, profile_byte=8, lanes=2)
     return {
-        "profile": (replace(frame, profile_byte=6), b"", errors.Unsupported),
+        "profile": (replace(frame, profile_byte=7), b"", errors.Unsupported),
+        "many-lanes": (replace(frame, lanes=65, raw_bytes=100), b"", errors.Damaged),
         "filter": (replace(frame, profile_byte=9 << 4), b"", errors.Unsupported),
         "network-profile": (replace(frame, method=Method.NETWORK, profile_byte=1), b"", errors.Unsupported),
         "lanes": (replace(frame, lanes=61), b"", errors.Damaged),
@@ -283,6 +368,23 @@ def wrong_frames() -> dict[str, tuple[Frame, bytes, type[Exception]]]:
         "sound-filter": (replace(sound, profile_byte=5 | 1 << 4), b"\0\0\0", errors.Damaged),
         "picture-of-5-channels": (picture, b"\0\0\5\1\0", errors.Damaged),
         "picture-of-half-pixels": (picture, b"\0\0\3\x07\1", errors.Damaged),
+        "picture-in-an-order-of-one-byte": (picture, b"\0\0\x23\1\0", errors.Damaged),
+        "picture-signed-of-one-byte": (picture, b"\0\0\x43\1\0", errors.Damaged),
+        "picture-of-half-values": (picture, b"\1\0\x11\x1d\0a", errors.Damaged),
+        "array-of-bytes": (array, b"\0\0\4\0\0\x40\1\x3c\1\0", errors.Damaged),
+        "array-unsigned-of-8-bytes": (array, b"\4\0\3\0\0\x40\1\7\1\0aaaa", errors.Damaged),
+        "array-bfloat-of-4-bytes": (array, b"\0\0\x0e\0\0\x40\1\x0f\1\0", errors.Damaged),
+        "array-form": (array, b"\0\0\x4a\0\0\x40\1\x0f\1\0", errors.Damaged),
+        "array-plain": (array, b"\0\0\x0a\x09\0\x40\1\x0f\1\0", errors.Damaged),
+        "array-drop": (array, b"\0\0\x0a\0\x1d\x40\1\x0f\1\0", errors.Damaged),
+        "array-unit": (array, b"\0\0\x0a\0\0\x81\x20\1\x0f\1\0", errors.Damaged),
+        "array-without-parts": (array, b"\0\0\x0a\0\0\x40\0", errors.Damaged),
+        "array-too-long": (array, b"\0\0\x0a\0\0\x40\1\x10\1\0", errors.Damaged),
+        "array-row": (array, b"\0\0\x0a\0\0\x40\1\x0f\x10\0", errors.Damaged),
+        "array-plane": (array, b"\0\0\x0a\0\0\x40\1\x0f\1\x10", errors.Damaged),
+        "array-empty-part": (array, b"\0\0\x0a\0\0\x40\2\x0f\1\0\0\1\0", errors.Damaged),
+        "array-cut-short": (array, b"\x08\0\x0a\0\0\x40\1\x0d\1\0aaa", errors.Damaged),
+        "array-wide": (replace(array, profile_byte=6 | 8), b"\0\0\x0a\0\0\x40\1\x0f\1\0", errors.Damaged),
         "picture-in-lanes": (replace(picture, lanes=2), b"\0\0\3\1\0", errors.Damaged),
     }
 

@@ -12,18 +12,19 @@ import tiny_network
 from cm_cases import pretrained_model, random_ngrams, varied_text
 from helpers import words
 from numpy.typing import NDArray
-from reference.context_mixing import Reference
-from reference.network import Lane, Network, RangeDecoder
+from reference.decoder.blocks import MEMORY, NETWORK, Coding, decode_text
+from reference.decoder.parts import Parts
+from reference.decoder.weights import Model
 
 from arzip.context_mixing import pretrained
 from arzip.context_mixing.profile import PROFILES
-from arzip.context_mixing.state import USE_NETWORK, create
 from arzip.engine import records
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.engine.records import RecordEngine
 from arzip.network.config import Weights
+from arzip.weights.file import dump_weights
 
 DICTIONARY = varied_text(400, 7) + words(150)
 SOURCE = random.Random(5)
@@ -50,33 +51,10 @@ def plain(weights: Weights) -> Engine:
 
 
 def decode_as_specified(weights: Weights, stream: bytes, size: int, plan: Plan, dictionary: bytes) -> bytes:
-    """The block of a stream, by the references in plain Python."""
-    profile = PROFILES[plan.cm_profile or 0]
-    tables = 1
-    while tables < len(dictionary) + size:
-        tables *= 2
-    cm = create(profile, np.zeros(1, np.int64), tables, pretrained.ngrams_of(weights.tensors))
-    pretrained.load_into(
-        cm, profile, pretrained.initial_states(weights.tensors)[PROFILES.index(profile), plan.use_network]
-    )
-    cm.clock[USE_NETWORK] = plan.use_network
-    memory = Reference(profile, cm._replace(text=np.zeros(len(dictionary) + size + 8, np.uint8)))
-    lane, decoder, text = Lane(Network(weights)), RangeDecoder(stream), bytearray()
-    memory.prepare(0, 1)
-    for t in range(len(dictionary) + size):
-        memory.bit, low = 0, 0
-        freqs = lane.freqs() if plan.use_network else [1] * 256
-        for bit in range(8):
-            m = 128 >> bit
-            p = (sum(freqs[low + m : low + 2 * m]) << 22) // sum(freqs[low : low + 2 * m])
-            p = memory.predict(0, 1, [min(max(p, 1), (1 << 22) - 1)])[0]
-            one = dictionary[t] >> (7 - bit) & 1 if t < len(dictionary) else decoder.bit(p)
-            memory.update(0, 1, [one], t)
-            low += m * one
-        memory.end_byte(0, 1, [low])
-        lane.context.push_byte(low)
-        text.append(low)
-    return bytes(text[len(dictionary) :])
+    """The block of a stream, by the second decoder."""
+    model = Model(dump_weights(weights.config, weights.tensors, weights.metadata))
+    parts = NETWORK * plan.use_network | MEMORY
+    return decode_text(Parts(stream), size, Coding(1, plan.cm_profile or 0, 0, False, parts), model, dictionary)
 
 
 @pytest.mark.parametrize("plan", [Plan(1, True, 0), Plan(1, False, 3), Plan(1, False, 2)], ids=str)

@@ -1,7 +1,8 @@
-"""python -m tests.reference.decoder FILE [MODELS] > OUT: decodes an archive with the weights files of a folder."""
+"""The command: python -m tests.reference.decoder FILE [MODELS] [--dictionary FILE] > OUT."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from .errors import ArchiveError
 
 
 def main() -> None:
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    models = Path(sys.argv[2] if len(sys.argv) > 2 else "models")
+    parser = argparse.ArgumentParser(description="Decodes an archive to the standard output.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("models", type=Path, nargs="?", default=Path("models"), help="a folder of weights files")
+    parser.add_argument("--dictionary", type=Path, metavar="FILE", help="what the archive was made with")
+    args = parser.parse_args()
+    dictionary = args.dictionary.read_bytes() if args.dictionary else b""
     try:
-        for raw in decode_blocks(Path(sys.argv[1]).read_bytes(), models):
+        for raw in decode_blocks(args.file.read_bytes(), args.models, dictionary):
             sys.stdout.buffer.write(raw)
     except ArchiveError as error:
         sys.exit(f"{type(error).__name__}: {error}")

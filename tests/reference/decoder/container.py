@@ -24,8 +24,16 @@ METHODS = {
     7: "memory, repeats taken out",
 }
 MAX_RAW_BYTES = 1 << 26
-MAX_LANES = 65535
+MAX_LANES, MAX_WIDE_LANES = 64, 256
 CODED_EXCESS = 1024
+
+
+@dataclass
+class Header:
+    """What a member needs beside the archive: digests of 4 bytes, or b"" where it names none."""
+
+    model: bytes
+    dictionary: bytes
 
 
 @dataclass
@@ -43,11 +51,10 @@ class Frame:
     raw_check: int
 
 
-Decode = Callable[[Frame, bytes, "bytes | None"], bytes]  # frame, payload, model digest -> raw bytes
+Decode = Callable[[Frame, bytes, Header], bytes]  # frame, payload, header -> raw bytes
 
 
-def read_header(source: Parts) -> bytes | None:
-    """The model digest, if there is one."""
+def read_header(source: Parts) -> Header:
     start = source.at
     magic = source.data[start : start + 6]
     if magic != MAGIC[: len(magic)] or not magic:
@@ -58,9 +65,9 @@ def read_header(source: Parts) -> bytes | None:
     fields = source.take(4 * words)
     checked = source.data[start : source.at]
     require(source.number(2) == crc16(checked), "the header's check is wrong")
-    if version > VERSION or flags >> 2 or words > 1:
+    if version > VERSION or flags >> 2 or words > 2:
         raise Unsupported("a version, a feature or a header of later readers")
-    return fields if words else None
+    return Header(fields[:4], fields[4:])
 
 
 def read_frame(source: Parts, start: int, head: int) -> Frame:
@@ -75,14 +82,16 @@ def read_frame(source: Parts, start: int, head: int) -> Frame:
     require(source.number(2) == crc16(checked), "a frame's check is wrong")
     if method not in METHODS:
         raise Unsupported("a method of later readers")
-    require(lanes == 0 if method == 1 else 1 <= lanes <= MAX_LANES, "lanes")
+    is_wide = bool(profile_byte >> 3 & 1)
+    most_lanes = MAX_WIDE_LANES if is_wide else MAX_LANES
+    require(lanes == 0 if method == 1 else 1 <= lanes <= most_lanes, "lanes")
     require(1 <= raw_bytes <= MAX_RAW_BYTES and coded_bytes <= raw_bytes + CODED_EXCESS, "sizes")
     return Frame(
         method,
         is_single,
         lanes,
         profile_byte & 7,
-        bool(profile_byte >> 3 & 1),
+        is_wide,
         profile_byte >> 4,
         raw_bytes,
         coded_bytes,
@@ -100,7 +109,7 @@ def end_record(index: list[tuple[int, int]], content_check: bytes) -> bytes:
 
 def read_member(source: Parts, decode: Decode) -> Iterator[bytes]:
     """The raw bytes of a member, block by block."""
-    digest = read_header(source)
+    header = read_header(source)
     index: list[tuple[int, int]] = []
     content = hashlib.blake2b(digest_size=8)
     while True:
@@ -114,7 +123,7 @@ def read_member(source: Parts, decode: Decode) -> Iterator[bytes]:
             return
         frame = read_frame(source, start, source.varint())
         require(not (frame.is_single and index), "a single block after others")
-        raw = decode(frame, source.take(frame.coded_bytes), digest)
+        raw = decode(frame, source.take(frame.coded_bytes), header)
         require(len(raw) == frame.raw_bytes and zlib.crc32(raw) == frame.raw_check, "the raw check is wrong")
         index.append((source.at - start, len(raw)))
         content.update(raw)

@@ -27,6 +27,10 @@ class ModelMissing(ArchiveError):
     """None of the models at hand has the digest of the header."""
 
 
+class DictionaryMissing(ArchiveError):
+    """A block needs the dictionary that the header names, and it isn't at hand."""
+
+
 def require(condition: object, text: str) -> None:
     """Raises Damaged unless the condition holds."""
     if not condition:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .memory import Memory
 from .network import Network
 from .numbers import ONE, clip
@@ -13,13 +15,29 @@ def lane_sizes(n: int, lanes: int) -> list[int]:
     return [q + (k < r) for k in range(lanes)]
 
 
+class AfterDictionary:
+    """The bits of a lane: those of the dictionary, which are known, then those of a stream."""
+
+    def __init__(self, dictionary: bytes, coder: RangeDecoder) -> None:
+        self.coder = coder
+        self.known = (byte >> k & 1 for byte in dictionary for k in reversed(range(8)))
+
+    def bit(self, p: int) -> int:
+        """p: the probability of a 1, Q22."""
+        known = next(self.known, None)
+        return self.coder.bit(p) if known is None else known
+
+
+Coder = RangeDecoder | AfterDictionary
+
+
 class Predictor:
     """The network, the memory, or both."""
 
     def __init__(self, network: Network | None, memory: Memory | None) -> None:
         self.network, self.memory = network, memory
 
-    def decode_step(self, t: int, lanes: list[int], coders: dict[int, RangeDecoder]) -> list[int]:
+    def decode_step(self, t: int, lanes: list[int], coders: dict[int, Coder]) -> list[int]:
         """The bytes t of these lanes, bit by bit side by side."""
         freqs = [self.network.freqs(k) for k in lanes] if self.network else []
         low = [0] * len(lanes)
@@ -49,7 +67,7 @@ def bit_probability(freq: list[int], low: int, m: int) -> int:
 
 
 def decode_lanes(
-    predictor: Predictor, n: int, lanes: int, coders: list[RangeDecoder], is_wide: bool, steps: int | None = None
+    predictor: Predictor, n: int, lanes: int, coders: Sequence[Coder], is_wide: bool, steps: int | None = None
 ) -> bytes:
     """n bytes. coders: one, or in a wide block one for each lane. steps: how many bytes of each lane, None: all."""
     sizes = lane_sizes(n, lanes)

@@ -1,7 +1,8 @@
-"""docs/FORMAT.md, 'Sound': what 'Pictures' has in common with it: least squares, the distribution D, mixing."""
+"""docs/FORMAT.md, what 'Sound', 'Pictures' and 'Arrays' share: least squares, the distribution D, mixing, slots."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal, getcontext
 from math import isqrt
@@ -9,7 +10,7 @@ from operator import mul
 
 import numpy as np
 
-from .numbers import ONE, STRETCH, bitlen, clip, shift, signed, squash
+from .numbers import GOLDEN, ONE, SPREAD, STRETCH, WRAP, bitlen, clip, shift, signed, squash
 from .weights import Array
 
 END = 163840  # the largest argument of D*
@@ -17,6 +18,8 @@ STEPS = 640
 LAYER_LIMIT = 3200
 WEIGHT_LIMIT = 1 << 26
 APM_ENTRIES, APM_COUNT, APM_LIMIT = 25, 6, 250
+TABLE_ROWS, COUNT_LIMIT = 1 << 18, 250
+Row = list[list[int]]  # the checksum, then probability and count of nodes 1 to 15
 
 
 class LeastSquares:
@@ -149,3 +152,42 @@ def learn(entry: list[int], goal: int, divisor: int, limit: int) -> None:
     """A mean and its count move to a goal."""
     entry[0] += 2 * (goal - entry[0]) // divisor
     entry[1] = min(entry[1] + 1, limit)
+
+
+def h(a: int, b: int) -> int:
+    """'Pictures', 'Slots': the hash of two numbers."""
+    m = ((a & WRAP) + (b & WRAP) * SPREAD + 1) * GOLDEN & WRAP
+    return m ^ (m >> 29)
+
+
+class SlotTable:
+    """'Pictures', 'Slots': a table of rows; they come into being when they are first used."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
+
+    def find(self, contexts: list[tuple[int, int]]) -> list[Row]:
+        """The rows of contexts and what is known of the value, looked up in this order."""
+        places = [self.place(h(a * GOLDEN, partial)) for a, partial in contexts]
+        return [self.rows[place] for place in places]
+
+    def place(self, g: int) -> int:
+        row, checksum = (g >> 20) % TABLE_ROWS, g % (1 << 20) + (1 << 20)
+        if self.rows[row][0][0] != checksum:
+            other = row ^ 1
+            if self.rows[other][0][0] == checksum:
+                return other
+            row = other if self.rows[other][1][1] < self.rows[row][1][1] else row
+            self.rows[row] = [[checksum]] + [[1 << 21, 0] for _ in range(15)]
+        return row
+
+
+def slot_inputs(entry: list[int]) -> list[int]:
+    """The two inputs of a node to the mixer."""
+    p, count = entry
+    return [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
+
+
+def learn_slot(entry: list[int], bit: int) -> None:
+    learn(entry, (ONE - 1) * bit, 2 * entry[1] + 3, COUNT_LIMIT)
+    entry[0] = clip(entry[0], 0, ONE - 1)

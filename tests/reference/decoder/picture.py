@@ -7,8 +7,21 @@ from collections import defaultdict
 import numpy as np
 
 from .errors import require
-from .media import END, LeastSquares, Mixer, at, expert_input, learn
-from .numbers import GOLDEN, ONE, SPREAD, STRETCH, WRAP, clip, log8
+from .media import (
+    COUNT_LIMIT,
+    END,
+    LeastSquares,
+    Mixer,
+    Row,
+    SlotTable,
+    at,
+    expert_input,
+    h,
+    learn,
+    learn_slot,
+    slot_inputs,
+)
+from .numbers import clip, log8
 from .parts import Parts
 from .range_decoder import RangeDecoder
 
@@ -16,17 +29,11 @@ ORDERS = {1: (0,), 2: (1, 0), 3: (1, 0, 2), 4: (3, 1, 0, 2)}
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 MAX_ROW_BYTES = 32768
-BIAS_LIMIT, COUNT_LIMIT = 120, 250
+BIAS_LIMIT = 120
 EARLY_VALUES = 3001
-TABLE_ROWS = 1 << 18
 FIRST_OF_CENTRES, FIRST_OF_SLOTS = 104858, 20972
 # Contexts whose slots a set has, by light, then by the bytes of a value.
 SLOTS = ((tuple(range(12)), tuple(range(12))), ((1, 3, 4, 11), (1, 4, 5, 6)))
-
-
-def h(a: int, b: int) -> int:
-    m = ((a & WRAP) + (b & WRAP) * SPREAD + 1) * GOLDEN & WRAP
-    return m ^ (m >> 29)
 
 
 class LocalSquares(LeastSquares):
@@ -72,7 +79,7 @@ class Decoder:
         ]
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
-        self.table: dict[int, list[list[int]]] = defaultdict(lambda: [[0]] + [[0, 0] for _ in range(15)])
+        self.table = SlotTable()
         self.count = 0
 
     def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
@@ -200,21 +207,9 @@ class Decoder:
         ]
         return [h(value, 16 * r + i) for i, value in enumerate(plain)]
 
-    def rows(self, contexts: list[int], bits_so_far: int, n: int) -> list[list[list[int]]]:
-        chosen = []
-        for i in self.slots:
-            partial = (bits_so_far >> 4) + (1 << 16) if self.extra and n == 3 and i == 6 else bits_so_far
-            g = h(contexts[i] * GOLDEN, partial)
-            row, checksum = (g >> 20) % TABLE_ROWS, g % (1 << 20) + (1 << 20)
-            if self.table[row][0][0] != checksum:
-                other = row ^ 1
-                if self.table[other][0][0] == checksum:
-                    row = other
-                else:
-                    row = other if self.table[other][1][1] < self.table[row][1][1] else row
-                    self.table[row] = [[checksum]] + [[1 << 21, 0] for _ in range(15)]
-            chosen.append(row)
-        return [self.table[row] for row in chosen]
+    def rows(self, contexts: list[int], bits_so_far: int, n: int) -> list[Row]:
+        shorter = (bits_so_far >> 4) + (1 << 16) if self.extra and n == 3 else bits_so_far
+        return self.table.find([(contexts[i], shorter if i == 6 else bits_so_far) for i in self.slots])
 
     def bits(
         self, r: int, x: int, y: int, near: list[int], centres: list[int], errors: int, which: list[int], s: list[int]
@@ -229,8 +224,7 @@ class Decoder:
             middle = [at(v + (1 << n), centres[k], i) for k, i in zip(which, inverse, strict=True)]
             inputs = [expert_input(*edges) for edges in zip(low, middle, high, strict=True)]
             for row in rows:
-                p, count = row[node]
-                inputs += [STRETCH[p >> 10], ((p >> 10) - 2048) * min(count, 16) >> 4] if count else [0, 0]
+                inputs += slot_inputs(row[node])
             seen = sum(row[node][1] > 0 for row in rows)
             level = clip((8 * n - log8(s[-1] >> 4) + 128 >> 2) - 8, 0, 31)
             place = middle[which.index(6)]
@@ -245,8 +239,7 @@ class Decoder:
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
             self.mixer.learn(bit, 6 if self.count < EARLY_VALUES else 2)
             for row in rows:
-                learn(row[node], (ONE - 1) * bit, 2 * row[node][1] + 3, COUNT_LIMIT)
-                row[node][0] = clip(row[node][0], 0, ONE - 1)
+                learn_slot(row[node], bit)
             if bit:
                 v, low = v + (1 << n), middle
             else:
@@ -270,8 +263,8 @@ def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[byte
     return found
 
 
-def decode_picture(payload: bytes, raw_bytes: int) -> bytes:
-    """The raw bytes of a block of a picture."""
+def decode_picture(payload: bytes, raw_bytes: int, steps: int | None = None) -> bytes:
+    """The raw bytes of a block of a picture. steps: to decode only so many pixels; what follows them is 0."""
     source = Parts(payload)
     head, tail, about = source.take(3)
     channels, light, extra, big_endian, signed = about & 7, *(about >> i & 1 for i in (3, 4, 5, 6))
@@ -283,9 +276,10 @@ def decode_picture(payload: bytes, raw_bytes: int) -> bytes:
     whole, last = divmod(size, pixel * width + padding)
     require(size >= pixel and (last <= pixel * width and last % pixel == 0), "rows that end within a pixel")
     decoder, rows = Decoder(source.rest(), channels, width, extra, light), bytearray()
-    for y in range(whole + (last > 0)):
-        for x in range(width if y < whole else last // pixel):
-            values = (v ^ signed << 15 for v in decoder.pixel(x, y))
-            rows += b"".join(v.to_bytes(1 + extra, "big" if big_endian else "little") for v in values)
-        rows += bytes(padding if y < whole else 0)
-    return before + bytes(rows) + after
+    pixels = whole * width + last // pixel
+    for t in range(pixels if steps is None else min(pixels, steps)):
+        y, x = divmod(t, width)
+        values = (v ^ signed << 15 for v in decoder.pixel(x, y))
+        rows += b"".join(v.to_bytes(1 + extra, "big" if big_endian else "little") for v in values)
+        rows += bytes(padding if x == width - 1 and y < whole else 0)
+    return before + bytes(rows).ljust(size, b"\0") + after

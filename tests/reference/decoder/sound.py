@@ -114,8 +114,8 @@ class Decoder:
         return v
 
 
-def decode_sound(payload: bytes, raw_bytes: int) -> bytes:
-    """The raw bytes of a block of sound."""
+def decode_sound(payload: bytes, raw_bytes: int, steps: int | None = None) -> bytes:
+    """The raw bytes of a block of sound. steps: to decode only so many frames; what follows them is 0."""
     source = Parts(payload)
     head, tail, layout = source.take(3)
     channels, size, is_big, is_signed = layout % 8 + 1, (layout >> 3) % 4 + 1, layout >> 5 & 1, layout >> 6 & 1
@@ -124,9 +124,9 @@ def decode_sound(payload: bytes, raw_bytes: int) -> bytes:
     frames, left = divmod(raw_bytes - head - tail, channels * size)
     require(frames >= 1 and left == 0, "samples that aren't whole frames")
     decoder = Decoder(source.rest(), channels, 8 * size)
-    out = bytearray(before)
-    for t in range(frames):
+    out = bytearray()
+    for t in range(frames if steps is None else min(frames, steps)):
         for c in range(channels):
             v = decoder.sample(t, c) + (0 if is_signed else 1 << 8 * size - 1)
             out += v.to_bytes(size, "big" if is_big else "little", signed=bool(is_signed))
-    return bytes(out) + after
+    return before + bytes(out).ljust(raw_bytes - head - tail, b"\0") + after

@@ -52,7 +52,9 @@ class Model:
         """What the spec asks of a weights file."""
         d, hidden, rows = self.d, self.hidden, self.rows
         require(d % 64 == hidden % 64 == 0 and all(1 <= n <= 7 for n in self.orders), "shape of the network")
-        require(rows >= 1 << 16 and rows & (rows - 1) == 0, "rows of the n-gram tables")
+        require(1 <= d <= 1024 and hidden <= 1024 and 1 <= self.blocks <= 16, "shape of the network")
+        require(1 <= self.ngram_d * (len(self.orders) + 1) <= d, "widths of the n-gram tables")
+        require(1 << 16 <= rows <= 1 << 24 and rows & (rows - 1) == 0, "rows of the n-gram tables")
         reach = 8128
         for k in range(self.blocks):
             rows_of = (int(abs(self.wide(f"block{k}.{name}")).sum(1).max()) for name in ("state_out", "mlp_out"))

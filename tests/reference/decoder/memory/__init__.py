@@ -33,6 +33,7 @@ class Memory:
     """The memory at work on a block of n bytes.
 
     initial: the tensors maps, weights and final, or None. ngrams: rows of 4 bytes, or none. sizes: of the lanes.
+    tables_for: the bytes of the block whose sizes and strides of tables these are, None: n.
     """
 
     def __init__(
@@ -43,17 +44,19 @@ class Memory:
         has_network: bool,
         initial: dict[str, Array] | None = None,
         ngrams: bytes = b"",
+        tables_for: int | None = None,
     ) -> None:
         self.profile, self.has_network, self.j = profile, has_network, 0
+        m = n if tables_for is None else tables_for
         self.text = bytearray(n)
         self.records = history.Records()
-        self.maps = Maps(profile, n, initial["maps"] if initial else None)
+        self.maps = Maps(profile, m, initial["maps"] if initial else None)
         self.bases: list[int] = self.maps.bases.tolist()
         self.mixer = Mixer(profile, len(sizes), has_network, initial)
-        self.slots = Slots(profile.slots(n), profile.contexts, ngrams)
-        self.matches = [MatchModel(k, s, profile.match_entries(n), n) for k, s in enumerate(profile.matches)]
+        self.slots = Slots(profile.slots(m), profile.contexts, ngrams)
+        self.matches = [MatchModel(k, s, profile.match_entries(m), n, m) for k, s in enumerate(profile.matches)]
         places = [profile.contexts.index(kind) for kind in profile.runs]
-        self.runs = [RunModel(r, place, profile.run_entries(n)) for r, place in enumerate(places)]
+        self.runs = [RunModel(r, place, profile.run_entries(m)) for r, place in enumerate(places)]
         self.joint_contexts = np.array([profile.contexts.index(kind) for kind in profile.joints], np.int64)
         self.context_bases = CONTEXT_ENTRIES * np.arange(len(profile.contexts))
         starts = [sum(sizes[:k]) for k in range(len(sizes))]

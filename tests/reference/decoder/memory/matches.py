@@ -14,12 +14,15 @@ MAX_RUN = 255
 
 
 class MatchModel:
-    """A match model's table; `number`: which of a lane's pointers and lengths are its own."""
+    """A match model's table; `number`: which of a lane's pointers and lengths are its own.
 
-    def __init__(self, number: int, min_length: int, entries: int, n: int) -> None:
+    n: bytes of the block; tables_for: see Memory.
+    """
+
+    def __init__(self, number: int, min_length: int, entries: int, n: int, tables_for: int) -> None:
         self.number, self.s, self.entries, self.n = number, min_length, entries, n
         self.table: dict[int, int] = {}
-        self.stride = 1 << max(0, bitlen(n - 1) - bitlen(entries - 1)) if min_length >= SPARSE_FROM else 1
+        self.stride = 1 << max(0, bitlen(tables_for - 1) - bitlen(entries - 1)) if min_length >= SPARSE_FROM else 1
 
     def key(self, lane: Lane, text: bytearray) -> int | None:
         if lane.position - lane.start < self.s:
