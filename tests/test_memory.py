@@ -19,6 +19,7 @@ from helpers import compress, english, words
 
 import arzip
 from arzip import codec, levels, memory
+from arzip.api import recovery
 from arzip.cli import tables
 from arzip.codec import Options
 from arzip.context_mixing import state
@@ -44,7 +45,7 @@ def test_tables_are_as_large_as_context_mixing_makes_them(number: int, lanes: in
 
 @pytest.mark.parametrize("channels", picture.ORDERS)
 def test_a_row_of_pixels_takes_no_more_than_is_named(channels: int) -> None:
-    made = picture.create(1000, channels)
+    made = picture.create(1000, picture.Set(channels))
     assert sum(array.nbytes for array in made) <= memory.ROW_BYTES * 1000 * channels + (1 << 20)
 
 
@@ -160,7 +161,7 @@ def test_output_ends_before_the_block_that_is_too_much(options: Options) -> None
             with pytest.raises(LimitError, match="--max-output"):
                 codec.decompress(io.BytesIO(archive), sink, limited)
             with pytest.raises(LimitError, match="--max-output"):
-                codec.salvage(io.BytesIO(archive), io.BytesIO(), limited)
+                recovery.salvage(io.BytesIO(archive), io.BytesIO(), limited)
         else:
             codec.decompress(io.BytesIO(archive), sink, limited)
         assert sink.getvalue() == raw[:written]
@@ -177,7 +178,7 @@ def test_a_frame_of_many_lanes_is_refused(lanes: int, profile_byte: int, options
     with pytest.raises(DamagedError, match="out of bounds"):
         codec.decompress(io.BytesIO(archive), io.BytesIO(), options)
     with pytest.raises(DamagedError, match="nothing can be recovered"):
-        codec.salvage(io.BytesIO(archive), io.BytesIO(), options)
+        recovery.salvage(io.BytesIO(archive), io.BytesIO(), options)
 
 
 def frame(method: Method, size: int, cm_profile: int = 0) -> Frame:

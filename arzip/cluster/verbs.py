@@ -52,6 +52,7 @@ class Request:
     def must_stay(self) -> dict[str, Any]:
         """What a job that goes on must have in common with the one before."""
         given = asdict(self.options) if self.verb == COMPRESS else {}
+        given["dictionary"] = dictionary_digest(self.options.dictionary).hex()
         choices = {name: value for name, value in given.items() if name not in NO_MATTER}
         return {"verb": self.verb, "source": self.source, **choices}
 

@@ -13,8 +13,9 @@ from helpers import harmless_changes, words
 
 import arzip
 from arzip.api import dictionary as module
+from arzip.api.recovery import salvage
 from arzip.cli import main
-from arzip.codec import Options, salvage
+from arzip.codec import Options
 from arzip.format.records import Header
 from arzip.format.stream import list_members
 from arzip.weights import registry

@@ -28,7 +28,7 @@ from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
 from arzip.errors import ArzipError
 from arzip.format import lane_streams, stream
-from arzip.format.records import Frame, Method, join_profile
+from arzip.format.records import MAX_LANES, MAX_WIDE_LANES, Frame, Method, join_profile
 from arzip.format.stream import Block
 from arzip.format.varint import pack_varint
 from arzip.jit.compile import njit
@@ -89,7 +89,9 @@ def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     method = source.choice(list(COMPONENTS))
     network, memory = COMPONENTS[method]
     size = source.choice([1, 2, source.randrange(1, 300), source.randrange(1, 3000)])
-    lanes, wide = source.choice([1, source.randint(1, size), min(size, source.randint(1, 12))]), source.random() < 0.4
+    wide = source.random() < 0.4
+    most = min(size, MAX_WIDE_LANES if wide else MAX_LANES)
+    lanes = source.choice([1, source.randint(1, most), min(most, source.randint(1, 12))])
     profile, filter_ = source.choice(PROFILES) if memory else 0, source.choice(FILTERS)
     text_, matches, senseless = text(source, size), b"", False
     listed = wide or method in (Method.REPEATS, Method.MEMORY_REPEATS)

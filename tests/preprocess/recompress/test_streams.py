@@ -172,6 +172,6 @@ def test_packers_survive_their_bytes() -> None:
     packer = Packer(9, 4, 12, 3, 1, 2)
     assert parse(packer.pack()) == packer
     assert parameters(packer).dtype == np.int64
-    for bad in (b"\xff\xff\xff", b"\x0a\x78\x00", b"\x06\x70\x00", b"\x06\x7a\x00", b"\x56\x78\x00", b"\x06\x78\x08"):
+    for bad in (b"\xff\xff\xff", b"\x0b\x78\x00", b"\x06\x70\x00", b"\x06\x7a\x00", b"\x56\x78\x00", b"\x06\x78\x08"):
         with pytest.raises(ValueError, match="packer"):
             parse(bad)
