@@ -46,7 +46,8 @@ def test_tables_are_as_large_as_context_mixing_makes_them(number: int, lanes: in
 @pytest.mark.parametrize("channels", picture.ORDERS)
 def test_a_row_of_pixels_takes_no_more_than_is_named(channels: int) -> None:
     made = picture.create(1000, picture.Set(channels))
-    assert sum(array.nbytes for array in made) <= memory.ROW_BYTES * 1000 * channels + (1 << 20)
+    arrays = [array for array in made if isinstance(array, np.ndarray)]
+    assert sum(array.nbytes for array in arrays) <= memory.ROW_BYTES * 1000 * channels + (1 << 20)
 
 
 # Prints the peak of a command's memory. A process of its own: one begins with the memory of the one that starts it.

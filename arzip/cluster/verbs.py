@@ -19,6 +19,7 @@ from arzip.cluster.small_files import SmallJob
 from arzip.cluster.tasks import Range, Small
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
+from arzip.format.records import dictionary_digest
 
 SMALL_BYTES = 4 << 20  # files up to this size are done whole, in batches
 BATCH_BYTES, BATCH_FILES = 8 << 20, 256

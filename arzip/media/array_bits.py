@@ -120,7 +120,8 @@ def select(bits, model, items, t, value, lowest):
     above = row if row > 1 else 2
     west, north = item_at(items, t, 1, about), item_at(items, t, above, about)
     further = item_at(items, t, 2 if row > 1 else 3, about)
-    prefix = hash_pair(value >> (lowest + 4), lowest)
+    known = (value >> (lowest + 3)) >> 1  # by 64 bits at most, which one shift can't
+    prefix = hash_pair(known, lowest)
     w, n = west >> lowest, north >> lowest
     beside = hash_pair(prefix, w)
     contexts[0] = prefix
@@ -130,7 +131,7 @@ def select(bits, model, items, t, value, lowest):
     contexts[4] = hash_pair(hash_pair(prefix, about[array_model.COLUMN]), 4)
     contexts[5] = hash_pair(hash_pair(hash_pair(prefix, west), further), 5)
     contexts[6] = hash_pair(hash_pair(hash_pair(prefix, north), item_at(items, t, 2 * above, about)), 6)
-    low = hash_pair((value >> (lowest + 4)) & 15, (w & 15) << 4 | n & 15)
+    low = hash_pair(known & 15, (w & 15) << 4 | n & 15)
     contexts[7] = hash_pair(hash_pair(low, lowest), 7)
     hashed_slots.select(bits.slots, lowest, 0, -1)
 
