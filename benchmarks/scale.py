@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py measure benchmarks/DATE-CPU.json        # a block at each level, as make bench has it
     python benchmarks/scale.py index                                   # what an index of many blocks costs
-    python benchmarks/scale.py tables benchmarks/scale.json            # the tables of docs/SCALE.md, between its marks
-    python benchmarks/scale.py plot benchmarks/scale.json              # docs/scale.png; needs arzip[plot]
+    python benchmarks/scale.py tables docs/scale.json                  # the tables of docs/SCALE.md, between its marks
+    python benchmarks/scale.py plot docs/scale.json                    # docs/scale.png; needs arzip[plot]
 
-What is measured goes to benchmarks/scale.json.
+What is measured goes to docs/scale.json.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--core-hour", type=float, default=CORE_HOUR)
     parser.add_argument("--gpu-hour", type=float, default=GPU_HOUR)
     parser.add_argument("--check", action="store_true", help="of tables: exit code 1 if the page has others")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "benchmarks" / "scale.json")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "scale.json")
     given = parser.parse_args()
     if given.what == "measure":
         rows, machine = measured_blocks(given.file), json.loads(given.file.read_text("utf-8"))["machine"]

@@ -183,6 +183,15 @@ def test_stage_that_fails_or_hangs_is_ended_and_logged(program: str, whole: bool
     assert found == {"a": 1} if whole else "failed" in found
 
 
+def run_installed(module: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a module of the checkout's scripts with the arzip that is installed, whose kernels are compiled."""
+    code = (
+        f"import runpy, sys; sys.path.append({str(CHECKOUT)!r}); runpy.run_module({module!r}, None, '__main__', True)"
+    )
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, cwd=CHECKOUT / "tests", capture_output=True, text=True, timeout=300)
+
+
 def run_module(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *map(str, words)]
     return subprocess.run(
@@ -234,7 +243,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rehearse.make_models(folder / "models")
     rehearse.make_corpora(folder / "corpora")
     words = ["-o", folder / "slot", "--models", folder / "models", "--toy"]
-    done = run_module("scripts.slot.pack", folder / "mix", *words)
+    done = run_installed("scripts.slot.pack", folder / "mix", *words)
     assert done.returncode == 0, done.stderr
     return folder
 
