@@ -51,18 +51,15 @@ def grouped(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-class ListOption(click.Option):
-    """Stands for itself and for --filelist0, which is hidden."""
+class PairOption(click.Option):
+    """Stands for itself and for another one, which is hidden. shown: what the help says in the place of both."""
+
+    def __init__(self, *args: Any, shown: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.shown = shown
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        return "--filelist[0] PATH", self.help or ""
-
-
-class SalvageOption(click.Option):
-    """Stands for itself and for --zeros, which is hidden."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        return "--salvage [--zeros]", self.help or ""
+        return self.shown, self.help or ""
 
 
 FILES = click.argument("names", nargs=-1, metavar="[FILE]...", shell_complete=complete_files)
@@ -70,7 +67,8 @@ INPUT = grouped(
     click.option("-r", "--recursive", is_flag=True, help="Of a folder, take all files in it and below it, but links."),
     click.option(
         "--filelist",
-        cls=ListOption,
+        cls=PairOption,
+        shown="--filelist[0] PATH",
         shell_complete=complete_files,
         help="Take files named in PATH ('-': stdin), one a line; 0: NUL-ended.",
     ),
@@ -169,7 +167,8 @@ RESUME = click.option(
 SALVAGE = grouped(
     click.option(
         "--salvage",
-        cls=SalvageOption,
+        cls=PairOption,
+        shown="--salvage [--zeros]",
         is_flag=True,
         help="-d: a damaged archive's whole blocks (zeros for the others); exit code 2.",
     ),
