@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## Compress a real file, restore it, compare; sizes beside gz
 	$(BIN)/python scripts/demo.py
 
 test: check ## Build the wheel, install it, check the sources and run the tests against the wheel
-	cd tests && $(BIN)/python -m pytest -q -n auto --dist loadfile --durations=25
+	cd tests && $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=25
 
 check: lint
 lint: $(INSTALLED) ## Style, formatting and types
@@ -84,10 +84,14 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The wheel is made from the sdist, so that both are complete; the same version must be uninstalled to be replaced.
+# pip fetches and unpacks what the tests need while the kernels are compiled.
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt build hatchling constriction numba numpy safetensors
-	ARZIP_KERNEL_TARGETS=$(KERNELS) ARZIP_KERNEL_CACHE=$(CURDIR)/build/kernels $(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
+	$(BIN)/python scripts/requirements.py all test > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r $(VENV)/requirements.txt & packages=$$!; \
+	ARZIP_KERNEL_TARGETS=$(KERNELS) ARZIP_KERNEL_CACHE=$(CURDIR)/build/kernels $(BIN)/python -m build --no-isolation > $(VENV)/build.log || { cat $(VENV)/build.log; kill $$packages; exit 1; }; \
+	wait $$packages
 	$(BIN)/python -m pip uninstall --quiet --yes arzip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls $(CURDIR)/dist/*.whl)[all,test]"
 	touch $@

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
 settings.register_profile("arzip", deadline=None)
 settings.load_profile("arzip")
 
+# Files that take longest come first, so that no process has one of them left when the others are done (`make test`).
+LONGEST = (
+    "test_memory",
+    "test_cuda",
+    "test_context_mixing",
+    "test_ready",
+    "test_slot",
+    "test_spmd",
+    "test_finetune",
+    "test_second_decoder",
+    "test_opened",
+    "test_wide",
+    "test_how_to",
+    "test_bcj",
+    "test_network",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests by file: LONGEST, then the others as they were found."""
+    places = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:

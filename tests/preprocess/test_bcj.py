@@ -169,7 +169,7 @@ def test_what_is_no_code_is_left_alone(raw: bytes) -> None:
 def test_this_python_gets_shorter(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Path(sysconfig.get_config_var("LIBDIR") or "") / (sysconfig.get_config_var("INSTSONAME") or "")
     raw = (library if library.is_file() and library.suffix != ".a" else Path(sys.executable)).read_bytes()
-    windows = (raw[at : at + 300_000] for at in range(0, len(raw), 300_000))
+    windows = (raw[at : at + 120_000] for at in range(0, len(raw), 120_000))
     window = next((window for window in windows if bcj.choose(window) & CALLS), b"")
     if not window:
         pytest.skip("this Python is a launcher without much code")

@@ -235,7 +235,8 @@ def test_changed_byte_of_an_opened_block_never_gives_wrong_bytes(options: Option
     archive = compress(raw, options)
     assert head_of(archive).corrected > 0
     source = random.Random(0)
-    for at in range(len(archive)):
+    step = 1 if os.environ.get("ARZIP_LONG_TESTS") else 6  # beyond the heads and what describes the streams
+    for at in [*range(150), *range(150, len(archive), step)]:
         changed = archive[:at] + bytes([archive[at] ^ 1 << source.randrange(8)]) + archive[at + 1 :]
         sink = io.BytesIO()
         try:
