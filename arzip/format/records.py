@@ -18,7 +18,7 @@ from arzip.errors import DamagedError, NotAnArchiveError, TruncatedError, Unsupp
 from arzip.format.varint import VARINT_MAX_BYTES, pack_varint, parse_varint
 
 MAGIC = b"\x8fAZ\r\n\x1a"
-VERSION = 0
+VERSION = 1
 DIGEST_BYTES = 4
 MAX_BLOCK_BYTES = 64 << 20
 MAX_DICTIONARY_BYTES = 1 << 20
@@ -89,6 +89,11 @@ class Header:
             raise TruncatedError("truncated: the archive ends inside its header; get a whole copy")
         if _HEADER_CHECK.unpack_from(data, end)[0] != crc16(data[:end]):
             raise DamagedError(f"the header is damaged: it doesn't match its check; {SALVAGE_HINT}")
+        if version < VERSION:
+            raise UnsupportedError(
+                f"made by an arzip before format {VERSION}, while the format could still change: "
+                "decompress it with the arzip that made it"
+            )
         if version > VERSION:
             raise UnsupportedError(f"made by a newer arzip: format version {version}; this one reads up to {VERSION}")
         for bit in range(_FEATURE_SHIFT, 8):

@@ -68,8 +68,8 @@ def test_the_page_has_every_command_option_and_variable() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("text-6.arz", "arzip compressed data, format version 0, model "),
-        ("picture-9.arz", "arzip compressed data, format version 0, model "),
+        ("text-6.arz", "arzip compressed data, format version 1, model "),
+        ("picture-9.arz", "arzip compressed data, format version 1, model "),
     ],
 )
 def test_file_knows_archives(name: str, said: str) -> None:

@@ -11,7 +11,7 @@ from .errors import NotAnArchive, Truncated, Unsupported, require
 from .parts import Parts, crc16, pack_varint
 
 MAGIC = bytes.fromhex("8f415a0d0a1a")
-VERSION = 0
+VERSION = 1
 EMPTY_END = bytes.fromhex("08f860")
 MARK = bytes.fromhex("5a418f1a")
 METHODS = {
@@ -65,8 +65,8 @@ def read_header(source: Parts) -> Header:
     fields = source.take(4 * words)
     checked = source.data[start : source.at]
     require(source.number(2) == crc16(checked), "the header's check is wrong")
-    if version > VERSION or flags >> 2 or words > 2:
-        raise Unsupported("a version, a feature or a header of later readers")
+    if version != VERSION or flags >> 2 or words > 2:
+        raise Unsupported("a version, a feature or a header of other readers")
     return Header(fields[:4], fields[4:])
 
 
@@ -81,7 +81,7 @@ def read_frame(source: Parts, start: int, head: int) -> Frame:
     checked = source.data[start : source.at]
     require(source.number(2) == crc16(checked), "a frame's check is wrong")
     if method not in METHODS:
-        raise Unsupported("a method of later readers")
+        raise Unsupported("a method of other readers")
     is_wide = bool(profile_byte >> 3 & 1)
     most_lanes = MAX_WIDE_LANES if is_wide else MAX_LANES
     require(lanes == 0 if method == 1 else 1 <= lanes <= most_lanes, "lanes")
