@@ -24,7 +24,7 @@ from arzip.engine.records import RecordEngine
 from arzip.errors import DamagedError, UnsupportedError
 from arzip.format import lane_streams
 from arzip.format.opened_head import OpenedHead
-from arzip.format.records import SALVAGE_HINT, Method, join_profile
+from arzip.format.records import SALVAGE_HINT, Method, join_profile, split_fields
 from arzip.format.stream import Block
 from arzip.levels import Level
 from arzip.media import array_payload, picture_payload, picture_series
@@ -420,7 +420,9 @@ class _Decoder(NamedTuple):
         if not self.fields or frame.lanes > rest_bytes:
             raise DamagedError(f"block {number} is damaged: its frame doesn't fit; {SALVAGE_HINT}", number)
         plan = Plan(frame.lanes, network, frame.cm_profile if memory else None, frame.wide)
-        text = self._decode_text(self.engine_of(self.fields), data[start:], rest_bytes, plan, on_bytes)
+        after_dictionary = plan.lanes == 1 and not plan.wide
+        fields = self.fields if after_dictionary else split_fields(self.fields)[0]
+        text = self._decode_text(self.engine_of(fields), data[start:], rest_bytes, plan, on_bytes)
         on_bytes(size - rest_bytes)
         rest = bcj.undo(text, frame.filter, long_range.segments(matches, rest_bytes))
         return long_range.restore(rest, matches)

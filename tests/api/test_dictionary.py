@@ -12,10 +12,12 @@ import pytest
 from helpers import harmless_changes, words
 
 import arzip
+from arzip import codec, planner
 from arzip.api import dictionary as module
 from arzip.api.recovery import salvage
 from arzip.cli import main
 from arzip.codec import Options
+from arzip.engine.plan import Plan
 from arzip.format.records import Header
 from arzip.format.stream import list_members
 from arzip.weights import registry
@@ -94,6 +96,18 @@ def test_a_reader_without_the_dictionary_names_it() -> None:
 def test_a_stored_block_needs_no_dictionary() -> None:
     noise = bytes((k * k * 31 + (k * 73 >> 3)) & 255 for k in range(300))
     assert arzip.decompress(arzip.compress(noise, 1, dictionary=KNOWN)) == noise
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_blocks_of_lanes_need_no_dictionary(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are coded without it, as docs/FORMAT.md says, so that a reader doesn't ask for it."""
+    monkeypatch.setattr(planner, "choose", lambda *_: Plan(3, False, 0, wide))
+    sink, back = io.BytesIO(), io.BytesIO()
+    codec.compress(io.BytesIO(TEXT), sink, Options(1, wide=wide, dictionary=KNOWN))
+    (member,) = list_members(io.BytesIO(sink.getvalue()))
+    assert member.frames[0].lanes == 3
+    codec.decompress(io.BytesIO(sink.getvalue()), back, Options())
+    assert back.getvalue() == TEXT
 
 
 def test_any_changed_byte_is_noticed() -> None:
