@@ -18,7 +18,7 @@ from reference.decoder.numbers import SQUASH, STRETCH
 from reference.notation import Value, evaluate
 from reference.spec import numbers, one, section, table
 
-from arzip import block_codec
+from arzip.block_codec import coded
 from arzip.context_mixing import logistic, match_model, ngram_table, pretrained, run_model, state, state_table
 from arzip.context_mixing import profile as arzip_profiles
 from arzip.format import opened_head, records
@@ -60,10 +60,10 @@ def test_frame_bounds_and_methods() -> None:
         own |= parts.get(number - 1, 0) * ("the same" in name) | blocks.REPEATS * ("repeats" in name)
         parts[number] = own
     assert {number: value for number, value in parts.items() if value} == blocks.TAKES_PART
-    with_repeats = block_codec._WITH_REPEATS.values()
+    with_repeats = coded.WITH_REPEATS.values()
     assert {
         int(method): network * blocks.NETWORK | memory * blocks.MEMORY | (method in with_repeats) * blocks.REPEATS
-        for method, (network, memory) in block_codec._COMPONENTS.items()
+        for method, (network, memory) in coded.COMPONENTS.items()
     } == blocks.TAKES_PART
 
 

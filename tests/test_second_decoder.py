@@ -30,7 +30,8 @@ from reference.decoder.lanes import lane_sizes
 from reference.decoder.parts import Parts, crc16, pack_varint
 from test_golden import REFUSED
 
-from arzip import block_codec, codec, levels
+from arzip import codec, levels
+from arzip.block_codec import decoding
 from arzip.codec import Options
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
@@ -111,8 +112,8 @@ def test_golden_opened_archive_begins_alike_and_is_closed(name: str, monkeypatch
         seen.append((bytes(joined), [bytes(value) for value in values]))
         return theirs(head, deviations, joined, size, values)  # type: ignore[arg-type]
 
-    theirs = block_codec.opened.close_block
-    monkeypatch.setattr(block_codec.opened, "close_block", close)
+    theirs = decoding.opened.close_block
+    monkeypatch.setattr(decoding.opened, "close_block", close)
     codec.decompress(io.BytesIO((GOLDEN / "good" / f"{name}.arz").read_bytes()), io.BytesIO(), Options())
     ((joined, pictures),) = seen
     monkeypatch.setattr(opened, "decode_apart", lambda _, shapes: pictures)

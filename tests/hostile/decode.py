@@ -21,7 +21,6 @@ import numpy as np
 import tiny_network
 from helpers import english
 
-from arzip import block_codec
 from arzip.codec import Decoder, Options
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
@@ -33,10 +32,11 @@ from arzip.format.stream import Block
 from arzip.format.varint import pack_varint
 from arzip.jit.compile import njit
 from arzip.media import payload as sound_payload
-from arzip.media import picture_payload
+from arzip.media import picture_payload, picture_series
 from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
-from arzip.preprocess import long_range, opened
+from arzip.media.picture_series import Shape
+from arzip.preprocess import bcj, long_range, opened
 from arzip.system.workers import Workers
 
 Trial = Callable[[random.Random], tuple[Frame, bytes, bytes | None]]
@@ -96,7 +96,7 @@ def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     text_, matches, senseless = text(source, size), b"", False
     listed = wide or method in (Method.REPEATS, Method.MEMORY_REPEATS)
     plan = Plan(lanes, network, profile if memory else None, wide)
-    raw = block_codec.bcj.undo(text_, filter_, long_range.segments([], size))
+    raw = bcj.undo(text_, filter_, long_range.segments([], size))
     if listed:
         matches = b"\0"
         if source.random() < 0.3:
@@ -131,7 +131,7 @@ def repeats(source: random.Random, text_: bytes, filter_: int) -> tuple[bytes, b
             done += size
         else:
             left += gap
-    rest = block_codec.bcj.undo(text_, filter_, long_range.segments(matches, len(text_)))
+    rest = bcj.undo(text_, filter_, long_range.segments(matches, len(text_)))
     return long_range.pack(matches), long_range.restore(rest, matches)
 
 
@@ -182,8 +182,8 @@ def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     elif kind == 3:
         deviations = changed(source, deviations) if deviations else source.randbytes(9)
     plan = Plan(source.choice([1, 2, 5]), *source.choice([(True, None), (False, 0), (True, 1), (False, 3)]))
-    shapes = [(p.values, block_codec.Shape(len(p.values), *p[2:])) for p in block.apart]
-    pictures = block_codec.picture_series.encode(shapes, lambda _: None) if shapes else b""
+    shapes = [(p.values, Shape(len(p.values), *p[2:])) for p in block.apart]
+    pictures = picture_series.encode(shapes, lambda _: None) if shapes else b""
     if kind == 4 and pictures:
         pictures = changed(source, pictures)
     head = replace(block.head(*plan.components, False, len(pictures)), deviation_bytes=len(deviations))

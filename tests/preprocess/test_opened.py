@@ -19,8 +19,9 @@ from helpers import Drip, check_roundtrip, compress, decompress, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arzip import block_codec, cli, codec, levels, planner
+from arzip import cli, codec, levels, planner
 from arzip.api import recovery
+from arzip.block_codec import encoding
 from arzip.codec import Options
 from arzip.errors import ArzipError, DamagedError
 from arzip.format import opened_head, records
@@ -124,7 +125,7 @@ SAMPLED = {
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_blocks_that_samples_judge_do_not_grow(name: str, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_codec, "SMALL_BYTES", 0)
+    monkeypatch.setattr(encoding, "SMALL_BYTES", 0)
     options = replace(options, level=1)
     archive = check_roundtrip(SAMPLED[name], options)
     assert len(archive) <= len(compress(SAMPLED[name], replace(options, opens=False))) + 16
@@ -133,7 +134,7 @@ def test_blocks_that_samples_judge_do_not_grow(name: str, options: Options, monk
 def test_samples_judge_what_is_clear(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[bool] = []
     judge = planner.is_surely_less
-    monkeypatch.setattr(block_codec, "SMALL_BYTES", 0)
+    monkeypatch.setattr(encoding, "SMALL_BYTES", 0)
     monkeypatch.setattr(planner, "is_surely_less", lambda *parts: judged.append(judge(*parts)) or judged[-1])
     lines = b"".join(b"%d lines of a log, the square %d\n" % (k, k * k) for k in range(2000))
     for raw in (gzip.compress(lines, mtime=0), CASES["a stream of noise"]):
@@ -256,7 +257,7 @@ def archive_of(raw: bytes, block: OpenedBlock, options: Options) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opened, "open_block", lambda *arguments: block)
         patch.setattr(planner, "is_surely_less", lambda *arguments: True)
-        patch.setattr(block_codec, "SMALL_BYTES", 0)
+        patch.setattr(encoding, "SMALL_BYTES", 0)
         return compress(raw, options)
 
 

@@ -16,7 +16,7 @@ from reference.decoder.opened import Recipe, close_parts
 from reference.decoder.picture import decode_apart
 from reference.decoder.rows import filtered, text_of
 
-from arzip import block_codec
+from arzip.block_codec import picture_forms
 from arzip.codec import Options
 from arzip.errors import ArzipError
 from arzip.media import picture_series
@@ -131,14 +131,14 @@ def test_archives_of_pictures_come_back(
     level: int, form: int | None, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if form is not None:
-        monkeypatch.setattr(block_codec._PictureForms, "__call__", lambda self, picture: min(form, picture.channels))
+        monkeypatch.setattr(picture_forms.PictureForms, "__call__", lambda self, picture: min(form, picture.channels))
     check_roundtrip(PNGS, replace(options, level=level))
 
 
 def test_unfiltered_pictures_are_smaller(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     options = replace(options, level=7)
     size = len(check_roundtrip(PNGS, options))
-    monkeypatch.setattr(block_codec._PictureForms, "__call__", lambda self, picture: FILTERED)
+    monkeypatch.setattr(picture_forms.PictureForms, "__call__", lambda self, picture: FILTERED)
     assert size < 0.95 * len(compress(PNGS, options))
 
 
