@@ -175,9 +175,9 @@ def media(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
         head = source.randrange(3, 9)
         parts = (changed(source, payload), payload[:head] + changed(source, payload[head:]))
         payload = (*parts, payload[:head] + junk(source, len(raw)))[source.randrange(3)]
-    payload = payload[: len(raw) + 1024]
+    sound, payload = kind == 0 and len(payload) <= len(raw) + 1024, payload[: len(raw) + 1024]
     frame = frame_of(Method.MEMORY, 1, join_profile(coder.PROFILE, 0), raw, payload)
-    return frame, payload, raw if kind == 0 else None
+    return frame, payload, raw if sound else None
 
 
 def packed(source: random.Random) -> bytes:
@@ -216,9 +216,9 @@ def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     data = head.pack() + deviations + pictures + engine.encode(joined, plan, lambda _: None)
     if kind == 4 and not shapes:
         data = changed(source, data[:12]) + data[12:]
-    data = data[: len(raw) + 1024]
+    sound, data = kind == 0 and len(data) <= len(raw) + 1024, data[: len(raw) + 1024]
     frame = frame_of(Method.OPENED, plan.lanes, join_profile(plan.cm_profile or 0, 0), raw, data)
-    return frame, data, raw if kind == 0 and len(data) == frame.coded_bytes else None
+    return frame, data, raw if sound else None
 
 
 Made = tuple[str, str, Frame, bytes, bytes | None]  # kind, name; a block: see Trial

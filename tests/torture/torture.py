@@ -31,6 +31,7 @@ from arzip.errors import ArzipError
 
 ARZIP = [sys.executable, "-m", "arzip"]
 SIDE_BY_SIDE = 3  # kinds of trials
+GOLDEN_SHARE = 0.02  # of damaged archives
 LIMIT_SECONDS = 240  # after which a command hangs
 OK_CODES = {0, 1, 2, 130, 141, 143, -2, -9, -15}  # of a command, or the signals that it was sent
 
@@ -81,6 +82,21 @@ def small_archives() -> list[tuple[str, bytes, bytes]]:
     return made
 
 
+# of every kind of block that is decoded by a kernel of its own; what takes long is left out
+GOLDEN = ("arm64-3", "array-6", "copies-1", "excel-1", "packed-1", "picture-6", "sound-6", "text-6", "wide-text-1")
+
+
+def all_archives() -> tuple[list[tuple[str, bytes, bytes]], list[float]]:
+    """Small archives and golden ones, and how often each is taken: those that are decoded in milliseconds rarely."""
+    small = small_archives()
+    golden = []
+    for name in GOLDEN:
+        archive, sink = (Path(__file__).parents[1] / "golden" / "good" / f"{name}.arz").read_bytes(), io.BytesIO()
+        codec.decompress(io.BytesIO(archive), sink, Options(threads=1))
+        golden.append((name, archive, sink.getvalue()))
+    return small + golden, [1, 8, 2, 1, 3, 8, *[GOLDEN_SHARE * 23 / len(golden)] * len(golden)]
+
+
 def damage(source: random.Random, data: bytes) -> bytes:
     """One accident: a bit, a byte, bytes lost, put in, moved; the end cut off."""
     at, kind = source.randrange(len(data)), source.randrange(8)
@@ -101,8 +117,7 @@ def damage(source: random.Random, data: bytes) -> bytes:
 
 def accidents(first: int, count: int, deadline: float) -> tuple[Row, Row]:
     """Damaged archives opened and salvaged in this process."""
-    opened, saved, archives = Row(), Row(), small_archives()
-    weights = [1, 8, 2, 1, 3, 8]  # stored ones mostly: the others take longer
+    opened, saved, (archives, weights) = Row(), Row(), all_archives()
     options = Options(threads=1)
     for number in range(first, first + count):
         if time.monotonic() > deadline:
@@ -126,21 +141,22 @@ def accidents(first: int, count: int, deadline: float) -> tuple[Row, Row]:
             opened.tracebacks += 1
             opened.note(f"accident {number} of {name}: {error!r}")
         opened.hangs += time.monotonic() - start > 60
-        if number % 10 == 0 and name in ("stored", "blocks"):
+        if number % 10 == 0 and name != "members":
             saved.trials += 1
             sink = io.BytesIO()
             try:
                 recovery.salvage(io.BytesIO(broken), sink, options)
-                parts = {raw[i : i + 50] for i in range(0, len(raw), 50)}
+                size = 50 if name == "blocks" else len(raw) or 1
+                parts = {raw[i : i + size] for i in range(0, len(raw), size)}
                 got = sink.getvalue()
-                if name == "blocks" and any(got[i : i + 50] not in parts for i in range(0, len(got), 50)):
+                if any(got[i : i + size] not in parts for i in range(0, len(got), size)):
                     saved.silent += 1
-                    saved.note(f"salvage {number}: bytes that never were")
+                    saved.note(f"salvage {number} of {name}: bytes that never were")
             except ArzipError:
                 pass
             except Exception as error:
                 saved.tracebacks += 1
-                saved.note(f"salvage {number}: {error!r}")
+                saved.note(f"salvage {number} of {name}: {error!r}")
     return opened, saved
 
 
@@ -413,6 +429,64 @@ def two_writers(folder: Path, count: int = 12) -> Row:
     return row
 
 
+# Runs arzip with a clock that jumps by years, at every look.
+JUMPING = """
+import random, runpy, sys, time
+source, now, nanoseconds = random.Random(int(sys.argv.pop(1))), time.time, time.time_ns
+time.time = lambda: max(0.0, now() + source.choice([-2e9, -3e7, 0, 3e7, 4e9]))
+time.time_ns = lambda: max(0, nanoseconds() + source.choice([-2, 0, 2]) * 10**18)
+runpy.run_module("arzip", run_name="__main__", alter_sys=True)
+"""
+
+
+def clocks(folder: Path, count: int = 6) -> Row:
+    """A clock that jumps, and files of odd times; an unfinished file of the future beside them."""
+    row, files = Row(), Files(folder, TEXT * 2)
+    assert command("-1k", str(files.plain), row=Row()) == 0
+    files.archive = files.packed.read_bytes()
+    for number, seconds in enumerate([-(1 << 31), -1, 0, 1 << 31, 1 << 33, 1 << 34][:count]):
+        for args in (["-1", "--rm"], ["-d", "--rm"], ["-t"]):
+            source = files.plain if args[0] == "-1" else files.packed
+            files.prepare(source)
+            (folder / ".arzip-0.tmp").write_bytes(b"")
+            for path in (source, folder / ".arzip-0.tmp"):
+                os.utime(path, (seconds, seconds))
+            words = [sys.executable, "-c", JUMPING, str(number), *args, str(source)]
+            done = subprocess.run(words, capture_output=True, check=False, timeout=LIMIT_SECONDS)
+            judge(row, f"clock {number} {args}", done.returncode, done.stderr)
+            row.silent += done.returncode != 0
+            files.check(row, f"clock {number} {args}")
+    return row
+
+
+def little_memory(folder: Path) -> Row:
+    """An address space that is too small, in steps: an output is whole or absent, and the process ends by itself."""
+    import resource
+
+    row, files = Row(), Files(folder, TEXT * 4)
+    assert command("-6k", str(files.plain), row=Row()) == 0
+    files.archive = files.packed.read_bytes()
+    for args in (["-6"], ["-d", "--rm"]):
+        for megabytes in range(60, 380, 20):
+            limit = (megabytes << 20, megabytes << 20)
+            source = files.plain if args[0] == "-6" else files.packed
+            files.prepare(source)
+            words = [*ARZIP, "-T2", *args, str(source)]
+            try:
+                done = subprocess.run(
+                    words,
+                    capture_output=True,
+                    check=False,
+                    timeout=LIMIT_SECONDS,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),  # noqa: B023
+                )
+                judge(row, f"{megabytes} MB {args}", done.returncode, done.stderr)
+            except subprocess.TimeoutExpired:
+                judge(row, f"{megabytes} MB {args}", None, b"")
+            files.check(row, f"{megabytes} MB {args}")
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=15)
@@ -435,6 +509,8 @@ def main() -> None:
             "sources that change": partial(changing, folder("changing")),
             "unusable caches, homes, model paths": partial(caches, folder("caches")),
             "two writers of one target": partial(two_writers, folder("writers")),
+            "clocks that jump, odd times": partial(clocks, folder("clocks")),
+            "too little memory": partial(little_memory, folder("memory")),
         }
         if options.only:
             work.clear()
