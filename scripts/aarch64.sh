@@ -25,5 +25,5 @@ $python -c 'import platform, numba; print(platform.machine(), platform.python_ve
 for name in $names; do
     test="tests/test_golden.py::test_golden_archive_opens[$name]"
     [ "$name" != all ] || test="tests/test_golden.py::test_golden_archive_opens"
-    (cd "$root" && $python -m pytest -q --noconftest -p no:cacheprovider --durations=0 "$test")
+    (cd "$root" && $python -m pytest -q --noconftest -c /dev/null --rootdir . -p no:cacheprovider --durations=0 "$test")
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 ARZIP = [sys.executable, "-m", "arzip"]
 LIMIT_SECONDS = 240  # after which a command hangs
+FRAME = re.compile(rb'File "([^"]+)"')  # of a traceback
 OK_CODES = {0, 1, 2, 130, 141, 143, -2, -9, -15}  # of a command, or the signals that it was sent
 TEXT = b"".join(b"%d words of text, %d of them twice\n" % (i, i % 7) for i in range(90))
 
@@ -23,6 +25,7 @@ class Row:
     tracebacks: int = 0
     crashes: int = 0
     hangs: int = 0
+    starts: int = 0  # Ctrl-C in Python's own start: its traceback, without a frame of arzip; no fault
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -43,7 +46,9 @@ def judge(row: Row, what: str, code: int | None, err: bytes) -> None:
     elif code not in OK_CODES:
         row.crashes += 1
         row.note(f"{what}: exit {code}: {err[-300:]!r}")
-    if b"Traceback" in err or b"internal error" in err:
+    if err.rstrip().endswith(b"KeyboardInterrupt") and not any(b"arzip" in path for path in FRAME.findall(err)):
+        row.starts += 1
+    elif b"Traceback" in err or b"internal error" in err:
         row.tracebacks += 1
         row.note(f"{what}: {err[-300:]!r}")
 
