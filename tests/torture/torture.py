@@ -64,9 +64,7 @@ def main() -> None:
         counts = (row.trials, row.silent, row.lost, row.tracebacks, row.crashes, row.hangs)
         print(f"| {kind} | {' | '.join(f'{count:,}' for count in counts)} |")
     starts = sum(row.starts for row in rows.values())
-    print(
-        f"\n{starts} by Ctrl-C in Python's own start, before the first line of arzip: its traceback, no fault"
-    )
+    print(f"\n{starts} by Ctrl-C in Python's own start, before the first line of arzip: its traceback, no fault")
     print(f"\n{(time.monotonic() - begin) / 60:.1f} minutes")
     sys.exit(any(row.faults for row in rows.values()))
 
