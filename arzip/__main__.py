@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's, which nothing here calls: threads take address space
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported ends the process: no traceback
 

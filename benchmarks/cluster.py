@@ -1,6 +1,6 @@
 """What a cluster costs and what it survives, measured on this machine: needs arzip[ray].
 
-    python benchmarks/cluster.py overhead FILE...      # a local run beside one of a cluster of two workers
+    python benchmarks/cluster.py overhead FILE...      # local runs beside runs of a cluster of two workers
     python benchmarks/cluster.py kill FILE...          # of 3 nodes one, compressing and decompressing; then the driver
     python benchmarks/cluster.py tree FILE...          # 2,000 small files and 3 large ones, some of which can't be read
 
@@ -15,12 +15,14 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +84,19 @@ def timed(*arguments: str | Path, **settings: Any) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - start, 1), "cpu_seconds": cpu, "peak_mb": peak // 1024}
 
 
-def overhead(folder: Path, raw: Path, level: str) -> None:
-    """A local run and one of a cluster, each of two workers."""
-    local = timed("compress", level, "-T2", raw, "-o", folder / "local.arz")
-    print(json.dumps({"what": "local", **local}), flush=True)
-    cluster = timed("compress", level, "-T2", "--cluster", "local", raw, "-o", folder / "cluster.arz")
-    same = (folder / "local.arz").read_bytes() == (folder / "cluster.arz").read_bytes()
-    share = round(cluster["seconds"] / local["seconds"] - 1, 3)
-    print(json.dumps({"what": "cluster", **cluster, "same": same, "overhead": share}), flush=True)
+def overhead(folder: Path, raw: Path, level: str, rounds: int) -> None:
+    """Local runs and runs of a cluster, each of two workers, in turn; medians of their seconds."""
+    ways = {"local": [], "cluster": ["--cluster", "local"]}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, words in ways.items():
+            found = timed("compress", level, "-T2", "-f", *words, raw, "-o", folder / f"{way}.arz")
+            seconds[way].append(found["seconds"])
+            print(json.dumps({"what": way, **found}), flush=True)
+        assert (folder / "local.arz").read_bytes() == (folder / "cluster.arz").read_bytes()
+    local, cluster = (statistics.median(seconds[way]) for way in ways)
+    share = round(cluster / local - 1, 3)
+    print(json.dumps({"what": "medians", "local": local, "cluster": cluster, "overhead": share}), flush=True)
 
 
 class Nodes:
@@ -227,11 +234,13 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=64_000_000)
     parser.add_argument("--level", default="-1")
     parser.add_argument("--repeats", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="of overhead")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         raw = Path(name) / "raw"
         raw.write_bytes(data(given.files, given.bytes, given.repeats))
-        {"overhead": overhead, "kill": kill, "tree": tree}[given.what](Path(name), raw, given.level)
+        work = {"overhead": partial(overhead, rounds=given.rounds), "kill": kill, "tree": tree}
+        work[given.what](Path(name), raw, given.level)
 
 
 if __name__ == "__main__":

@@ -101,12 +101,12 @@ KINDS = {
     "text-1": (["-1"], lambda: english(600_000)),
     "blocks-1": (["-1", "-b64k"], lambda: english(300_000)),
     "text-6": (["-6"], lambda: english(150_000)),
-    "text-9": (["-9"], lambda: english(60_000)),
+    "text-9": (["-9"], lambda: english(24_000)),
     "wide-6": (["-6", "--wide"], lambda: english(150_000)),
     "sound-6": (["-6"], lambda: wav(30_000)),
     "picture-9": (["-9"], lambda: ppm(1200, 20)),
     "opened-6": (["-6"], lambda: gzip.compress(words(400_000), 6, mtime=0)),
-    "png-9": (["-9"], lambda: png(400, 60)),
+    "png-9": (["-9"], lambda: png(400, 24)),
     "stored": (["-1"], lambda: np.random.default_rng(1).bytes(3 << 20)),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import traceback
@@ -28,6 +29,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+# What Python, the dynamic linker and safetensors (whose panic is no Exception) say where memory can't be had.
+_OUT_OF_MEMORY = re.compile(
+    "can't start new thread|failed to map segment|annot allocate memory|PyObject pointer is null|bad_alloc"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, or none for a thread or a library."""
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
+
+
 class Reporter:
     """Prints messages to stderr at the chosen verbosity and keeps the exit code; an error outranks a warning."""
 
@@ -47,10 +59,16 @@ class Reporter:
             except ArzipError as error:
                 self.fail(name, str(error))
             except OSError as error:
+                if is_out_of_memory(error):
+                    self.fail(name, "not enough memory")
+                    continue
                 self.fail(name, f"{error.filename}: {reason(error)}" if error.filename else reason(error))
-            except MemoryError:
-                self.fail(name, "not enough memory")
-            except Exception as error:
+            except BaseException as error:
+                if is_out_of_memory(error):
+                    self.fail(name, "not enough memory")
+                    continue
+                if not isinstance(error, Exception):
+                    raise
                 self.fail(name, f"internal error, please report it ({type(error).__name__}: {error})")
                 if self._settings.verbose > 1:
                     traceback.print_exc()

@@ -7,7 +7,7 @@ A chunk is cut into bands of TILE_STEPS steps and columns of `tile_lanes` lanes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from arzip.network import forward_cpu
 TILE_STEPS = 64
 TILE_LANES = 12 if cpu_features.HAS_AMX else 6  # at most: as many as the network's products take at a time, or half
 CLAIMED, DONE = 0, 1  # counters: tiles taken; from 1 on, of each column, its tiles done
+RELEASED, RELEASE_SECONDS = 1 << 40, 0.01  # a count that no thread waits for
 NO_PREFILL = np.zeros((0, 0, 8), np.int32)
 
 
@@ -116,15 +117,39 @@ def new_chunk(block: LaneState, first: int, end: int, two_threads: bool) -> Chun
 
 
 def run_chunk(chunk: Chunk, helper: Callable[[Chunk], object], coder: Callable[[Chunk], int]) -> int:
-    """Run the coder, beside it the helper if the chunk is helped; returns the number of coded bits."""
+    """Run the coder, beside it the helper if the chunk is helped; returns the number of coded bits.
+
+    Raises what either of them raises.
+    """
     if not chunk.helped:
         return int(coder(chunk))
     if chunk.first == 0:  # zero steps, to compile both first: if one thread failed, the other would wait for ever
         nothing = chunk._replace(end=0)
         helper(nothing)
         coder(nothing)
-    thread = Thread(target=helper, args=(chunk,))
-    thread.start()
-    bits = int(coder(chunk))
-    thread.join()
+    faults, over = list[BaseException](), Event()
+    beside = Thread(target=_guarded, args=(helper, chunk, faults, over))
+    beside.start()
+    try:
+        bits = int(coder(chunk))
+    except BaseException:
+        while beside.is_alive():
+            chunk.counters[:] = RELEASED
+            over.set()
+            beside.join(RELEASE_SECONDS)
+        raise
+    over.set()
+    beside.join()
+    if faults:
+        raise faults[0]
     return bits
+
+
+def _guarded(helper: Callable[[Chunk], object], chunk: Chunk, faults: list[BaseException], over: Event) -> None:
+    """Run the helper; if it fails, for want of memory, let the coder run on to its end instead of wait for ever."""
+    try:
+        helper(chunk)
+    except BaseException as error:
+        faults.append(error)
+        while not over.wait(RELEASE_SECONDS):  # again and again: the coder counts on
+            chunk.counters[:] = RELEASED

@@ -25,6 +25,8 @@ from arzip.weights.head import METADATA_KEY as METADATA_KEY
 from arzip.weights.head import opened, read_head
 from arzip.weights.head import unpack as unpack
 
+LOAD_ROOM = 1 << 20
+
 
 def dump_weights(config: NetworkConfig, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
     """Serialise a model. Its digest is the first four bytes of the SHA-256 of the file, packed or not."""
@@ -55,6 +57,7 @@ def parse_weights(data: bytes, name: str, *, with_initial_states: bool = True) -
         head = read_head(io.BytesIO(data).read)
         config = network_of(head.network)
         check_said(config, head.tensors)
+        bytearray(len(data) + LOAD_ROOM)  # MemoryError here: short of memory, safetensors panics, or doesn't come back
         tensors = load(data)
         if not with_initial_states and any(name.startswith(MEMORY_PREFIX) for name in tensors):
             tensors = pretrained().without_initial_states(tensors)

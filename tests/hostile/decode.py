@@ -1,27 +1,35 @@
-"""decode.py TRIALS [SEED]: hostile archives with right checks, of every kind of block, decoded in this process.
+"""decode.py TRIALS [SEED]: hostile blocks with right checks, of every kind, decoded in this process.
 
 Prints how many of each kind came back as what they stand for, and how many raised an error of arzip. Anything else, an
-IndexError above all, ends the run. Meant for kernels with bounds checks: NUMBA_BOUNDSCHECK=1 ARZIP_KERNELS=numba and a
-NUMBA_CACHE_DIR of its own; --planted then shows that they are on. test_hostile.py runs it so.
+IndexError above all, ends the run. Kernels with bounds checks take minutes to compile, so blocks are made by others:
+
+    decode.py TRIALS [SEED] --make BLOCKS     # pickled
+    NUMBA_BOUNDSCHECK=1 ARZIP_KERNELS=numba NUMBA_CACHE_DIR=.. decode.py --checked BLOCKS
+
+--planted shows that the checks are on. test_hostile.py runs all of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
+import pickle
 import random
 import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import tiny_network
 from helpers import english
 
 from arzip.codec import Decoder, Options
+from arzip.context_mixing import static_shapes
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
@@ -30,9 +38,10 @@ from arzip.format import lane_streams, stream
 from arzip.format.records import MAX_LANES, MAX_WIDE_LANES, Frame, Method, join_profile
 from arzip.format.stream import Block
 from arzip.format.varint import pack_varint
-from arzip.jit.compile import njit
+from arzip.jit.compile import Kernel, njit
+from arzip.media import array_payload, array_values, picture_payload, picture_series
 from arzip.media import payload as sound_payload
-from arzip.media import picture_payload, picture_series
+from arzip.media.array_layout import ArrayLayout
 from arzip.media.payload import Layout
 from arzip.media.picture_payload import PictureLayout
 from arzip.media.picture_series import Shape
@@ -135,25 +144,40 @@ def repeats(source: random.Random, text_: bytes, filter_: int) -> tuple[bytes, b
     return long_range.pack(matches), long_range.restore(rest, matches)
 
 
+def array(source: random.Random, edge: int, tail: int) -> tuple[bytes, ArrayLayout]:
+    """The bytes and the layout of an array in parts."""
+    kind, size = source.choice([(k, n) for k in range(4) for n in (1, 2, 4, 8) if array_values.is_known(k, n)])
+    parts = []
+    for _ in range(source.randint(1, 3)):
+        items = source.randrange(1, 60)
+        parts.append((items, source.randint(1, items), source.choice([0, source.randint(0, items)])))
+    layout = ArrayLayout(edge, tail, kind, size, source.random() < 0.5, tuple(parts))
+    return text(source, edge + size * sum(part[0] for part in parts) + tail), layout
+
+
 def media(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
-    """A block of samples or pixels."""
-    edge, tail = source.choice([0, 3, 255]), source.choice([0, 2])
-    if source.random() < 0.5:
+    """A block of samples, pixels or numbers."""
+    edge, tail, which = source.choice([0, 3, 255]), source.choice([0, 2]), source.randrange(3)
+    coder: Any = (sound_payload, picture_payload, array_payload)[which]
+    layout: Any
+    if which == 0:
         layout = Layout(edge, tail, source.randint(1, 8), source.randint(1, 3), *(source.random() < 0.5 for _ in "es"))
         size = layout.channels * layout.sample_bytes * source.randrange(1, 100)
-        raw, coder = text(source, edge + size + tail), sound_payload
-    else:
+        raw = text(source, edge + size + tail)
+    elif which == 1:
         channels, width = source.randint(1, 4), source.choice([1, 2, source.randrange(1, 60), 8000])
         layout = PictureLayout(edge, tail, channels, width, 0)
-        raw, coder = text(source, edge + channels * source.randrange(1, 400) + tail), picture_payload
+        raw = text(source, edge + channels * source.randrange(1, 400) + tail)
+    else:
+        raw, layout = array(source, edge, tail)
     payload, kind = coder.encode(raw, layout, lambda _: None), source.randrange(3)
     if kind:
         head = source.randrange(3, 9)
         parts = (changed(source, payload), payload[:head] + changed(source, payload[head:]))
         payload = (*parts, payload[:head] + junk(source, len(raw)))[source.randrange(3)]
-    payload = payload[: len(raw) + 1024]
+    sound, payload = kind == 0 and len(payload) <= len(raw) + 1024, payload[: len(raw) + 1024]
     frame = frame_of(Method.MEMORY, 1, join_profile(coder.PROFILE, 0), raw, payload)
-    return frame, payload, raw if kind == 0 else None
+    return frame, payload, raw if sound else None
 
 
 def packed(source: random.Random) -> bytes:
@@ -192,11 +216,12 @@ def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     data = head.pack() + deviations + pictures + engine.encode(joined, plan, lambda _: None)
     if kind == 4 and not shapes:
         data = changed(source, data[:12]) + data[12:]
-    data = data[: len(raw) + 1024]
+    sound, data = kind == 0 and len(data) <= len(raw) + 1024, data[: len(raw) + 1024]
     frame = frame_of(Method.OPENED, plan.lanes, join_profile(plan.cm_profile or 0, 0), raw, data)
-    return frame, data, raw if kind == 0 and len(data) == frame.coded_bytes else None
+    return frame, data, raw if sound else None
 
 
+Made = tuple[str, str, Frame, bytes, bytes | None]  # kind, name; a block: see Trial
 KINDS: dict[str, Trial] = {"plain": plain, "media": media, "recipes": recipes}
 
 
@@ -211,30 +236,68 @@ def show(results: Counter[tuple[str, str]], where: TextIO) -> None:
         print(kind, result, count, file=where, flush=True)
 
 
-def main() -> None:
-    if "--planted" in sys.argv:
-        planted(np.zeros(3), 7)
-        sys.exit("no bounds are checked")
-    trials, seed = int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 0
+def blocks(trials: int, seed: int) -> Iterator[Made]:
+    """The blocks of numbers 0 to trials - 1."""
+    for number in range(trials):
+        kind = list(KINDS)[number % len(KINDS)]
+        frame, payload, raw = KINDS[kind](random.Random(f"{seed} {number}"))
+        assert frame.within_bounds(), frame
+        yield kind, f"{seed} {number}", frame, payload, raw
+
+
+def decode_all(made: Iterable[Made]) -> None:
+    """Decode blocks and print what came of them."""
     results: Counter[tuple[str, str]] = Counter()
     with Workers(1) as workers:
         decoder = Decoder(Options(threads=1), workers)
         decoder.engine_of = lambda _: engine  # type: ignore[method-assign]
-        for number in range(trials):
-            kind = list(KINDS)[number % len(KINDS)]
-            source = random.Random(f"{seed} {number}")
-            frame, payload, raw = KINDS[kind](source)
-            assert frame.within_bounds(), frame
+        for kind, name, frame, payload, raw in made:
             try:
                 found = decoder.decode(Block(1, 0, frame, payload), engine.digest)
                 sound = stream.is_sound(Block(1, 0, frame, payload), found)
-                assert raw is None or (sound and found == raw), (kind, seed, number)
+                assert raw is None or (sound and found == raw), (kind, name)
                 results[kind, "sound" if sound else "other bytes"] += 1
             except ArzipError:
-                assert raw is None, (kind, seed, number)
+                assert raw is None, (kind, name)
                 results[kind, "refused"] += 1
-            if number % 50 == 49 or number == trials - 1:
-                show(results, sys.stderr if number < trials - 1 else sys.stdout)
+            if sum(results.values()) % 50 == 0:
+                show(results, sys.stderr)
+    show(results, sys.stdout)
+
+
+def check_indices() -> None:
+    """One kernel for all profiles; an index out of bounds ends the process, whoever catches what."""
+
+    def call(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return called(kernel, *args, **kwargs)
+        except IndexError as error:
+            raise SystemExit(f"IndexError in {kernel.name}: {error}") from error
+
+    # sizes that are compiled in are those of the arrays: the general kernel checks the same in a fifth of the time
+    static_shapes.counts_of = lambda cm: None  # type: ignore[assignment]
+    called, Kernel.__call__ = Kernel.__call__, call  # type: ignore[method-assign]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("trials", type=int, nargs="?", default=0)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--make", type=Path)
+    parser.add_argument("--checked", type=Path)
+    parser.add_argument("--planted", action="store_true")
+    options = parser.parse_args()
+    if options.planted:
+        check_indices()
+        planted(np.zeros(3), 7)
+        sys.exit("no bounds are checked")
+    if options.make:
+        options.make.write_bytes(pickle.dumps(list(blocks(options.trials, options.seed))))
+    elif options.checked:
+        check_indices()
+        decode_all(pickle.loads(options.checked.read_bytes()))
+    else:
+        decode_all(blocks(options.trials, options.seed))
 
 
 if __name__ == "__main__":
