@@ -27,7 +27,9 @@ LIGHT_HASHES, LIGHT_WIDE_HASHES = (1, 3, 4, 11), (1, 4, 5, 6)
 VALUE, TOP_BYTE = 5, 6  # contexts of values of two bytes: the value's bits so far; the first byte for the last nibble
 SLOT_BITS = 18
 EXPERT_WEIGHT, HASH_WEIGHT = 104858, 20972
-EARLY, EARLY_RATE, RATE, FINAL_RATE, LIMIT = 3000, 6, 2, 2, 250
+RATES = (40, 28, 16, 8)  # of learning of the mixer: until so many values were coded, and after
+UNTIL = (1 << 14, 1 << 17, 1 << 19)
+FINAL_RATE, LIMIT = 2, 250
 MIN_SCALE = 12
 WHICH, WHERE = COLUMNS, COLUMNS + 1  # further columns of spans: which centre an expert has, where its scale stands
 
@@ -151,7 +153,11 @@ def predict(bits, state, weight, middle, partial, node, rank, size):
 @inline_njit
 def learn_bit(bits, bit, node):
     """Train mixer and slots by the bit that came, and narrow the spans."""
-    mixing.update(bits.mixer, bit, RATE if bits.coded[0] > EARLY else EARLY_RATE, FINAL_RATE, LIMIT)
+    rate = RATES[0]
+    for i in range(len(UNTIL)):
+        if bits.coded[0] >= UNTIL[i]:
+            rate = RATES[i + 1]
+    mixing.update(bits.mixer, bit, rate, FINAL_RATE, LIMIT)
     hashed_slots.learn(bits.slots, node, bit, LIMIT)
     experts.narrow(bits.spans, bit)
 

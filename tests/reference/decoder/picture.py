@@ -30,7 +30,7 @@ OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1),
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 MAX_ROW_BYTES = 32768
 BIAS_LIMIT = 120
-EARLY_VALUES = 3001
+RATES, LAST_RATE = ((1 << 14, 40), (1 << 17, 28), (1 << 19, 16)), 8  # until so many values, and after
 FIRST_OF_CENTRES, FIRST_OF_SLOTS = 104858, 20972
 # Contexts whose slots a set has, by light, then by the bytes of a value.
 SLOTS = ((tuple(range(12)), tuple(range(12))), ((1, 3, 4, 11), (1, 4, 5, 6)))
@@ -312,7 +312,7 @@ class Decoder:
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
             bit = self.coder.bit(self.mixer.predict(inputs, sets, level + 32 * sure, stages))
-            self.mixer.learn(bit, 6 if self.count < EARLY_VALUES else 2)
+            self.mixer.learn(bit, next((rate for end, rate in RATES if self.count < end), LAST_RATE))
             for row in rows:
                 learn_slot(row[node], bit)
             for finder in self.finders:
