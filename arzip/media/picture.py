@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.jit.compile import inline_njit
-from arzip.media import normal_equations
+from arzip.media import normal_equations, picture_matches
 from arzip.media.numbers import bit_length, clip, log2_eighths
+from arzip.media.picture_matches import Places
 
 MARGIN = 4
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
@@ -82,6 +83,7 @@ class Picture(NamedTuple):
     error_bins: int
     slope_bins: int
     extra: int  # bytes of a value beyond the first
+    places: Places
 
 
 def create(width: int, kind: Set) -> Picture:
@@ -120,6 +122,7 @@ def create(width: int, kind: Set) -> Picture:
         kind.error_bins,
         kind.slope_bins,
         kind.sample_bytes - 1,
+        picture_matches.create_places(),
     )
 
 

@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 from arzip.coding import range_coder
 from arzip.jit.compile import inline_njit, njit
-from arzip.media import cdf, experts, hashed_slots, mixing, picture
+from arzip.media import cdf, experts, hashed_slots, mixing, picture, picture_matches
 from arzip.media.experts import CENTRE, COLUMNS, HIGH, INVERSE, LOW, MIDDLE
 from arzip.media.hashed_slots import Slots, hash_pair
 from arzip.media.mixing import Mixer
 from arzip.media.numbers import clip, log2_eighths
 from arzip.media.picture import Set, value_at
+from arzip.media.picture_matches import CLASSES, FINDERS, Trust
 
 HASHES, LEVELS = 12, 32
 LIGHT_HASHES, LIGHT_WIDE_HASHES = (1, 3, 4, 11), (1, 4, 5, 6)
 VALUE, TOP_BYTE = 5, 6  # contexts of values of two bytes: the value's bits so far; the first byte for the last nibble
 SLOT_BITS = 18
 EXPERT_WEIGHT, HASH_WEIGHT = 104858, 20972
-EARLY, EARLY_RATE, RATE, FINAL_RATE, LIMIT = 3000, 6, 2, 2, 250
+RATES = (40, 28, 16, 8)  # of learning of the mixer: until so many values were coded, and after
+UNTIL = (1 << 14, 1 << 17, 1 << 19)
+FINAL_RATE, LIMIT = 2, 250
 MIN_SCALE = 12
 WHICH, WHERE = COLUMNS, COLUMNS + 1  # further columns of spans: which centre an expert has, where its scale stands
 
@@ -49,6 +52,7 @@ class Bits(NamedTuple):
     chosen: NDArray[np.int64]
     width: int
     short: int
+    trust: Trust
 
 
 def create(kind: Set) -> Bits:
@@ -56,16 +60,17 @@ def create(kind: Set) -> Bits:
     bits, count, hashes = 8 * kind.sample_bytes, kind.predictors + 8, list(range(HASHES))
     if kind.light:
         hashes = list(LIGHT_WIDE_HASHES if kind.sample_bytes > 1 else LIGHT_HASHES)
-    sets = [4 * LEVELS, bits * kind.error_bins, bits * (len(hashes) + 1), 17 * LEVELS, 4 * 256]
-    start = [EXPERT_WEIGHT] * count + [HASH_WEIGHT] * 2 * len(hashes) + [0]
-    mixer = mixing.create(len(start), sets, LEVELS, [33 * LEVELS, 1 << 16], start)
+    sets = [4 * LEVELS, bits * kind.error_bins, CLASSES * bits * (len(hashes) + 1), 17 * LEVELS, 4 * 256]
+    start = [EXPERT_WEIGHT] * count + [HASH_WEIGHT] * 2 * (len(hashes) + FINDERS) + [0]
+    mixer = mixing.create(len(start), sets, CLASSES * LEVELS, [33 * LEVELS, 1 << 16], start)
     scales = np.zeros((kind.channels, count, (kind.slope_bins + 8) * kind.error_bins, 2), np.int64)
     scales[..., 0] = 8 << 12
     spans, contexts = np.zeros((count, COLUMNS + 2), np.int64), np.zeros(2, np.int64)
     slots = hashed_slots.create(len(hashes), SLOT_BITS)
     coded, hashed, chosen = np.zeros(1, np.int64), np.zeros(HASHES, np.uint64), np.array(hashes, np.int64)
     short = hashes.index(TOP_BYTE) if TOP_BYTE in hashes else -1
-    return Bits(mixer, slots, cdf.table(), spans, scales, contexts, coded, hashed, chosen, bits, short)
+    trust = picture_matches.create_trust()
+    return Bits(mixer, slots, cdf.table(), spans, scales, contexts, coded, hashed, chosen, bits, short, trust)
 
 
 @inline_njit
@@ -129,15 +134,17 @@ def predict(bits, state, weight, middle, partial, node, rank, size):
     experts.add_inputs(spans, bits.cdf, middle, mixer)
     experts_there, hashes, bit = spans.shape[0], bits.chosen.size, bits.width - 1 - weight
     seen = hashed_slots.add_inputs(bits.slots, node, mixer.inputs, experts_there, mixer.stretch)
-    mixer.inputs[experts_there + 2 * hashes] = 256
+    behind = experts_there + 2 * hashes
+    sure = picture_matches.add_inputs(bits.trust, weight, middle, mixer.inputs, behind, mixer.stretch)
+    mixer.inputs[behind + 2 * FINDERS] = 256
     position = spans[state.centres.size - 1, MIDDLE]
     level = clip(((8 * weight - size + 128) >> 2) - 8, 0, LEVELS - 1)
     mixer.rows[0] = 4 * level + rank
     mixer.rows[1] = bit * state.error_bins + state.local[0]
-    mixer.rows[2] = bit * (hashes + 1) + seen
+    mixer.rows[2] = CLASSES * (bit * (hashes + 1) + seen) + sure
     mixer.rows[3] = 17 * level + clip((position >> 11) + 8, 0, 16)
     mixer.rows[4] = 4 * (partial if bit < 8 else (partial >> (bit - 8)) & 255) + rank
-    mixer.rows[5] = level
+    mixer.rows[5] = level + LEVELS * sure
     bits.contexts[0] = 33 * level + clip((position >> 10) + 16, 0, 32)
     bits.contexts[1] = np.int64(hash_pair(bits.hashed[2], partial) >> uint64(48))
     return mixing.refine(mixer, mixing.mix(mixer), bits.contexts)
@@ -146,7 +153,11 @@ def predict(bits, state, weight, middle, partial, node, rank, size):
 @inline_njit
 def learn_bit(bits, bit, node):
     """Train mixer and slots by the bit that came, and narrow the spans."""
-    mixing.update(bits.mixer, bit, RATE if bits.coded[0] > EARLY else EARLY_RATE, FINAL_RATE, LIMIT)
+    rate = RATES[0]
+    for i in range(len(UNTIL)):
+        if bits.coded[0] >= UNTIL[i]:
+            rate = RATES[i + 1]
+    mixing.update(bits.mixer, bit, rate, FINAL_RATE, LIMIT)
     hashed_slots.learn(bits.slots, node, bit, LIMIT)
     experts.narrow(bits.spans, bit)
 
@@ -171,10 +182,12 @@ def code(pixels, first, last, order, state, bits, registers, stream, decoding, c
     width, k = state.columns.shape[2], 0
     for t in range(first, last):
         y, x = t // width, t % width
+        picture_matches.find(state.places, pixels, t, width)
         for rank in range(order.size):
             picture.predict(state, x, y, rank)
             size = prepare(bits, state, rank)
             hash_contexts(bits, state, x, y, rank)
+            picture_matches.expect(state.places, bits.trust, pixels, order[rank])
             value, node, partial = np.int64(0), np.int64(1), np.int64(1)
             for weight in range(bits.width - 1, -1, -1):
                 if weight & 3 == 3:
@@ -192,11 +205,14 @@ def code(pixels, first, last, order, state, bits, registers, stream, decoding, c
                     coded[k] = 2 * p + bit
                     k += 1
                 learn_bit(bits, bit, node)
+                picture_matches.learn_bit(bits.trust, weight, middle, bit, LIMIT)
                 if bit:
                     value = middle
                 node, partial = 2 * node + bit, 2 * partial + bit
             picture.learn(state, x, y, rank, value)
             learn_value(bits, state, rank, value)
+            picture_matches.end_value(state.places, bits.trust)
             pixels[t, order[rank]] = value
+        picture_matches.end_pixel(state.places)
         if x == width - 1:
             picture.end_row(state, y)

@@ -140,6 +140,25 @@ def test_kernels_agree_with_plain_python_bit_for_bit(layout: PictureLayout) -> N
     assert decode_picture(coded, len(raw)) == raw
 
 
+def tiles(height: int, width: int, channels: int) -> Image:
+    """A picture (H, W, C) of a pattern of noise that repeats, with some pixels of its own."""
+    rng = np.random.default_rng(3)
+    pattern = rng.integers(0, 256, (5, 9, channels), np.uint8)
+    values = np.tile(pattern, (height // 5 + 1, width // 9 + 1, 1))[:height, :width]
+    spots = rng.random((height, width)) < 0.03
+    values[spots] = rng.integers(0, 256, (int(spots.sum()), channels), np.uint8)
+    return values
+
+
+@pytest.mark.parametrize("layout", [PictureLayout(0, 0, 3, 25, 0), PictureLayout(0, 0, 1, 40, 0, light=True)], ids=str)
+def test_repeats_are_found_as_by_plain_python(layout: PictureLayout) -> None:
+    raw = tiles(16, layout.width, layout.channels).tobytes()
+    coded = picture_payload.encode(raw, layout, lambda _: None)
+    assert decode_picture(coded, len(raw)) == raw
+    larger = tiles(80, layout.width, layout.channels).tobytes()
+    assert len(picture_payload.encode(larger, layout, lambda _: None)) < 0.25 * len(larger)
+
+
 @pytest.mark.parametrize("layout", [*LAYOUTS, PictureLayout(0, 0, 3, 200, 0)], ids=str)
 def test_pixels_come_back(layout: PictureLayout) -> None:
     raw, done = rows(layout, 3010), []

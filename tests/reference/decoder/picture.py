@@ -21,7 +21,7 @@ from .media import (
     learn_slot,
     slot_inputs,
 )
-from .numbers import clip, log8
+from .numbers import STRETCH, clip, log8
 from .parts import Parts
 from .range_decoder import RangeDecoder
 
@@ -30,7 +30,7 @@ OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1),
 EARLIER = ((0, 0), (-1, 0), (0, -1), (-1, -1), (1, -1))
 MAX_ROW_BYTES = 32768
 BIAS_LIMIT = 120
-EARLY_VALUES = 3001
+RATES, LAST_RATE = ((1 << 14, 40), (1 << 17, 28), (1 << 19, 16)), 8  # until so many values, and after
 FIRST_OF_CENTRES, FIRST_OF_SLOTS = 104858, 20972
 # Contexts whose slots a set has, by light, then by the bytes of a value.
 SLOTS = ((tuple(range(12)), tuple(range(12))), ((1, 3, 4, 11), (1, 4, 5, 6)))
@@ -60,6 +60,64 @@ class LocalSquares(LeastSquares):
             beyond = self.right[x] = k - (k >> self.g) + beyond - (beyond >> self.g)
 
 
+class Finder:
+    """'Repeats': a place that was like this one, and what it makes likely. f: 0 or 1."""
+
+    def __init__(self, f: int, width: int, odds: dict[tuple[int, ...], list[int]]) -> None:
+        self.f, self.width, self.up, self.odds = f, width, max(width - 1, 1), odds
+        self.table: dict[int, int] = {}
+        self.q: int | None = None
+        self.l = self.m = 0
+
+    def start(self, pixels: list[list[int]]) -> None:
+        """Before the pixel behind `pixels`, which are all so far."""
+        t, w, g = len(pixels), self.width, 0
+        for k in [t - 1, t - 2, t - w, t - w - 1, t - self.up, t - 2 * w] if self.f == 0 else range(t - 1, t - 7, -1):
+            total = 0
+            for value in pixels[k] if k >= 0 else []:
+                total = (total << 16) + value
+            g = h(g, total + 1 if k >= 0 else 0)
+        c = self.table.get(g >> 48)
+        if self.l == 0:
+            i = 0
+            while c is not None and i < min(c, 32) and pixels[c - 1 - i] == pixels[t - 1 - i]:
+                i += 1
+            if i >= (1, 5)[self.f]:
+                self.q, self.l, self.m = c, i, 0
+            elif self.m > 8:
+                self.q, self.m = None, 0
+        self.table[g >> 48] = t
+        self.pixel, self.alike, self.u = None if self.q is None else pixels[self.q], True, 0
+        if self.q is not None and self.q >= w:
+            self.u = (pixels[self.q - w] == pixels[t - w]) + 2 * (pixels[self.q - self.up] == pixels[t - self.up])
+
+    def expect(self, channel: int) -> None:
+        self.value = None if self.pixel is None else self.pixel[channel]
+        self.where = (self.f, self.alike, self.l if self.l < 8 else min(7 + (self.l >> 3), 15), self.u)
+
+    def inputs(self, y: int, n: int) -> tuple[int, list[int]]:
+        """Of a bit: the class, two inputs."""
+        if self.value is None:
+            return 0, [0, 0]
+        self.entry = self.odds[(*self.where, n)]
+        p = self.entry[0] >> 10
+        found = [STRETCH[p], (p - 2048) * min(self.entry[1], 16) >> 4]
+        return 1 + (p >= 3600) + (p >= 4032), found if self.value >= y else [-each for each in found]
+
+    def learn(self, y: int, bit: int) -> None:
+        if self.value is not None:
+            right = (self.value >= y) == bit
+            learn_slot(self.entry, right)
+            if not right:
+                self.value, self.alike = None, False
+
+    def end(self) -> None:
+        """After a pixel; a channel that wasn't as expected made it unlike."""
+        if self.q is not None:
+            self.q += 1
+            self.l, self.m = (min(self.l + 1, 255), self.m) if self.alike else (0, self.m + 1)
+
+
 class Decoder:
     """Decodes the values of one picture."""
 
@@ -68,7 +126,7 @@ class Decoder:
         self.extra, self.light, self.top = extra, light, ((1 << (8 + 8 * extra)) - 1) * 256
         self.slots = SLOTS[light][extra]
         self.centres = [0, 2, 3, 4, 5, 6] if light else [0, 1, 2, 3, 4, 5, 6]
-        first = [FIRST_OF_CENTRES] * (9 if light else 10) + [FIRST_OF_SLOTS] * 2 * len(self.slots) + [0]
+        first = [FIRST_OF_CENTRES] * (9 if light else 10) + [FIRST_OF_SLOTS] * 2 * (len(self.slots) + 2) + [0]
         self.mixer = Mixer(5, first)
         self.v: dict[tuple[int, int, int], int] = {}
         self.e: dict[tuple[int, int, int, int], int] = {}
@@ -80,7 +138,14 @@ class Decoder:
         self.bias: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.scales: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
         self.table = SlotTable()
+        self.odds: dict[tuple[int, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
         self.count = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """What starts anew with each picture."""
+        self.pixels: list[list[int]] = []
+        self.finders = [Finder(f, self.width, self.odds) for f in (0, 1)]
 
     def inputs(self, r: int, k: int) -> list[tuple[int, int, int]]:
         few = k or self.light
@@ -107,8 +172,15 @@ class Decoder:
     def pixel(self, x: int, y: int) -> list[int]:
         self.c = [(self.value(r, x - 1, y) + self.value(r, x, y - 1)) >> 1 for r in range(self.channels)]
         out = [0] * self.channels
+        for finder in self.finders:
+            finder.start(self.pixels)
         for r in range(self.channels):
+            for finder in self.finders:
+                finder.expect(ORDERS[self.channels][r])
             out[ORDERS[self.channels][r]] = self.one(r, x, y)
+        for finder in self.finders:
+            finder.end()
+        self.pixels.append(out)
         if x == self.width - 1:
             for both in self.solvers:
                 for solver in both:
@@ -226,20 +298,25 @@ class Decoder:
             for row in rows:
                 inputs += slot_inputs(row[node])
             seen = sum(row[node][1] > 0 for row in rows)
+            repeats = [finder.inputs(v + (1 << n), n) for finder in self.finders]
+            sure = max(which for which, _ in repeats)
+            inputs += [each for _, both in repeats for each in both]
             level = clip((8 * n - log8(s[-1] >> 4) + 128 >> 2) - 8, 0, 31)
             place = middle[which.index(6)]
             sets = [
                 4 * level + r,
                 24 * (1 + self.extra) * (width - 1 - n) + errors,
-                (len(rows) + 1) * (width - 1 - n) + seen,
+                4 * ((len(rows) + 1) * (width - 1 - n) + seen) + sure,
                 17 * level + clip((place >> 11) + 8, 0, 16),
                 4 * (partial if partial < 256 else partial >> partial.bit_length() - 9 & 255) + r,
             ]
             stages = [33 * level + clip((place >> 10) + 16, 0, 32), h(contexts[2], partial) >> 48]
-            bit = self.coder.bit(self.mixer.predict(inputs, sets, level, stages))
-            self.mixer.learn(bit, 6 if self.count < EARLY_VALUES else 2)
+            bit = self.coder.bit(self.mixer.predict(inputs, sets, level + 32 * sure, stages))
+            self.mixer.learn(bit, next((rate for end, rate in RATES if self.count < end), LAST_RATE))
             for row in rows:
                 learn_slot(row[node], bit)
+            for finder in self.finders:
+                finder.learn(v + (1 << n), bit)
             if bit:
                 v, low = v + (1 << n), middle
             else:
@@ -255,8 +332,9 @@ def decode_apart(stream: bytes, shapes: list[tuple[int, int, int]]) -> list[byte
     for size, channels, width in shapes:
         decoder = Decoder(b"", channels, width)
         if channels in before:
-            for name in ("mixer", "scales", "table", "count"):
+            for name in ("mixer", "scales", "table", "odds", "count"):
                 setattr(decoder, name, getattr(before[channels], name))
+            decoder.begin()
         decoder.coder, before[channels] = coder, decoder
         pixels = range(size // channels)
         found.append(b"".join(bytes(decoder.pixel(t % width, t // width)) for t in pixels))
