@@ -31,7 +31,7 @@ def end(raw: bytes, found: Found) -> int:
     likely = -1  # the chunk that the last run of strange ones began with
     chunks = size // _chunk(found) + (size % _chunk(found) >= MIN_CHUNK)
     for first in range(0, chunks, AT_A_TIME):
-        for is_strange in _judge(raw, found, size, first, min(first + AT_A_TIME, chunks)):
+        for is_strange in _strangeness(raw, found, size, first, min(first + AT_A_TIME, chunks)):
             number = len(strange)
             if is_strange is None:
                 strange.append(likely >= 0)
@@ -52,7 +52,7 @@ def _chunk(found: Found) -> int:
     return CHUNK - CHUNK % found.sample_bytes
 
 
-def _judge(raw: bytes, found: Found, size: int, first: int, last: int) -> list[bool | None]:
+def _strangeness(raw: bytes, found: Found, size: int, first: int, last: int) -> list[bool | None]:
     """Whether each of some chunks is unlike samples; None: it says nothing."""
     judged: list[bool | None] = []
     step = _chunk(found)
@@ -65,10 +65,10 @@ def _judge(raw: bytes, found: Found, size: int, first: int, last: int) -> list[b
         if alone < EVEN:
             judged.append(None)
             continue
-        places = slice(at // found.sample_bytes, (at + step) // found.sample_bytes)
-        cost = min(_bits(each[places], found) for each in steps)
-        margin, least = (TEXT_MARGIN, TEXT_MIN_STEPS) if _is_text(chunk) else (MARGIN, MIN_STEPS)
-        judged.append(cost > alone + margin and cost > least)
+        part = slice(at // found.sample_bytes, (at + step) // found.sample_bytes)
+        cost = min(_bits(each[part], found) for each in steps)
+        margin, minimum = (TEXT_MARGIN, TEXT_MIN_STEPS) if _is_text(chunk) else (MARGIN, MIN_STEPS)
+        judged.append(cost > alone + margin and cost > minimum)
     return judged
 
 
@@ -115,7 +115,7 @@ def _bits(steps: NDArray[np.int32], found: Found) -> float:
 
 
 def _exactly(raw: bytes, found: Found, size: int, chunk: int) -> int:
-    """Where samples end, near the beginning of the first chunk that is unlike them: where what is before costs least by
+    """Where samples end, near the beginning of the first chunk that is unlike them: what is before costs least by
     the sizes of steps, and what is behind by how often bytes occur.
     """
     step = _chunk(found)

@@ -68,7 +68,7 @@ def test_samples_end_where_text_begins_whatever_size_the_header_names(name: str,
     raw = TOO_LARGE[name] + behind
     pieces = detect.Splitter().split(raw)
     assert b"".join(piece for piece, _ in pieces) == raw
-    (piece, layout), (rest, nothing) = pieces
+    (_, layout), (rest, nothing) = pieces
     assert layout is not None and nothing is None
     assert abs(len(rest) - len(behind)) < 400
 
@@ -86,7 +86,7 @@ def test_zeros_and_noise_are_no_end() -> None:
 
 
 WRONG = {
-    "half the width": (pnm(picture(3), 3, WIDTH // 2, HEIGHT * 2), (3, WIDTH)),
+    "too narrow": (pnm(picture(3), 3, WIDTH - 47, HEIGHT), (3, WIDTH)),
     "twice the width": (pnm(picture(3), 3, WIDTH * 2, HEIGHT // 2), (3, WIDTH)),
     "far too wide": (pnm(picture(3), 3, 999, HEIGHT), (3, WIDTH)),
     "colours named as grey": (pnm(picture(3), 1, WIDTH, HEIGHT), (3, WIDTH)),
