@@ -55,6 +55,9 @@ def _pictures(raw: bytes, found: Found, size: int) -> list[Found]:
     width, padding = divmod(row, channels)
     if not 1 <= width * channels <= MAX_ROW or row == found.width * found.channels + found.padding:
         return []
+    table = np.frombuffer(raw, np.uint8, size // row * row, found.start).reshape(-1, row)
+    if padding and table[:, row - padding :].any():
+        return []
     return [found._replace(channels=channels, width=width, padding=padding)]
 
 
