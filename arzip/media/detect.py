@@ -117,9 +117,10 @@ def _up_to_the_end(raw: bytes, found: Found) -> Found | None:
     if not _is_known(found, raw):
         return None
     there = min(found.size, len(raw) - found.start)
-    end = ends.end(raw, found)
+    padded = _padded_bytes(raw, found, there)
+    end = ends.end(raw, found._replace(size=padded)) if padded >= MIN_BYTES else padded
     found = found if end == there else found._replace(size=end)
-    return found if _is_known(found, raw) and _is_padded(found, raw) else None
+    return found if _is_known(found, raw) else None
 
 
 def _frame(found: Found) -> int:
@@ -188,11 +189,11 @@ def _is_known(found: Found, raw: bytes) -> bool:
     return found.channels in picture.ORDERS and found.sample_bytes <= 2 and 1 <= values <= picture_payload.MAX_ROW
 
 
-def _is_padded(found: Found, raw: bytes) -> bool:
-    """Whether what stands behind rows is 0."""
-    if not found.padding:
-        return True
-    rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
+def _padded_bytes(raw: bytes, found: Found, size: int) -> int:
+    """How many of so many bytes are rows behind which there are zeros."""
     stride = _frame(found)
-    rows = rows[: rows.size - rows.size % stride].reshape(-1, stride)
-    return not rows[:, stride - found.padding :].any()
+    if not found.padding:
+        return size
+    rows = np.frombuffer(raw, np.uint8, size // stride * stride, found.start).reshape(-1, stride)
+    wrong = rows[:, stride - found.padding :].any(1)
+    return stride * int(wrong.argmax()) if wrong.any() else size

@@ -251,8 +251,16 @@ def test_a_picture_goes_on_in_the_next_block() -> None:
 
 def test_padding_that_is_not_zero_is_no_padding() -> None:
     raw = bytearray(FILES["bmp"])
-    raw[-1] = 1
+    raw[54 + 3 * 59] = 1
     assert detect.Splitter().split(bytes(raw)) == [(bytes(raw), None)]
+
+
+def test_rows_end_where_padding_is_not_zero() -> None:
+    raw = bytearray(FILES["bmp"])
+    raw[54 + 180 * 50 + 3 * 59] = 1
+    pieces = detect.Splitter().split(bytes(raw))
+    assert b"".join(piece for piece, _ in pieces) == raw
+    assert [len(piece) for piece, layout in pieces if layout is not None] == [54 + 180 * 50]
 
 
 def test_headers_with_wild_numbers_are_nothing() -> None:
