@@ -148,7 +148,7 @@ def _reach(raw: bytes, found: Found, limit: int) -> int:
         if step < minimum or not _goes_on(raw, found, end, step):
             break
         end += step
-    return max(end - found.start, found.size)
+    return max(_padded_bytes(raw, found, end - found.start), found.size)
 
 
 def _goes_on(raw: bytes, found: Found, at: int, size: int) -> bool:

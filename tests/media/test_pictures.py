@@ -263,6 +263,14 @@ def test_rows_end_where_padding_is_not_zero() -> None:
     assert [len(piece) for piece, layout in pieces if layout is not None] == [54 + 180 * 50]
 
 
+def test_rows_that_go_on_alike_end_where_padding_is_not_zero() -> None:
+    raw = bytearray(with_height("bmp", 30))
+    raw[54 + 180 * 50 + 3 * 59] = 1
+    [(piece, layout), *_] = detect.Splitter().split(bytes(raw))
+    assert isinstance(layout, PictureLayout)
+    assert picture_payload.unpack(piece[layout.head : len(piece) - layout.tail], layout).size == 50 * 59 * 3
+
+
 def test_headers_with_wild_numbers_are_nothing() -> None:
     rng, files = np.random.default_rng(3), list(FILES.values())
     for _ in range(500):
