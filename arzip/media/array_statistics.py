@@ -216,7 +216,7 @@ def _likeness(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     limit = float(np.quantile(np.abs(steps), 0.9)) if n else 0.0
     if not limit or n < 3 * MAX_CHANNELS:
         return np.zeros(MAX_CHANNELS + 2)
-    spectrum = np.fft.rfft(np.clip(steps, -limit, limit), 2 * n)
+    spectrum = np.fft.rfft(np.clip(steps, -limit, limit), 1 << (2 * n - 1).bit_length())  # others take much longer
     alike: NDArray[np.float64] = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: n // 3]
     alike /= alike[0] * (1 - np.arange(len(alike)) / n)
     return alike

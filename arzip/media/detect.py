@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from arzip.media import headers, picture, picture_payload
+from arzip.media import doubts, ends, headers, picture, picture_payload
 from arzip.media.headers import Found
 from arzip.media.payload import MAX_CHANNELS, MAX_EDGE, MAX_SAMPLE_BYTES, Layout
 from arzip.media.picture_payload import PictureLayout
@@ -85,9 +85,9 @@ class Splitter:
     def _scan(self, raw: bytes) -> Iterator[Found]:
         """The files in a block, in order; the last one may be cut off."""
         done = 0
-        if self._rest is not None and _is_worthwhile(self._rest, raw):
-            yield self._rest
-            done = min(self._rest.start + self._rest.size, len(raw))
+        if self._rest is not None and (rest := _up_to_the_end(raw, self._rest)) is not None:
+            yield rest
+            done = min(rest.start + rest.size, len(raw))
         elif self._pictures and (found := _read(headers.targa, raw, 0)) is not None:
             yield found
             done = found.start + found.size
@@ -107,7 +107,20 @@ def _read(reader: Callable[[bytes, int], Found | None], raw: bytes, at: int) -> 
         found = reader(raw, at)
     except _NOT_ONE:
         return None
-    return found if found is not None and _is_worthwhile(found, raw) else None
+    if found is None or not _is_known(found, raw):
+        return None
+    return _up_to_the_end(raw, doubts.corrected(raw, found))
+
+
+def _up_to_the_end(raw: bytes, found: Found) -> Found | None:
+    """What of the samples that a header names is there: all, or as far as something else follows."""
+    if not _is_known(found, raw):
+        return None
+    there = min(found.size, len(raw) - found.start)
+    padded = _padded_bytes(raw, found, there)
+    end = ends.end(raw, found._replace(size=padded)) if padded >= MIN_BYTES else padded
+    found = found if end == there else found._replace(size=end)
+    return found if _is_known(found, raw) else None
 
 
 def _frame(found: Found) -> int:
@@ -135,7 +148,7 @@ def _reach(raw: bytes, found: Found, limit: int) -> int:
         if step < minimum or not _goes_on(raw, found, end, step):
             break
         end += step
-    return max(end - found.start, found.size)
+    return max(_padded_bytes(raw, found, end - found.start), found.size)
 
 
 def _goes_on(raw: bytes, found: Found, at: int, size: int) -> bool:
@@ -166,18 +179,21 @@ def _layout(found: Found, head: int, tail: int, light: bool) -> Layout | Picture
     return Layout(head, tail, found.channels, found.sample_bytes, found.big_endian, found.signed)
 
 
-def _is_worthwhile(found: Found, raw: bytes) -> bool:
+def _is_known(found: Found, raw: bytes) -> bool:
     """Whether samples are of a known kind, and enough of them are there."""
     if min(found.size, len(raw) - found.start) < MIN_BYTES or found.start < 0 or found.padding < 0:
         return False
     if not found.width:
         return 1 <= found.channels <= MAX_CHANNELS and 1 <= found.sample_bytes <= MAX_SAMPLE_BYTES
     values = found.width * found.channels
-    if found.channels not in picture.ORDERS or found.sample_bytes > 2 or not 1 <= values <= picture_payload.MAX_ROW:
-        return False
-    if not found.padding:
-        return True
-    rows = np.frombuffer(raw, np.uint8)[found.start : found.start + found.size]
+    return found.channels in picture.ORDERS and found.sample_bytes <= 2 and 1 <= values <= picture_payload.MAX_ROW
+
+
+def _padded_bytes(raw: bytes, found: Found, size: int) -> int:
+    """How many of so many bytes are rows behind which there are zeros."""
     stride = _frame(found)
-    rows = rows[: rows.size - rows.size % stride].reshape(-1, stride)
-    return not rows[:, stride - found.padding :].any()
+    if not found.padding:
+        return size
+    rows = np.frombuffer(raw, np.uint8, size // stride * stride, found.start).reshape(-1, stride)
+    wrong = rows[:, stride - found.padding :].any(1)
+    return stride * int(wrong.argmax()) if wrong.any() else size

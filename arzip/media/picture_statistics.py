@@ -36,6 +36,14 @@ def find(raw: bytes) -> list[tuple[int, int, PictureLayout]]:
     return [(start, start + _whole(layout, stop - start), layout) for start, stop, layout in found]
 
 
+def rows(data: Bytes) -> tuple[int, int] | None:
+    """Channels, and bytes a row, of the rows of a picture, wherever one begins; None if there are none."""
+    middle = max(0, (len(data) - WINDOW) // 2)
+    channels = _channels(data[middle : middle + WINDOW])
+    row = max(array_statistics.periods(data[:LOOK].astype(np.float64))) if channels else 0
+    return (channels, row) if channels and row >= MIN_ROW and len(data) >= 3 * row else None
+
+
 def _whole(layout: PictureLayout, size: int) -> int:
     """So many bytes, less what isn't a whole pixel."""
     used = layout.width * layout.channels

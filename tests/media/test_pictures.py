@@ -270,8 +270,24 @@ def test_a_picture_goes_on_in_the_next_block() -> None:
 
 def test_padding_that_is_not_zero_is_no_padding() -> None:
     raw = bytearray(FILES["bmp"])
-    raw[-1] = 1
+    raw[54 + 3 * 59] = 1
     assert detect.Splitter().split(bytes(raw)) == [(bytes(raw), None)]
+
+
+def test_rows_end_where_padding_is_not_zero() -> None:
+    raw = bytearray(FILES["bmp"])
+    raw[54 + 180 * 50 + 3 * 59] = 1
+    pieces = detect.Splitter().split(bytes(raw))
+    assert b"".join(piece for piece, _ in pieces) == raw
+    assert [len(piece) for piece, layout in pieces if layout is not None] == [54 + 180 * 50]
+
+
+def test_rows_that_go_on_alike_end_where_padding_is_not_zero() -> None:
+    raw = bytearray(with_height("bmp", 30))
+    raw[54 + 180 * 50 + 3 * 59] = 1
+    [(piece, layout), *_] = detect.Splitter().split(bytes(raw))
+    assert isinstance(layout, PictureLayout)
+    assert picture_payload.unpack(piece[layout.head : len(piece) - layout.tail], layout).size == 50 * 59 * 3
 
 
 def test_headers_with_wild_numbers_are_nothing() -> None:
