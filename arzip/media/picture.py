@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arzip.jit.compile import inline_njit
 from arzip.media import normal_equations, picture_matches
 from arzip.media.numbers import bit_length, clip, log2_eighths
-from arzip.media.picture_matches import Places
+from arzip.media.picture_matches import Positions
 
 MARGIN = 4
 OWN = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (2, -1), (-2, -1), (1, -2), (-1, -2))
@@ -83,7 +83,7 @@ class Picture(NamedTuple):
     error_bins: int
     slope_bins: int
     extra: int  # bytes of a value beyond the first
-    places: Places
+    positions: Positions
 
 
 def create(width: int, kind: Set) -> Picture:
@@ -122,7 +122,7 @@ def create(width: int, kind: Set) -> Picture:
         kind.error_bins,
         kind.slope_bins,
         kind.sample_bytes - 1,
-        picture_matches.create_places(),
+        picture_matches.create_positions(),
     )
 
 

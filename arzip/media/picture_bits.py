@@ -182,12 +182,12 @@ def code(pixels, first, last, order, state, bits, registers, stream, decoding, c
     width, k = state.columns.shape[2], 0
     for t in range(first, last):
         y, x = t // width, t % width
-        picture_matches.find(state.places, pixels, t, width)
+        picture_matches.find(state.positions, pixels, t, width)
         for rank in range(order.size):
             picture.predict(state, x, y, rank)
             size = prepare(bits, state, rank)
             hash_contexts(bits, state, x, y, rank)
-            picture_matches.expect(state.places, bits.trust, pixels, order[rank])
+            picture_matches.expect(state.positions, bits.trust, pixels, order[rank])
             value, node, partial = np.int64(0), np.int64(1), np.int64(1)
             for weight in range(bits.width - 1, -1, -1):
                 if weight & 3 == 3:
@@ -211,8 +211,8 @@ def code(pixels, first, last, order, state, bits, registers, stream, decoding, c
                 node, partial = 2 * node + bit, 2 * partial + bit
             picture.learn(state, x, y, rank, value)
             learn_value(bits, state, rank, value)
-            picture_matches.end_value(state.places, bits.trust)
+            picture_matches.end_value(state.positions, bits.trust)
             pixels[t, order[rank]] = value
-        picture_matches.end_pixel(state.places)
+        picture_matches.end_pixel(state.positions)
         if x == width - 1:
             picture.end_row(state, y)

@@ -24,7 +24,7 @@ LENGTHS, AROUND, WEIGHTS = 16, 4, 16  # classes of lengths, of what is above; bi
 CLASSES, LIKELY, SURE = 4, 3600, 4032  # of how sure a prediction is; probabilities in Q12
 
 
-class Places(NamedTuple):
+class Positions(NamedTuple):
     """Where each of F finders is in a picture.
 
     table (F, 2^16): 1 + the number of a pixel by the hash of what is near it, 0 for none. at (F,): the pixel that is
@@ -51,11 +51,11 @@ class Trust(NamedTuple):
     entries: NDArray[np.int64]
 
 
-def create_places() -> Places:
+def create_positions() -> Positions:
     """The state before a picture's first pixel."""
     table = np.zeros((FINDERS, 1 << TABLE_BITS), np.int32)
     lengths, misses, alike, around = (np.zeros(FINDERS, np.int64) for _ in range(4))
-    return Places(table, np.full(FINDERS, -1, np.int64), lengths, misses, alike, around)
+    return Positions(table, np.full(FINDERS, -1, np.int64), lengths, misses, alike, around)
 
 
 def create_trust() -> Trust:
@@ -102,36 +102,36 @@ def hash_near(pixels, t, width, finder):
 
 
 @inline_njit
-def find(places, pixels, t, width):
+def find(positions, pixels, t, width):
     """Before pixel t: look for a place where there is none that agrees, and enter this one."""
     for f in range(FINDERS):
         entry = hash_near(pixels, t, width, f)
-        if places.lengths[f] == 0:
-            found, length = np.int64(places.table[f, entry]) - 1, np.int64(0)
+        if positions.lengths[f] == 0:
+            found, length = np.int64(positions.table[f, entry]) - 1, np.int64(0)
             while length < min(found, MAX_COMPARED) and is_same(pixels, found - 1 - length, t - 1 - length):
                 length += 1
             if length >= (MIN_NEAR if f == NEAR else MIN_BEFORE):
-                places.at[f], places.lengths[f], places.misses[f] = found, length, 0
-            elif places.misses[f] > PATIENCE:
-                places.at[f], places.misses[f] = -1, 0
-        places.table[f, entry] = t + 1
-        at, above, around = places.at[f], max(width - 1, 1), 0
+                positions.at[f], positions.lengths[f], positions.misses[f] = found, length, 0
+            elif positions.misses[f] > PATIENCE:
+                positions.at[f], positions.misses[f] = -1, 0
+        positions.table[f, entry] = t + 1
+        at, above, around = positions.at[f], max(width - 1, 1), 0
         if at >= width:
             around = 1 if is_same(pixels, at - width, t - width) else 0
             around += 2 if is_same(pixels, at - above, t - above) else 0
-        places.alike[f], places.around[f] = 1, around
+        positions.alike[f], positions.around[f] = 1, around
 
 
 @inline_njit
-def expect(places, trust, pixels, channel):
+def expect(positions, trust, pixels, channel):
     """What each finder expects of a channel of the pixel."""
     for f in range(FINDERS):
         trust.values[f] = -1
-        if places.at[f] >= 0:
-            trust.values[f] = pixels[places.at[f], channel]
-            length = places.lengths[f]
+        if positions.at[f] >= 0:
+            trust.values[f] = pixels[positions.at[f], channel]
+            length = positions.lengths[f]
             bucket = length if length < 8 else min(7 + (length >> 3), LENGTHS - 1)
-            entry = ((2 * f + places.alike[f]) * LENGTHS + bucket) * AROUND + places.around[f]
+            entry = ((2 * f + positions.alike[f]) * LENGTHS + bucket) * AROUND + positions.around[f]
             trust.entries[f] = WEIGHTS * entry
 
 
@@ -172,21 +172,21 @@ def learn_bit(trust, weight, middle, bit, limit):
 
 
 @inline_njit
-def end_value(places, trust):
+def end_value(positions, trust):
     """After a channel: whether the pixel still agrees."""
     for f in range(FINDERS):
         if trust.values[f] < 0:
-            places.alike[f] = 0
+            positions.alike[f] = 0
 
 
 @inline_njit
-def end_pixel(places):
+def end_pixel(positions):
     """After a pixel: go on by one."""
     for f in range(FINDERS):
-        if places.at[f] >= 0:
-            if places.alike[f]:
-                places.lengths[f] = min(places.lengths[f] + 1, MAX_LENGTH)
+        if positions.at[f] >= 0:
+            if positions.alike[f]:
+                positions.lengths[f] = min(positions.lengths[f] + 1, MAX_LENGTH)
             else:
-                places.lengths[f] = 0
-                places.misses[f] += 1
-            places.at[f] += 1
+                positions.lengths[f] = 0
+                positions.misses[f] += 1
+            positions.at[f] += 1
