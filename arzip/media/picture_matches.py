@@ -107,8 +107,8 @@ def find(positions, pixels, t, width):
     for f in range(FINDERS):
         entry = hash_near(pixels, t, width, f)
         if positions.lengths[f] == 0:
-            found, length = np.int64(positions.table[f, entry]) - 1, np.int64(0)
-            while length < min(found, MAX_COMPARED) and is_same(pixels, found - 1 - length, t - 1 - length):
+            found, length = np.int64(positions.table[f, entry]) - 1, 0
+            while length < found and length < MAX_COMPARED and is_same(pixels, found - 1 - length, t - 1 - length):
                 length += 1
             if length >= (MIN_NEAR if f == NEAR else MIN_BEFORE):
                 positions.at[f], positions.lengths[f], positions.misses[f] = found, length, 0
