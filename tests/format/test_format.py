@@ -28,6 +28,7 @@ from arzip.format.records import (
     MAX_BLOCK_BYTES,
     MAX_LANES,
     MAX_WIDE_LANES,
+    VERSION,
     End,
     Frame,
     Header,
@@ -239,7 +240,7 @@ def all_events(data: bytes) -> list[object]:
 
 def test_bytes_are_those_of_the_spec() -> None:
     """docs/FORMAT.md, by hand: if this fails, the format has changed, and the version must."""
-    plain, with_model = "8f415a0d0a1a 00 00 154b", "8f415a0d0a1a 00 01 a0a1a2a3 0eec"
+    plain, with_model = "8f415a0d0a1a 01 00 2478", "8f415a0d0a1a 01 01 a0a1a2a3 aea9"
     assert records.crc16(b"123456789") == 0x29B1
     assert archive() == bytes.fromhex(plain + "08 f860")
     lone = "09 07 99 56 ea 11 c9 05"
@@ -405,6 +406,11 @@ def test_transfer_as_text_is_named(spoil: object) -> None:
         decode(spoil(archive(HELLO)))
 
 
+def test_version_0_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UnsupportedError, match="decompress it with the arzip that made it"):
+        Header.parse(rechecked_header(MAGIC + bytes([0, 0])))
+
+
 @pytest.mark.parametrize("words", range(4))
 def test_newer_version_is_unsupported_and_a_damaged_one_is_damaged(words: int) -> None:
     header = rechecked_header(MAGIC + bytes([9, words]) + bytes(4 * words))
@@ -417,7 +423,7 @@ def test_newer_version_is_unsupported_and_a_damaged_one_is_damaged(words: int) -
 @pytest.mark.parametrize("bit", range(2, 8))
 def test_unknown_feature_is_named(bit: int) -> None:
     with pytest.raises(UnsupportedError, match=f"feature bit {bit}"):
-        Header.parse(rechecked_header(MAGIC + bytes([0, 1 << bit])))
+        Header.parse(rechecked_header(MAGIC + bytes([VERSION, 1 << bit])))
 
 
 @pytest.mark.parametrize("method", [7])
