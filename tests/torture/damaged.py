@@ -40,7 +40,17 @@ def small_archives() -> list[tuple[str, bytes, bytes]]:
 
 
 # of every kind of block that is decoded by a kernel of its own; what takes long is left out
-GOLDEN = ("arm64-3", "array-6", "copies-1", "packed-excel-1", "packed-1", "picture-6", "sound-6", "text-6", "wide-text-1")
+GOLDEN = (
+    "arm64-3",
+    "array-6",
+    "copies-1",
+    "packed-excel-1",
+    "packed-1",
+    "picture-6",
+    "sound-6",
+    "text-6",
+    "wide-text-1",
+)
 
 
 def all_archives() -> tuple[list[tuple[str, bytes, bytes]], list[float]]:
