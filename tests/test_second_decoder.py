@@ -44,8 +44,8 @@ from arzip.weights import registry
 from arzip.weights.file import dump_weights, parse_weights
 
 LONG = os.environ.get("ARZIP_LONG_TESTS", "") not in ("", "0")
-QUICK = {"empty", "one-byte", "stored", "copies-1", "records-1", "blocks-1", "members"}
-STEPS, FEW_STEPS, SAMPLE_BYTES = 100, 40, 300
+QUICK = {"empty", "one-byte", "stored", "copies-1", "blocks-1", "members"}
+STEPS, FEW_STEPS, SAMPLE_BYTES = 100, 32, 300
 FOLDER = Path(decoder.__file__).parent
 SAMPLES = {name for name in RAWS if name.startswith(("sound", "picture", "array", "tensors"))}
 WHOLE = {"blocks-6", "dictionary-6"}  # what begins after something else
@@ -148,6 +148,8 @@ def test_golden_archive_begins_alike(name: str) -> None:
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
 def test_golden_bad_archive_is_refused(path: Path) -> None:
     assert MODELS is not None
+    if path.stem.startswith("damaged") and not LONG:
+        pytest.skip("decodes a whole text before its check: ARZIP_LONG_TESTS=1")
     with pytest.raises(getattr(errors, path.stem.rsplit("-", 1)[1].removesuffix("Error"))):
         decoder.decode(path.read_bytes(), MODELS)
 

@@ -196,7 +196,7 @@ def test_every_level_and_kind_of_data_needs_no_numba() -> None:
 
 @needs_library
 def test_archives_are_those_of_numba() -> None:
-    which = ("16",) if LONG else ("1", "short", "program")
+    which = ("16",) if LONG else ("1", "short")
     *ahead, _ = run("ready", *which)
     *at_run_time, numba = run("numba", *which)
     assert numba == "True" and ahead == at_run_time

@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of one log and something hidden."""
     folder = tmp_path_factory.mktemp("own") / "data"
     folder.mkdir()
-    (folder / "a.log").write_bytes(log_lines(1000))
+    (folder / "a.log").write_bytes(log_lines(600))
     (folder / ".hidden").write_bytes(bytes(10**6))
     return folder
 
@@ -44,8 +44,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_few_files_are_split_by_records(data: Path) -> None:
     split = user_data.load_user_data([data])
     parts = [*split.train, *split.validation, *split.test]
-    assert split.files == 1 and split.size_bytes == len(log_lines(1000))
-    assert sorted(b"".join(parts).splitlines()) == sorted(log_lines(1000).splitlines())
+    assert split.files == 1 and split.size_bytes == len(log_lines(600))
+    assert sorted(b"".join(parts).splitlines()) == sorted(log_lines(600).splitlines())
     assert all(
         1 << 10 <= len(part) <= user_data.MAX_RECORD_BYTES for part in parts[:-1] if part not in split.train[-1:]
     )
