@@ -1,6 +1,6 @@
 """The second decoder, written after docs/FORMAT.md, reads what arzip writes, and refuses what the spec says is refused.
 
-ARZIP_LONG_TESTS=1 decodes every golden archive whole (some 30 minutes); else the small ones whole, of the others the
+ARZIP_LONG_TESTS=1 decodes every golden archive whole (some 45 minutes); else the small ones whole, of the others the
 first bytes of each lane.
 """
 
