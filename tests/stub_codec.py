@@ -13,41 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from arzip.codec.options import Evaluation, Options, Summary
 from arzip.errors import DamagedError
 
 MAGIC = b"STUB"
-
-
-@dataclass(frozen=True)
-class Options:
-    level: int = 6
-    model: str | None = None
-    device: str = "auto"
-    threads: int = 0
-    wide: bool = False
-    opens: bool = True
-    block_bytes: int = 0
-    memory_bytes: int = 0
-    max_output: int = -1
-    dictionary: bytes = b""
-
-
-@dataclass(frozen=True)
-class Summary:
-    raw_bytes: int
-    archive_bytes: int
-    blocks: int
-    opened_streams: int = 0
-    device: str = ""
-    device_blocks: int = 0
-    faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    raw_bytes: int
-    archive_bytes: int
-    model_bits: float
 
 
 Progress = Callable[[int, int], None] | None

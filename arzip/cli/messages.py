@@ -37,7 +37,8 @@ _OUT_OF_MEMORY = re.compile(
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left, or none for a thread or a library."""
-    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)  # without a file's name
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(said) is not None
 
 
 class Reporter:
@@ -58,20 +59,17 @@ class Reporter:
                 self.warn(name, str(error))
             except ArzipError as error:
                 self.fail(name, str(error))
-            except OSError as error:
-                if is_out_of_memory(error):
-                    self.fail(name, "not enough memory")
-                    continue
-                self.fail(name, f"{error.filename}: {reason(error)}" if error.filename else reason(error))
             except BaseException as error:
                 if is_out_of_memory(error):
                     self.fail(name, "not enough memory")
-                    continue
-                if not isinstance(error, Exception):
+                elif isinstance(error, OSError):
+                    self.fail(name, f"{error.filename}: {reason(error)}" if error.filename else reason(error))
+                elif not isinstance(error, Exception):
                     raise
-                self.fail(name, f"internal error, please report it ({type(error).__name__}: {error})")
-                if self._settings.verbose > 1:
-                    traceback.print_exc()
+                else:
+                    self.fail(name, f"internal error, please report it ({type(error).__name__}: {error})")
+                    if self._settings.verbose > 1:
+                        traceback.print_exc()
         return self.exit_code
 
     def fail(self, name: str, message: str) -> None:

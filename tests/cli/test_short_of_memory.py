@@ -41,6 +41,14 @@ def test_whatever_says_that_memory_is_short_is_told_in_three_words(
     assert capsys.readouterr().err == "arzip: x: not enough memory\n"
 
 
+def test_a_file_whose_name_speaks_of_memory_is_reported_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def job(name: str) -> None:
+        Path(f"/nowhere/{name}").read_bytes()
+
+    assert Reporter(Settings()).each(["bad_alloc"], job) == ERROR
+    assert "not enough memory" not in capsys.readouterr().err
+
+
 def test_other_panics_are_not_swallowed() -> None:
     def job(name: str) -> None:
         raise PanicException("another")
