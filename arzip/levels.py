@@ -33,8 +33,9 @@ class Level:
     there and cost much on records and logs; and with the network where a block is too short for lanes.
     sample_bytes: of each of the probe's samples. model: whose weights. large: the level whose lanes and profile are
     taken for blocks above LARGE_BYTES; 0: its own. min_repeat: bytes of the shortest repeat that is taken out of a
-    block of one lane. wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes of
-    opened streams to be modelled for each byte of the block. sound, pictures, arrays: whether they get blocks and a
+    block of one lane; min_repeated: share of the block that they must cover, since few of them save little time and the
+    model learns from them. wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes
+    of opened streams to be modelled for each byte of the block. sound, pictures, arrays: whether they get blocks and a
     predictor of their own; light: a light one for pictures.
     """
 
@@ -54,9 +55,12 @@ class Level:
     light: bool = False
     spread_bytes: int = 0
     min_repeat: int = 8192  # costs the model about as much as the list of repeats, but much more time
+    min_repeated: float = 0.125
 
 
-_FASTEST = Level(8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024)
+_FASTEST = replace(
+    Level(8 << 20, NEVER, 1, FAST, FAST, min_repeat=1024, min_repeated=0), sound=False, pictures=False, arrays=False
+)
 LEVELS = (
     replace(_FASTEST, spread_bytes=5 << 17),
     _FASTEST,

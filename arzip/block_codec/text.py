@@ -48,7 +48,8 @@ def repeated_share(raw: bytes, level: Level) -> float:
 
 def repeats(raw: bytes, level: Level) -> list[LongMatch]:
     """What is taken out of a block of one lane."""
-    return long_range.find(raw, level.min_repeat) if len(raw) > levels.SHORT_BYTES else []
+    found = long_range.find(raw, level.min_repeat) if len(raw) > levels.SHORT_BYTES else []
+    return found if sum(match.size for match in found) >= level.min_repeated * len(raw) else []
 
 
 def encode_text(

@@ -170,6 +170,14 @@ def test_what_repeats_little_is_cut_as_ever(options: Options) -> None:
 
 
 @pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("rest_bytes", "method"), [(20_000, Method.MEMORY_REPEATS), (30_000, Method.MEMORY)])
+def test_repeats_of_a_small_share_of_a_lane_are_kept(options: Options, rest_bytes: int, method: Method) -> None:
+    repeat = NOISE[:4000]  # an eighth of 32,000 bytes
+    raw = repeat + words(rest_bytes) + repeat
+    assert only_block(check_roundtrip(raw, options)).frame.method is method
+
+
+@pytest.mark.usefixtures("alone")
 def test_changed_bytes_of_a_lane_with_repeats_are_noticed(options: Options) -> None:
     raw = (words(1600) + NOISE[:900]) * 2
     archive = check_roundtrip(raw, options)
