@@ -36,7 +36,8 @@ class Level:
     block of one lane; min_repeated: share of the block that they must cover, since few of them save little time and the
     model learns from them. wide: blocks of more than one lane are wide, without the network too. opened_ratio: bytes
     of opened streams to be modelled for each byte of the block. sound, pictures, arrays: whether they get blocks and a
-    predictor of their own; light: a light one for pictures.
+    predictor of their own; light: a light one for pictures; bitmaps: pictures of a bit a pixel get one, never a light
+    one.
     """
 
     block_bytes: int
@@ -53,6 +54,7 @@ class Level:
     pictures: bool = True
     arrays: bool = True
     light: bool = False
+    bitmaps: bool = True
     spread_bytes: int = 0
     min_repeat: int = 8192  # costs the model about as much as the list of repeats, but much more time
     min_repeated: float = 0.125
@@ -65,8 +67,8 @@ LEVELS = (
     replace(_FASTEST, spread_bytes=5 << 17),
     _FASTEST,
     replace(_FASTEST, cm_profile=MIDDLE, cm_only_profile=MIDDLE),
-    Level(8 << 20, NEVER, 1, FULL, FULL, light=True),
-    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", light=True),
+    Level(8 << 20, NEVER, 1, FULL, FULL, light=True, bitmaps=False),
+    Level(16 << 20, 0.04, 24, MIDDLE, FULL, model="nano", light=True, bitmaps=False),
     Level(32 << 20, 0.06, 24, MIDDLE, FULL, large=7, light=True),
     Level(32 << 20, 0.05, 12, FULL, FULL),
     Level(32 << 20, USELESS, 2, LARGE, LARGE, 8192),

@@ -8,18 +8,17 @@ blocks, nor how probabilities are computed.
 from arzip.block_codec.coded import Coded
 from arzip.block_codec.decoding import decode
 from arzip.block_codec.encoding import encode, encode_records
-from arzip.block_codec.samples import GUESS_PROBE_BYTES, AnyLayout, cheapest, encode_media, is_worthwhile
+from arzip.block_codec.samples import AnyLayout, encode_media, guessed, is_worthwhile
 from arzip.block_codec.text import repeated_share
 
 __all__ = [
-    "GUESS_PROBE_BYTES",
     "AnyLayout",
     "Coded",
-    "cheapest",
     "decode",
     "encode",
     "encode_media",
     "encode_records",
+    "guessed",
     "is_worthwhile",
     "repeated_share",
 ]

@@ -25,6 +25,7 @@ from arzip.system.workers import Workers
 MEDIA_PROFILES = {module.PROFILE: module for module in (picture_payload, sound_payload, array_payload)}
 MEDIA_PROBE_BYTES = 1 << 16
 GUESS_PROBE_BYTES = 1 << 14  # of what has no header
+UNSURE = 0.05  # of a cost: what is nearer to another one is measured on MEDIA_PROBE_BYTES, too
 AnyLayout = Layout | PictureLayout | ArrayLayout
 MAX_ARRAY_REPEATS = 1 / 64  # of an array: what repeats more is left to context mixing, which takes repeats out
 
@@ -33,25 +34,36 @@ def is_worthwhile(engine: Engine, raw: bytes, layout: AnyLayout, level: Level, w
     """Whether a predictor of sound, pictures or arrays makes less of a block's middle than context mixing alone."""
     if isinstance(layout, ArrayLayout) and repeated_share(raw, level) > MAX_ARRAY_REPEATS:
         return False
-    return cheapest(engine, raw, [layout], level, workers, MEDIA_PROBE_BYTES) is not None
+    return _shares(engine, raw, [layout], level, workers, MEDIA_PROBE_BYTES)[0] < 1
 
 
-def cheapest(
-    engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers, probe_bytes: int
+def guessed(
+    engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers
 ) -> AnyLayout | None:
-    """The layout whose predictor makes the least of so many bytes of a block's middle; None if context mixing alone
-    makes less.
+    """The layout whose predictor makes the least of what has no header; None if context mixing alone makes less."""
+    shares = _shares(engine, raw, layouts, level, workers, GUESS_PROBE_BYTES)
+    if abs(min(shares) - 1) < UNSURE:
+        shares = _shares(engine, raw, layouts, level, workers, MEDIA_PROBE_BYTES)
+    best = min(range(len(shares)), key=shares.__getitem__)
+    return layouts[best] if shares[best] < 1 else None
+
+
+def _shares(
+    engine: Engine, raw: bytes, layouts: Sequence[AnyLayout], level: Level, workers: Workers, probe_bytes: int
+) -> list[float]:
+    """What the predictor of each layout makes of so many bytes of a block's middle, as a share of what context mixing
+    alone makes of those of the best one.
     """
     with workers.hold(1):
-        costs = []
+        costs, samples = [], []
         for layout in layouts:
             sample, kind = _coder(layout).middle(raw, layout, probe_bytes)
             coded = _coder(layout).encode(sample, kind, lambda _: workers.check())
             costs.append(8 * len(coded) / len(sample))
-        best = min(range(len(costs)), key=costs.__getitem__)
-        sample, _ = _coder(layouts[best]).middle(raw, layouts[best], probe_bytes)
+            samples.append(sample)
+        sample = samples[min(range(len(costs)), key=costs.__getitem__)]
         alone = engine.cost_bits(sample, Plan(1, False, level.cm_only_profile)) / len(sample)
-    return layouts[best] if costs[best] < alone else None
+    return [cost / max(alone, 1e-9) for cost in costs]
 
 
 def encode_media(raw: bytes, layout: AnyLayout, workers: Workers, on_bytes: OnBytes, on_costs: OnCosts | None) -> Coded:

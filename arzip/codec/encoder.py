@@ -60,8 +60,9 @@ class Encoder:
             memory.PROGRAM_BYTES + registry.loading_bytes(path),
         )
         self._window_bytes = 0  # of the part of the stream that is being split; 0: none was
-        self._splitter = detect.Splitter(self._level.pictures, self._level.light)
-        self._arrays = array_detect.Splitter(self._level.pictures, self._level.light)
+        pictures = self._level.pictures, self._level.light
+        self._splitter = detect.Splitter(*pictures)
+        self._arrays = array_detect.Splitter(*pictures, self._level.bitmaps)
         self._fields = self._engine.digest + dictionary_digest(options.dictionary)
         self._writer = stream.Writer(sink, *split_fields(self._fields))
         self._meter = ProgressMeter(workers, progress)
@@ -130,8 +131,7 @@ class Encoder:
             return [(raw, layout)]
 
         def probe(guess: bytes, layouts: Sequence[block_codec.AnyLayout]) -> block_codec.AnyLayout | None:
-            size = block_codec.GUESS_PROBE_BYTES
-            return block_codec.cheapest(self._engine, guess, layouts, self._level, self._workers, size)
+            return block_codec.guessed(self._engine, guess, layouts, self._level, self._workers)
 
         return self._arrays.split(raw, probe)
 

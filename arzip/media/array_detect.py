@@ -25,11 +25,11 @@ _NOT_ONE = (struct.error, IndexError, ValueError, KeyError, SyntaxError, TypeErr
 class Splitter:
     """Cuts blocks of one stream, in order, where arrays begin and end.
 
-    pictures: whether they are looked for where there are no headers; light: what their layouts say.
+    pictures, light, bitmaps: as of headerless.find.
     """
 
-    def __init__(self, pictures: bool = True, light: bool = False) -> None:
-        self._pictures, self._light = pictures, light
+    def __init__(self, pictures: bool = True, light: bool = False, bitmaps: bool = True) -> None:
+        self._looked_for = pictures, light, bitmaps
         self._rest: FoundArray | None = None  # what is to come of an array: `start` is below 0, its items before
 
     @property
@@ -70,7 +70,7 @@ class Splitter:
             yield from _pieces(array, raw)
             done = min(array.stop, len(raw))
         if done == 0:
-            for start, stop, layouts in headerless.find(raw, self._pictures, self._light):
+            for start, stop, layouts in headerless.find(raw, *self._looked_for):
                 layout = probe(raw[start:stop], layouts)
                 if isinstance(layout, ArrayLayout):
                     yield from _pieces(FoundArray(start, *layout[2:6]), raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arzip.media import array_headers, array_statistics, picture_statistics
+from arzip.media import array_headers, array_statistics, bitmap_rows, picture_statistics
 from arzip.media.array_headers import FoundArray
 from arzip.media.array_layout import ArrayLayout
 from arzip.media.array_values import SIGNED, UNSIGNED
@@ -13,15 +13,18 @@ AnyLayout = ArrayLayout | Layout | PictureLayout
 Guess = tuple[int, int, list[AnyLayout]]
 
 
-def find(raw: bytes, pictures: bool, light: bool = False) -> list[Guess]:
+def find(raw: bytes, pictures: bool, light: bool = False, bitmaps: bool = True) -> list[Guess]:
     """What seems to lie in a block, in order: from where to where, and how, or in which of two ways.
 
-    pictures: whether they are looked for; light: what their layouts say.
+    pictures: whether they are looked for; light: what their layouts say; bitmaps: whether pictures of a bit a pixel are
+    looked for.
     """
     guesses: list[Guess] = [_array_or_sound(array) for array in array_statistics.find(raw)]
     if pictures:
         found = picture_statistics.find(raw)
         guesses += [(start, stop, [layout._replace(light=light)]) for start, stop, layout in found]
+    if pictures and bitmaps:
+        guesses += [(start, stop, [layout]) for start, stop, layout in bitmap_rows.find(raw)]
     kept: list[Guess] = []
     for guess in sorted(guesses, key=lambda guess: guess[0]):
         if not kept or guess[0] >= kept[-1][1]:
