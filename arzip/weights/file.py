@@ -57,7 +57,7 @@ def parse_weights(data: bytes, name: str, *, with_initial_states: bool = True) -
         head = read_head(io.BytesIO(data).read)
         config = network_of(head.network)
         check_said(config, head.tensors)
-        bytearray(len(data) + LOAD_ROOM)  # MemoryError here: short of memory, safetensors panics, or doesn't come back
+        np.empty(len(data) + LOAD_ROOM, np.uint8)  # MemoryError here: without memory, safetensors may not come back
         tensors = load(data)
         if not with_initial_states and any(name.startswith(MEMORY_PREFIX) for name in tensors):
             tensors = pretrained().without_initial_states(tensors)
