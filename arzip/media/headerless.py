@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arzip.media import array_headers, array_statistics, bitmap_rows, picture_statistics
+from arzip.media import array_headers, array_statistics, bitmap_rows, letter_rows, picture_statistics
 from arzip.media.array_headers import FoundArray
 from arzip.media.array_layout import ArrayLayout
 from arzip.media.array_values import SIGNED, UNSIGNED
@@ -21,7 +21,7 @@ def find(raw: bytes, pictures: bool, light: bool = False, bitmaps: bool = True) 
     """
     guesses: list[Guess] = [_array_or_sound(array) for array in array_statistics.find(raw)]
     if pictures:
-        found = picture_statistics.find(raw)
+        found = letter_rows.find(raw) + picture_statistics.find(raw)  # sorted below: of one place the first stays
         guesses += [(start, stop, [layout._replace(light=light)]) for start, stop, layout in found]
     if pictures and bitmaps:
         guesses += [(start, stop, [layout]) for start, stop, layout in bitmap_rows.find(raw)]

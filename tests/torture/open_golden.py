@@ -1,0 +1,40 @@
+"""open_golden.py NAME...: open golden archives where compiling takes long, with one kernel for all profiles.
+
+Prints a line for each archive: its name, whether its bytes are right, and how long it took with what it had compiled.
+Exit 1 if one isn't right. scripts/aarch64.sh runs it on another processor; NUMBA_OPT=1 makes it quicker there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import platform
+import sys
+import time
+
+from golden_data import GOLDEN, RECIPES
+
+from arzip.codec import Options, decompress
+from arzip.context_mixing import static_shapes
+
+
+def main() -> None:
+    # a profile's sizes that are compiled in make it faster and its kernels many; they are those of the arrays
+    static_shapes.counts_of = lambda cm: None  # type: ignore[assignment]
+    lines = (line.split() for line in (GOLDEN / "frozen.txt").read_text().splitlines())
+    frozen = {name: held for name, _, held in lines}
+    wrong = 0
+    for name in sys.argv[1:]:
+        began, sink = time.monotonic(), io.BytesIO()
+        archive = (GOLDEN / "good" / f"{name}.arz").read_bytes()
+        options = Options(dictionary=RECIPES[name].dictionary if name in RECIPES else b"", threads=1)
+        decompress(io.BytesIO(archive), sink, options)
+        is_right = hashlib.sha256(sink.getvalue()).hexdigest() == frozen[name]
+        wrong += not is_right
+        seconds = time.monotonic() - began
+        print(platform.machine(), name, "right" if is_right else "WRONG", f"{seconds:.0f} s", flush=True)
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()
