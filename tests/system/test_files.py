@@ -104,6 +104,23 @@ def test_unfinished_output_is_closed_to_others(tmp_path: Path, source: files.Inp
         assert stat.S_IMODE(os.fstat(sink.fileno()).st_mode) == 0o600
 
 
+def test_an_output_is_put_on_the_disk_once(
+    tmp_path: Path, source: files.InputFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is finished before it is read back, and before it gets its name: each fsync takes some 10 ms."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with outputs.open_output(str(tmp_path / "out"), source, overwrite=False) as sink:
+        sink.write(b"new")
+        sink.finish()
+        sink.finish()
+        assert synced == [sink.fileno()]
+        sink.write(b"er")
+        sink.finish()
+        assert synced == [sink.fileno()] * 2
+    assert len(synced) == 3  # and its name
+
+
 def test_device_is_written_to_and_not_replaced(tmp_path: Path, source: files.InputFile) -> None:
     write(Path(os.devnull), b"new", source, overwrite=True)
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
