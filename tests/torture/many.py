@@ -1,7 +1,7 @@
-"""many.py FILES [BYTES] [THROUGH_A_PIPE]: memory and time of many files in one call, and of a long stream of zeros.
+"""many.py FILES [BYTES] [THROUGH_A_PIPE]: memory and time of many files in one call, and of a long stream.
 
-Prints a line for each: FILES files there and back (the peak of memory must not grow with their number), then, if a
-third number is given, so many bytes of zeros through a pipe there and back.
+Prints a line for each: FILES files there and back (the peak of memory must not grow with their number; 0: none), then,
+if a third number is given, so many bytes from a pipe and back to one, nearly all of them zero.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ARZIP = [sys.executable, "-m", "arzip"]
 PIECE = bytes(1 << 20)
+WORDS = b"words that lie across what 32 bits can count, or at an end " * 3
 
 
 def measured(args: list[str]) -> tuple[int, float]:
@@ -41,35 +42,49 @@ def many_files(count: int, size: int) -> None:
         assert all(name.read_bytes() == b"%d " % i * (size // 6) for i, name in enumerate(names))
 
 
-def zeros(size: int) -> None:
-    """Zeros through two pipes, and their digest at the end."""
-    pack = subprocess.Popen([*ARZIP, "-1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    unpack = subprocess.Popen([*ARZIP, "-d"], stdin=pack.stdout, stdout=subprocess.PIPE)
-    digest, back = hashlib.sha256(), hashlib.sha256()
+def pieces(size: int) -> Iterator[bytes]:
+    """Zeros, but for words at the beginning, in the middle, across 4 GiB and at the end."""
+    places = (0, size // 2, (1 << 32) - len(WORDS) // 2, size - len(WORDS))
+    for at in range(0, size, len(PIECE)):
+        piece = bytearray(PIECE[: size - at])
+        for place in places:
+            first, last = max(place, at), min(place + len(WORDS), at + len(piece))
+            if first < last:
+                piece[first - at : last - at] = WORDS[first - place : last - place]
+        yield bytes(piece)
 
-    def feed() -> None:
-        assert pack.stdin
-        for at in range(0, size, len(PIECE)):
-            piece = PIECE[: size - at]
-            digest.update(piece)
-            pack.stdin.write(piece)
-        pack.stdin.close()
 
-    feeder = threading.Thread(target=feed)
-    start = time.monotonic()
-    feeder.start()
-    assert unpack.stdout and pack.stdout
-    pack.stdout.close()
-    while piece := unpack.stdout.read(1 << 20):
-        back.update(piece)
-    feeder.join()
-    peaks = [os.wait4(process.pid, 0)[2].ru_maxrss << 10 for process in (pack, unpack)]
-    assert digest.digest() == back.digest()
-    memory, seconds = " and ".join(f"{peak / 1e6:.0f}" for peak in peaks), time.monotonic() - start
-    print(f"{size:,} zeros through pipes: {memory} MB, {seconds:.0f} s")
+def long_stream(size: int) -> None:
+    """So many bytes from a pipe to an archive, its list, and back to a pipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive, digest, back = Path(folder) / "long.arz", hashlib.sha256(), hashlib.sha256()
+        start = time.monotonic()
+        with archive.open("wb") as sink:
+            pack = subprocess.Popen([*ARZIP, "-1"], stdin=subprocess.PIPE, stdout=sink)
+            assert pack.stdin
+            for piece in pieces(size):
+                digest.update(piece)
+                pack.stdin.write(piece)
+            pack.stdin.close()
+            _, status, packing = os.wait4(pack.pid, 0)
+            assert status == 0
+        packed = time.monotonic()
+        listed = subprocess.run([*ARZIP, "-l", str(archive)], capture_output=True, text=True, check=True).stdout
+        assert f"{size:,}" in listed, listed
+        unpack = subprocess.Popen([*ARZIP, "-dc", str(archive)], stdout=subprocess.PIPE)
+        assert unpack.stdout
+        while piece := unpack.stdout.read(1 << 20):
+            back.update(piece)
+        _, status, unpacking = os.wait4(unpack.pid, 0)
+        assert status == 0 and digest.digest() == back.digest()
+        print(f"{size:,} bytes from a pipe: {archive.stat().st_size:,} at -1\n{listed}")
+        for way, usage, seconds in (("in", packing, packed - start), ("out", unpacking, time.monotonic() - packed)):
+            memory, work = usage.ru_maxrss * 1024 / 1e6, usage.ru_utime + usage.ru_stime
+            print(f"{way}: {memory:.0f} MB at the peak, {work:.0f} CPU s, {seconds:.0f} s")
 
 
 if __name__ == "__main__":
-    many_files(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 60)
+    if int(sys.argv[1]):
+        many_files(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 60)
     if sys.argv[3:]:
-        zeros(int(sys.argv[3]))
+        long_stream(int(sys.argv[3]))

@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 
 class Mend(NamedTuple):
-    """A fault's number; what is true with its mend undone; a file, and what in it is replaced by what; tests that must then fail, each as file::name."""
+    """A fault's number; what is so with its mend undone; a file, what in it is replaced by what, which tests then fail.
+
+    tests: each file::name.
+    """
 
     fault: str
     undoing: str
