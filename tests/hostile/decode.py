@@ -33,6 +33,7 @@ from arzip.context_mixing import static_shapes
 from arzip.engine.cpu_backend import CpuBackend
 from arzip.engine.engine import Engine
 from arzip.engine.plan import Plan
+from arzip.engine.records import MAX_BYTES, RecordEngine
 from arzip.errors import ArzipError
 from arzip.format import lane_streams, stream
 from arzip.format.records import MAX_LANES, MAX_WIDE_LANES, Frame, Method, join_profile
@@ -59,6 +60,8 @@ COMPONENTS = {
 }
 engine = Engine(tiny_network.weights(tiny_network.lively()), CpuBackend(None, False))
 engine._backend = CpuBackend(engine.weights, False)
+records_engine = RecordEngine(engine)  # whose tables are used again from block to block
+after_dictionary = RecordEngine(engine, english(3000))
 
 
 def text(source: random.Random, size: int) -> bytes:
@@ -93,13 +96,16 @@ def frame_of(method: Method, lanes: int, profile_byte: int, raw: bytes, payload:
     return Frame(method, lanes, profile_byte, raw_bytes or len(raw), len(payload), zlib.crc32(raw))
 
 
-def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
-    """A block of methods 2 to 5 and 7: sound, changed, or junk behind a right frame."""
+def plain(source: random.Random, coder: Engine = engine) -> tuple[Frame, bytes, bytes | None]:
+    """A block of methods 2 to 5 and 7: sound, changed, or junk behind a right frame. Of another coder: of one lane."""
+    alone = coder is not engine
     method = source.choice(list(COMPONENTS))
     network, memory = COMPONENTS[method]
     size = source.choice([1, 2, source.randrange(1, 300), source.randrange(1, 3000)])
-    wide = source.random() < 0.4
-    most = min(size, MAX_WIDE_LANES if wide else MAX_LANES)
+    if alone and source.random() < 0.05:
+        size = MAX_BYTES + source.randint(0, 2)  # where tables are no longer used again
+    wide = not alone and source.random() < 0.4
+    most = 1 if alone else min(size, MAX_WIDE_LANES if wide else MAX_LANES)
     lanes = source.choice([1, source.randint(1, most), min(most, source.randint(1, 12))])
     profile, filter_ = source.choice(PROFILES) if memory else 0, source.choice(FILTERS)
     text_, matches, senseless = text(source, size), b"", False
@@ -117,7 +123,7 @@ def plain(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
         payload = lane_streams.pack(streams) if streams is not None else b""
         sound = streams is not None
     else:
-        payload, sound = engine.encode(text_, plan, lambda _: None), True
+        payload, sound = coder.encode(text_, plan, lambda _: None), True
     payload, kind = matches + payload, source.randrange(3)
     if kind:
         payload = changed(source, payload) if kind == 1 else matches + junk(source, source.randrange(2 * size + 20))
@@ -181,23 +187,34 @@ def media(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
 
 
 def packed(source: random.Random) -> bytes:
-    """A file with deflate streams: gzip, PNG."""
+    """A file with deflate streams: gzip, or pictures of PNG, of all kinds that have rows."""
     body = text(source, source.randrange(200, 1500))
-    if source.random() < 0.6:
+    if source.random() < 0.4:
         return gzip.compress(body, source.randint(1, 9), mtime=0) + source.randbytes(5)
-    rows = b"".join(bytes([source.randrange(5)]) + body[40 * i : 40 * i + 40].ljust(40, b"\0") for i in range(30))
-    chunks = ((b"IHDR", struct.pack(">2I5B", 40, 30, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    return b"".join(png(source, text(source, 1500)) for _ in range(source.randint(1, 3)))
+
+
+def png(source: random.Random, body: bytes) -> bytes:
+    """A PNG of 1 to 1,500 bytes of rows: grey, colours, a palette, with alpha; of 1 to 16 bits; interlaced, too."""
+    colour, depths = source.choice([(0, (1, 2, 4, 8, 16)), (2, (8, 16)), (3, (1, 2, 4, 8)), (4, (8, 16)), (6, (8, 16))])
+    bits, width = source.choice(depths), source.choice([1, 2, source.randrange(1, 90)])
+    row = -(-width * bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] // 8)
+    height = max(1, min(30, len(body) // row))
+    body = body.ljust(row, b"\1")
+    rows = b"".join(bytes([source.randrange(5)]) + body[row * i : row * i + row] for i in range(height))
+    about = struct.pack(">2I5B", width, height, bits, colour, 0, 0, source.random() < 0.1)
+    chunks = ((b"IHDR", about), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     parts = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
-    """An opened block: sound, or its recipe, contents, deviations, or the head of its payload changed."""
+def recipes(source: random.Random, coder: Engine = engine) -> tuple[Frame, bytes, bytes | None]:
+    """An opened block: sound, or its recipe, contents, deviations, pictures, or the head of its payload changed."""
     raw = packed(source)
-    forms = source.choice([None, lambda picture: picture.channels])
+    forms = source.choice([None, lambda picture: picture.channels, lambda picture: picture.channels, lambda _: 0])
     block = opened.open_block(raw, 1 << 20, forms)
     if block is None:
-        return plain(source)
+        return plain(source, coder)
     kind, joined, deviations = source.randrange(5), block.joined, block.deviations
     if kind in (1, 2):
         recipe = joined[: block.recipe_bytes]
@@ -205,15 +222,24 @@ def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
         joined = (recipe + joined[block.recipe_bytes :])[: len(joined)].ljust(len(joined), b"\1")
     elif kind == 3:
         deviations = changed(source, deviations) if deviations else source.randbytes(9)
-    plan = Plan(source.choice([1, 2, 5]), *source.choice([(True, None), (False, 0), (True, 1), (False, 3)]))
+    plan = Plan(
+        1 if coder is not engine else source.choice([1, 2, 5]),
+        *source.choice([(True, None), (False, 0), (True, 1), (False, 3)]),
+    )
     shapes = [(p.values, Shape(len(p.values), *p[2:])) for p in block.apart]
+    if kind == 4 and source.random() < 0.5:  # the stream of other pictures than the recipe says
+        shapes = [
+            (v[: n // s.channels * s.channels], Shape(n // s.channels * s.channels, *s[1:]))
+            for v, s in shapes
+            for n in [source.randint(s.channels, s.size)]
+        ]
     pictures = picture_series.encode(shapes, lambda _: None) if shapes else b""
     if kind == 4 and pictures:
         pictures = changed(source, pictures)
     head = replace(block.head(*plan.components, False, len(pictures)), deviation_bytes=len(deviations))
     if deviations and not head.corrected:
         head = replace(head, corrected=1)
-    data = head.pack() + deviations + pictures + engine.encode(joined, plan, lambda _: None)
+    data = head.pack() + deviations + pictures + coder.encode(joined, plan, lambda _: None)
     if kind == 4 and not shapes:
         data = changed(source, data[:12]) + data[12:]
     sound, data = kind == 0 and len(data) <= len(raw) + 1024, data[: len(raw) + 1024]
@@ -221,8 +247,25 @@ def recipes(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
     return frame, data, raw if sound else None
 
 
+def short(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
+    """A block that is decoded as a record."""
+    return (recipes if source.random() < 0.2 else plain)(source, records_engine)
+
+
+def following(source: random.Random) -> tuple[Frame, bytes, bytes | None]:
+    """A block after a dictionary."""
+    return (recipes if source.random() < 0.2 else plain)(source, after_dictionary)
+
+
 Made = tuple[str, str, Frame, bytes, bytes | None]  # kind, name; a block: see Trial
-KINDS: dict[str, Trial] = {"plain": plain, "media": media, "recipes": recipes}
+KINDS: dict[str, Trial] = {
+    "plain": plain,
+    "media": media,
+    "recipes": recipes,
+    "records": short,
+    "dictionary": following,
+}
+ENGINES = {"records": records_engine, "dictionary": after_dictionary}
 
 
 @njit()
@@ -250,8 +293,8 @@ def decode_all(made: Iterable[Made]) -> None:
     results: Counter[tuple[str, str]] = Counter()
     with Workers(1) as workers:
         decoder = Decoder(Options(threads=1), workers)
-        decoder.engine_of = lambda _: engine  # type: ignore[method-assign]
         for kind, name, frame, payload, raw in made:
+            decoder.engine_of = lambda _, kind=kind: ENGINES.get(kind, engine)  # type: ignore[method-assign,misc]
             try:
                 found = decoder.decode(Block(1, 0, frame, payload), engine.digest)
                 sound = stream.is_sound(Block(1, 0, frame, payload), found)

@@ -31,7 +31,7 @@ def test_a_mend_can_be_undone(mend: Mend) -> None:
         assert kernels(source) == kernels(before)
     for test in mend.tests:
         path, name = test.split("::")
-        assert f"def {name}(" in (ROOT / "tests" / path).read_text("utf-8")
+        assert f"def {name.split('[')[0]}(" in (ROOT / "tests" / path).read_text("utf-8")
 
 
 def test_every_fault_has_a_mend_to_be_undone() -> None:
