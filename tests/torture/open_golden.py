@@ -1,30 +1,41 @@
-"""open_golden.py NAME...: open golden archives where compiling takes long, with one kernel for all profiles.
+"""open_golden.py [--kernels FOLDER] NAME...: open golden archives where compiling takes long.
 
-Prints a line for each archive: its name, whether its bytes are right, and how long it took with what it had compiled.
-Exit 1 if one isn't right. scripts/aarch64.sh runs it on another processor; NUMBA_OPT=1 makes it quicker there.
+Prints a line for each archive: its name, whether its bytes are right, and how long it took with what it had compiled:
+one kernel for all profiles. Exit 1 if one isn't right. FOLDER: of aarch64_kernels.py; nothing is compiled then.
+scripts/aarch64.sh runs it on another processor; NUMBA_OPT=1 makes it quicker there.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import platform
 import sys
 import time
+from pathlib import Path
 
 from golden_data import GOLDEN, RECIPES
 
 from arzip.codec import Options, decompress
 from arzip.context_mixing import static_shapes
+from arzip.jit import ready
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kernels", type=Path)
+    parser.add_argument("names", nargs="+")
+    given = parser.parse_args()
+    if given.kernels:
+        ready.FOLDER, ready.MODE = given.kernels, "ready"
+        ready.TARGETS = (ready.Target(platform.machine(), frozenset(), "generic"),)
     # a profile's sizes that are compiled in make it faster and its kernels many; they are those of the arrays
     static_shapes.counts_of = lambda cm: None  # type: ignore[assignment]
     lines = (line.split() for line in (GOLDEN / "frozen.txt").read_text().splitlines())
     frozen = {name: held for name, _, held in lines}
     wrong = 0
-    for name in sys.argv[1:]:
+    for name in given.names:
         began, sink = time.monotonic(), io.BytesIO()
         archive = (GOLDEN / "good" / f"{name}.arz").read_bytes()
         options = Options(dictionary=RECIPES[name].dictionary if name in RECIPES else b"", threads=1)
