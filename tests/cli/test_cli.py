@@ -236,10 +236,13 @@ def test_rm_only_after_success() -> None:
 
 
 @pytest.mark.parametrize("flags", [["--rm", "-c"], ["--rm", "-o-"], ["-d", "--rm", "--salvage"]])
-def test_rm_without_a_whole_output_file_is_an_error(flags: list[str]) -> None:
+def test_rm_without_a_whole_output_file_is_an_error(flags: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """It is one of the command line: nothing is read or written first."""
     put("a.arz")
     assert cli.main([*flags, "a.arz"]) == 1
     assert Path("a.arz").exists()
+    out, err = capfd.readouterr()
+    assert out == "" and err.startswith("arzip: --rm ")
 
 
 def test_existing_output_is_an_error_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

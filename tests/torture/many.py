@@ -25,7 +25,7 @@ def measured(args: list[str]) -> tuple[int, float]:
     start = time.monotonic()
     process = subprocess.Popen(args)
     _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, args
+    assert status == 0, (status, args)
     return usage.ru_maxrss << 10, time.monotonic() - start
 
 

@@ -151,11 +151,12 @@ MODELS = (
         *("8", "anything that a model says of itself", "arzip/weights/head.py"),
         *("value if isinstance(value, str) else json.dumps(value) for", "value for"),
         f"{BOUNDS}::test_models_shows_the_good_ones_beside_all_others",
+        f"{BOUNDS}::test_what_a_model_says_of_itself_is_text",
     ),
     mend(
         *("8", "control characters", "arzip/cli/messages.py"),
         *('c if c.isprintable() else c.encode("unicode_escape").decode() for c', "c for c"),
-        f"{BOUNDS}::test_what_a_model_says_of_itself_is_text",
+        f"{BOUNDS}::test_models_shows_the_good_ones_beside_all_others",
     ),
     mend(
         *("8", "hints must be an object", "arzip/weights/registry.py"),
