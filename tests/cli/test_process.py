@@ -16,13 +16,15 @@ import arzip
 
 PACKAGES = str(Path(arzip.__file__).parent.parent)
 STUCK = """
-import os, sys, time
+import threading, time
 from arzip.cli import process
 from arzip.system.workers import Workers
+submitted = threading.Event()  # a pool doesn't wait for a thread that it is just starting
 try:
     with process.stopped_by_signals(), Workers(1) as workers:
-        started = workers.submit(lambda _: (print("started", flush=True), time.sleep(60)), None)
-        started.result()
+        stuck = workers.submit(lambda _: (submitted.wait(), print("started", flush=True), time.sleep(60)), None)
+        submitted.set()
+        stuck.result()
 except SystemExit as stop:
     process.leave(stop.code)
 """
