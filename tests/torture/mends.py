@@ -241,11 +241,6 @@ PROCESSES = (
         *("        while not over.wait(RELEASE_SECONDS):", "        while False:"),
         "coding/test_prefill.py::test_a_thread_that_fails_ends_both",
     ),
-    mend(
-        *("11j", "threads that don't compile first", "arzip/coding/prefill.py"),
-        *("        while beside.is_alive():", "        while False:"),
-        "coding/test_prefill.py::test_a_thread_that_fails_ends_both",
-    ),
 )
 USERS = (
     mend(
