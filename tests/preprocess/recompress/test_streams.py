@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import arzip
-from arzip.preprocess.recompress import coding, streams
+from arzip.preprocess.recompress import coding, estimating, streams
 from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, inflate, pad
 from arzip.preprocess.recompress.packer import Packer, parameters, parse
 
@@ -44,7 +44,7 @@ def kept_of(stream: bytes, guesses: tuple[Packer, ...] = ()) -> streams.Kept | N
     end = (inflated.end_bit + 7) // 8
     seen = streams.Guesses()
     for packer in reversed(guesses):
-        seen.add(packer)
+        seen.add(packer, True)
     kept = streams.open_stream(stream[:end], inflated, 15, seen, coding.new_models())
     if kept is not None:
         assert streams.close(bytes(inflated.text), kept, coding.new_models(), end) == stream[:end]
@@ -152,20 +152,20 @@ def test_packers_are_compared_as_one_by_one() -> None:
     parts = [packer.compress(TEXT[at : at + 7000]) + packer.flush(zlib.Z_SYNC_FLUSH) for at in range(0, 28_000, 7000)]
     inflated = inflate(pad(b"".join(parts) + packer.flush()), 0, LIMIT)
     packers = [Packer(level) for level in (9, 1, 5, 6, 5)] + [Packer(5, memory=7)]
-    alone = [streams._measure(inflated, [each], 0, streams.MANY) for each in packers]
-    counts, early = streams._measure(inflated, packers, 0, streams.MANY)
+    alone = [estimating._measure(inflated, [each], 0, estimating.MANY) for each in packers]
+    counts, early = estimating._measure(inflated, packers, 0, estimating.MANY)
     fewest = min(int(each[0][0]) for each in alone)
     assert fewest > 0 and counts.min() == fewest
     assert [count == fewest for count in counts] == [each[0][0] == fewest for each in alone]
     assert list(early) == list(alone[2][1]) and early.any()
-    counts, early = streams._measure(inflated, packers, 0, fewest - 1)
+    counts, early = estimating._measure(inflated, packers, 0, fewest - 1)
     assert (counts >= fewest).all() and not early.any()
 
 
 def test_comparing_ends_with_a_packer_that_is_right() -> None:
     inflated = inflate(pad(deflate(TEXT, 4)), 0, LIMIT)
-    counts, early = streams._measure(inflated, [Packer(level) for level in (6, 4, 5)], 0, streams.MANY)
-    assert 0 < counts[0] < streams.MANY and counts[1] == 0 and counts[2] == streams.MANY and not early.any()
+    counts, early = estimating._measure(inflated, [Packer(level) for level in (6, 4, 5)], 0, estimating.MANY)
+    assert 0 < counts[0] < estimating.MANY and counts[1] == 0 and counts[2] == estimating.MANY and not early.any()
 
 
 def test_packers_survive_their_bytes() -> None:
