@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arzip.preprocess.recompress import coding, replay
-from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, FIRST_BYTE, FIRST_TOKEN, TYPE, Inflated
+from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, FINAL, FIRST_BYTE, FIRST_TOKEN, TYPE, Inflated
 from arzip.preprocess.recompress.packer import Packer, parameters
 from arzip.preprocess.recompress.suspects import Suspects
-from arzip.preprocess.recompress.tables import LENGTH_MASK, MAX_MATCH, STORED
+from arzip.preprocess.recompress.tables import FIXED, LENGTH_MASK, MAX_MATCH, STORED
 
 SAMPLE_TOKENS, SAMPLE_BYTES = 3000, 1 << 17  # that packers are compared on
-LONGER = 8  # so many samples must be right before a whole stream is rebuilt
+SLACK = 4  # deviations of the right packer where the sample breaks off in a block: its type, and the last tokens
+FRONT_TOKENS, FRONT_BYTES = 400, 1 << 14  # that say which of them come first
+LONGER = 8  # times the sample: what packers are compared on that are equal there, or right, before the whole stream
 MAX_EQUALS = 8
 GUESSES = 4  # packers seen last that are tried first
 FEW = 4  # deviations of a packer seen before, with which no better one is looked for
@@ -28,6 +30,7 @@ MIN_FOREIGN = 256  # tokens of a stream for which packers that are not zlib are 
 SETTLED, USUAL_SHARE = 3, 0.06  # after so many streams of no known packer guesses may miss this share of tokens
 MANY = 1 << 40
 BAD_SHARE = 0.01  # of tokens that are wrong: packers that aren't zlib are tried
+WORST_SHARE = 0.1  # of a sample's tokens that are wrong: those are tried before zlib is measured on the whole stream
 
 _NO_MARKS = np.zeros(0, np.uint8)
 
@@ -39,6 +42,13 @@ class Found(NamedTuple):
     early: NDArray[np.uint8]
     deviations: int
     is_rebuilt: bool = False
+
+
+class Front(NamedTuple):
+    """A stream's front, and how many deviations the right packer may have there."""
+
+    inflated: Inflated
+    slack: int
 
 
 class Guesses:
@@ -80,6 +90,11 @@ def estimate(
     packers, is_exact = search.best([*tried, *suspects.levels()])
     if is_exact and not filler:
         return Found(packers[0], _NO_MARKS, 0, True)
+    if search.is_part and search.front_share(packers[0]) > WORST_SHARE:
+        best = search.fewest(search.best([packers[0], *suspects.foreign_streams()])[0])
+        if best.deviations <= BAD_SHARE * tokens:
+            guesses.vain += best.deviations > FEW
+            return best
     best = search.fewest(packers)
     if tokens < FEW_TOKENS and guesses.vain >= SETTLED:
         return best
@@ -100,56 +115,80 @@ class _Search:
     """Compares packers on a stream and on its front."""
 
     def __init__(self, inflated: Inflated, filler: int, rebuilds: Callable[[Packer], bool]) -> None:
-        self._inflated, self._filler, self._rebuilds = inflated, filler, rebuilds
-        self._sample = _front(inflated, 1)
+        self._whole, self._filler, self._rebuilds = Front(inflated, 0), filler, rebuilds
+        self._sample = _front(inflated, SAMPLE_TOKENS, SAMPLE_BYTES)
+        self._longer = _front(inflated, LONGER * SAMPLE_TOKENS, LONGER * SAMPLE_BYTES)
         self._was_wrong = False  # a packer that the front spoke for
 
     @property
     def is_part(self) -> bool:
         """Whether packers are compared on a part of the stream."""
-        return self._sample is not self._inflated
+        return self._sample.inflated is not self._whole.inflated
 
     def is_exact(self, packer: Packer) -> bool:
         """Whether the stream was rebuilt without deviations. Tries no more than one packer that turns out wrong."""
-        if self._filler or self._was_wrong or (self.is_part and not self._has_none(packer, self._sample)):
+        if self._filler or self._was_wrong or (self.is_part and not _has_none(packer, self._sample)):
             return False
         return self._is_whole(packer)
 
+    def front_share(self, packer: Packer) -> float:
+        """The share of the sample's tokens that are deviations."""
+        tokens = int(self._sample.inflated.blocks[-1, FIRST_TOKEN])
+        return int(_measure(self._sample.inflated, [packer], 0, MANY)[0][0]) / max(tokens, 1)
+
     def best(self, packers: Sequence[Packer]) -> tuple[list[Packer], bool]:
-        """The packers with the fewest deviations on the sample, MAX_EQUALS at most; or the first that has none at all,
-        and that it has none (but for the filler).
+        """The packers with the fewest deviations on the sample, MAX_EQUALS at most, and on a longer one; or the first
+        that has none at all, and that it has none (but for the filler).
         """
-        left, fewest = list(dict.fromkeys(packers)), MANY
-        done: list[tuple[Packer, int]] = []
-        while left:
-            counts, _ = _measure(self._sample, left, 0, fewest)
-            exact = int(counts.argmin())
-            if counts[exact] == 0 and self._is_whole(left[exact]):
-                return [left[exact]], True
-            end = len(left) if counts[exact] else exact + 1
-            done += zip(left[:end], map(int, counts[:end]), strict=True)
-            left, fewest = left[end:], min(fewest, int(counts[exact]))
-        return [packer for packer, count in done if count == fewest][:MAX_EQUALS], False
+        each, counts, fewest = list(dict.fromkeys(packers)), dict[Packer, int](), MANY
+        groups = self._likely_first(each)
+        while groups:
+            left = groups.pop(0)
+            found, _ = _measure(self._sample.inflated, left, 0, fewest)
+            end = len(left) if found.min() else int(found.argmin()) + 1
+            for packer, count in zip(left[:end], map(int, found[:end]), strict=True):
+                counts[packer] = count
+                if count <= self._sample.slack and self._is_whole(packer):
+                    return [packer], True
+            fewest = min(fewest, int(found.min()))
+            groups = [left[end:], *groups] if left[end:] else groups
+        equals = [packer for packer in each if counts[packer] == fewest][:MAX_EQUALS]
+        if self._longer.inflated is not self._whole.inflated and len(equals) > 1:
+            found, _ = _measure(self._longer.inflated, equals, 0, MANY)
+            if found.min() > 0:
+                equals = [packer for packer, count in zip(equals, found, strict=True) if count == found.min()]
+        return equals, False
 
     def fewest(self, packers: Sequence[Packer], limit: int = MANY) -> Found:
         """The packer with the fewest deviations on the whole stream, the first of equals. Counts only up to `limit`."""
-        counts, early = _measure(self._inflated, packers, self._filler, limit)
+        counts, early = _measure(self._whole.inflated, packers, self._filler, limit)
         best = int(counts.argmin())
         return Found(packers[best], early, min(int(counts[best]), limit + 1))
+
+    def _likely_first(self, packers: list[Packer]) -> list[list[Packer]]:
+        """The packers in groups to measure together: each alone that is right on the first tokens, then the others."""
+        first = _front(self._whole.inflated, FRONT_TOKENS, FRONT_BYTES)
+        if first.inflated is self._whole.inflated or len(packers) < 2:
+            return [packers]
+        counts, _ = _measure(first.inflated, packers, 0, MANY)
+        right = [packer for packer, count in zip(packers, counts, strict=True) if count <= first.slack]
+        others = [packer for packer in packers if packer not in right]
+        return [*([packer] for packer in right), *([others] if others else [])]
 
     def _is_whole(self, packer: Packer) -> bool:
         """Whether a packer that has no deviations on the sample has none at all (but for the filler)."""
         if self._filler or self._was_wrong:
-            has_none = not self.is_part or self._has_none(packer, self._inflated)
+            has_none = not self.is_part or _has_none(packer, self._whole)
             return has_none and (self._filler > 0 or self._rebuilds(packer))
-        if self.is_part and not self._has_none(packer, _front(self._inflated, LONGER)):
+        if self.is_part and not _has_none(packer, self._longer):
             return False
         self._was_wrong = not self._rebuilds(packer)
         return not self._was_wrong
 
-    @staticmethod
-    def _has_none(packer: Packer, part: Inflated) -> bool:
-        return int(_measure(part, [packer], 0, 0)[0][0]) == 0
+
+def _has_none(packer: Packer, front: Front) -> bool:
+    """Whether a packer has no deviations."""
+    return int(_measure(front.inflated, [packer], 0, front.slack)[0][0]) <= front.slack
 
 
 def _measure(
@@ -180,20 +219,20 @@ def follow(
     return int(result[0]), coding.Coder(*result[1])
 
 
-def _front(inflated: Inflated, samples: int) -> Inflated:
-    """The stream cut off behind its first SAMPLE_TOKENS tokens, or SAMPLE_BYTES where it is stored, times `samples`."""
+def _front(inflated: Inflated, max_tokens: int, max_bytes: int) -> Front:
+    """The stream cut off behind so many tokens, or bytes where it is stored."""
     blocks, tokens = inflated.blocks, inflated.tokens
-    max_tokens, max_bytes = samples * SAMPLE_TOKENS, samples * SAMPLE_BYTES
     if len(tokens) <= max_tokens and len(inflated.text) <= max_bytes:
-        return inflated
+        return Front(inflated, 0)
     b, last = 0, len(blocks) - 2
     while b < last and blocks[b + 1, FIRST_TOKEN] <= max_tokens and blocks[b + 1, FIRST_BYTE] <= max_bytes:
         b += 1
-    end = blocks[b + 1].copy()
-    if blocks[b, TYPE] != STORED:
-        first = blocks[b, FIRST_TOKEN]
-        end[FIRST_TOKEN] = min(end[FIRST_TOKEN], max(max_tokens, first + 1))
-        lengths = np.minimum(tokens[first : end[FIRST_TOKEN]] & LENGTH_MASK, MAX_MATCH)
+    kept, end, slack = blocks[: b + 1].copy(), blocks[b + 1].copy(), 0
+    first, last_token = blocks[b, FIRST_TOKEN], max(max_tokens, blocks[b, FIRST_TOKEN] + 1)
+    if blocks[b, TYPE] != STORED and last_token < end[FIRST_TOKEN]:
+        # Fixed codes: the real ones are those of all the block's tokens
+        kept[b, TYPE], kept[b, FINAL], end[FIRST_TOKEN], slack = FIXED, 0, last_token, SLACK
+        lengths = np.minimum(tokens[first:last_token] & LENGTH_MASK, MAX_MATCH)
         end[FIRST_BYTE] = blocks[b, FIRST_BYTE] + int(lengths.sum())
     text = inflated.text[: end[FIRST_BYTE]]
-    return Inflated(BROKEN, 0, text, tokens, np.concatenate([blocks[: b + 1], end[None]]), inflated.headers)
+    return Front(Inflated(BROKEN, 0, text, tokens, np.concatenate([kept, end[None]]), inflated.headers), slack)
