@@ -91,7 +91,10 @@ def estimate(
     if is_exact and not filler:
         return Found(packers[0], _NO_MARKS, 0, True)
     if search.is_part and search.front_share(packers[0]) > WORST_SHARE:
-        best = search.fewest(search.best([packers[0], *suspects.foreign_streams()])[0])
+        others, is_exact = search.best([packers[0], *suspects.foreign_streams()])
+        if is_exact and not filler:
+            return Found(others[0], _NO_MARKS, 0, True)
+        best = search.fewest(others)
         if best.deviations <= BAD_SHARE * tokens:
             guesses.vain += best.deviations > FEW
             return best

@@ -8,12 +8,14 @@ import subprocess
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import arzip
-from arzip.preprocess.recompress import coding, estimating, streams
+from arzip.preprocess.recompress import coding, estimating, replay, streams
 from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, inflate, pad
 from arzip.preprocess.recompress.packer import Packer, parameters, parse
 
@@ -175,3 +177,51 @@ def test_packers_survive_their_bytes() -> None:
     for bad in (b"\xff\xff\xff", b"\x0b\x78\x00", b"\x06\x70\x00", b"\x06\x7a\x00", b"\x56\x78\x00", b"\x06\x78\x08"):
         with pytest.raises(ValueError, match="packer"):
             parse(bad)
+
+
+def whole_runs(monkeypatch: pytest.MonkeyPatch, stream: bytes, text: bytes, guesses: tuple[Packer, ...] = ()) -> int:
+    """How often a stream is followed from end to end, by each packer, until what is kept of it is known."""
+    runs, replay_all = [0], replay.replay
+
+    def counting(followed: NDArray[np.uint8], *others: Any) -> Any:
+        before = others[5].copy()
+        result = replay_all(followed, *others)
+        tried = int((others[5] != before).sum()) if others[6][0] == coding.MEASURE else 1
+        runs[0] += tried if len(followed) == len(text) else 0
+        return result
+
+    inflated, seen = inflate(pad(stream), 0, LIMIT), streams.Guesses()
+    for packer in reversed(guesses):
+        seen.add(packer, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(replay, "replay", counting)
+        kept = streams.open_stream(stream, inflated, 15, seen, coding.new_models())
+    assert kept is not None and kept.deviations == b""
+    assert streams.close(text, kept, coding.new_models(), LIMIT) == stream
+    return runs[0]
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_a_long_stream_of_zlib_is_followed_from_end_to_end_once(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = sample_text(400_000)
+    assert whole_runs(monkeypatch, deflate(text, level), text) == 1
+
+
+def test_a_stream_of_a_packer_seen_before_is_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TEXT[:9000]
+    assert whole_runs(monkeypatch, deflate(text, 8), text, (Packer(8), Packer(6))) == 1
+
+
+def test_a_long_stream_unlike_those_of_zlib_is_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """zlib's levels are measured on its front only: hashes of 4 bytes, as Node's packer has."""
+    text = sample_text(400_000)
+    stream = streams.close(text, streams.Kept(Packer(9, 9, family=1), False, b""), coding.new_models(), LIMIT)
+    assert whole_runs(monkeypatch, stream, text) == 1
+
+
+def test_a_stream_that_changes_behind_its_front_is_kept_with_deviations() -> None:
+    """What is right on the front is tried once, then measured."""
+    text = sample_text(400_000)
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+    stream = packer.compress(text[:390_000]) + packer.flush(zlib.Z_FULL_FLUSH) + packer.compress(text[390_000:])
+    assert 0 < deviation_bytes(stream + packer.flush()) <= 60
