@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from arzip.preprocess.recompress import coding, recipe, rows, streams, wrapping
 from arzip.preprocess.recompress.closing import close_streams
+from arzip.preprocess.recompress.estimating import Guesses
 from arzip.preprocess.recompress.inflate import BROKEN, COMPLETE, TOO_LONG, TYPE, Inflated, inflate, pad
 from arzip.preprocess.recompress.packer import Packer
 from arzip.preprocess.recompress.recipe import DIRECTORY, GZIP, PNG, ZIP, ZLIB, Entry
 from arzip.preprocess.recompress.starts import find_starts
-from arzip.preprocess.recompress.streams import Guesses
 from arzip.preprocess.recompress.tables import DYNAMIC
 from arzip.preprocess.recompress.wrapping import Member
 

@@ -15,7 +15,7 @@ from reference.decoder.deflate import rebuild
 from reference.decoder.opened import Recipe, close_parts
 
 import arzip
-from arzip.preprocess.recompress import coding, streams
+from arzip.preprocess.recompress import coding, estimating, streams
 from arzip.preprocess.recompress.inflate import inflate, pad
 from arzip.preprocess.recompress.opening import open_streams
 from arzip.preprocess.recompress.packer import Packer
@@ -44,7 +44,7 @@ def check(stream_list: list[bytes]) -> int:
     for stream in stream_list:
         inflated = inflate(pad(stream), 0, 1 << 20)
         stream = stream[: (inflated.end_bit + 7) // 8]
-        kept = streams.open_stream(stream, inflated, 15, streams.Guesses(), models)
+        kept = streams.open_stream(stream, inflated, 15, estimating.Guesses(), models)
         assert kept is not None
         text = bytes(inflated.text)
         assert streams.close(text, kept, own, len(stream)) == stream

@@ -44,7 +44,7 @@ def kept_of(stream: bytes, guesses: tuple[Packer, ...] = ()) -> streams.Kept | N
     """What is kept of a stream; it has come back from that, by fresh models."""
     inflated = inflate(pad(stream), 0, LIMIT)
     end = (inflated.end_bit + 7) // 8
-    seen = streams.Guesses()
+    seen = estimating.Guesses()
     for packer in reversed(guesses):
         seen.add(packer, True)
     kept = streams.open_stream(stream[:end], inflated, 15, seen, coding.new_models())
@@ -190,7 +190,7 @@ def whole_runs(monkeypatch: pytest.MonkeyPatch, stream: bytes, text: bytes, gues
         runs[0] += tried if len(followed) == len(text) else 0
         return result
 
-    inflated, seen = inflate(pad(stream), 0, LIMIT), streams.Guesses()
+    inflated, seen = inflate(pad(stream), 0, LIMIT), estimating.Guesses()
     for packer in reversed(guesses):
         seen.add(packer, True)
     with monkeypatch.context() as patch:
