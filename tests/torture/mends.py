@@ -233,7 +233,7 @@ PROCESSES = (
     ),
     mend(
         *("11j", "a model is parsed without room", "arzip/weights/file.py"),
-        *("        bytearray(len(data) + LOAD_ROOM)", "        pass"),
+        *("        np.empty(len(data) + LOAD_ROOM, np.uint8)", "        pass"),
         "cli/test_short_of_memory.py::test_memory_for_a_model_is_there_before_it_is_parsed",
     ),
     mend(
