@@ -60,8 +60,8 @@ class Level:
     min_repeated: float = 0.125
 
 
-_FASTEST = replace(
-    Level(8 << 20, NEVER, 1, FAST, FAST, min_repeat=1024, min_repeated=0), sound=False, pictures=False, arrays=False
+_FASTEST = Level(
+    8 << 20, NEVER, 1, FAST, FAST, sound=False, pictures=False, arrays=False, min_repeat=1024, min_repeated=0
 )
 LEVELS = (
     replace(_FASTEST, spread_bytes=5 << 17),

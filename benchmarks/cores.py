@@ -1,4 +1,4 @@
-"""What more cores bring: one file on 1, 2, 4 .. threads, and many records at once beside a loop over them.
+"""What more cores bring: one file on one thread and on several, and many records at once beside a loop over them.
 
     python benchmarks/cores.py FILE [--levels 1,6] [--threads 1,16] [--rounds 3] [--records 2000] [-o RESULT.json]
 

@@ -146,6 +146,14 @@ def entropy(data: Bytes) -> float:
     return float(_entropies(_counts(data, 1))[0])
 
 
+def cost_behind(contexts: NDArray[np.int64], values: NDArray[np.int64], kinds: int) -> float:
+    """Bits a value, by how often each of `kinds` values (n,) stands behind each context (n,)."""
+    counts = np.bincount(contexts * kinds + values).astype(np.float64)
+    counts = np.pad(counts, (0, -len(counts) % kinds)).reshape(-1, kinds)
+    bits = [float((part * np.log2(np.maximum(part, 1))).sum()) for part in (counts.sum(1), counts)]
+    return (bits[0] - bits[1]) / len(values)
+
+
 def _entropies(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bits a byte (n,) of counts (n, 256), with what small samples make too little of added."""
     total = counts.sum(1)

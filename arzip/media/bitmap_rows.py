@@ -43,12 +43,8 @@ def _row(window: Bytes) -> int | None:
     row = max(array_statistics.periods(window.astype(np.float64)))
     if not MIN_ROW <= row <= min(MAX_ROW, len(window) // ROWS):
         return 0
-    here = window[row:]
-    return row if _cost(window[:-row], here) < MAX_SHARE * _cost(window[row - 1 : -1], here) else 0
-
-
-def _cost(contexts: Bytes, values: Bytes) -> float:
-    """Bits of bytes, by how often each stands in each context."""
-    pairs = np.bincount(contexts.astype(np.int64) << 8 | values, minlength=1 << 16).reshape(256, 256)
-    bits = [float((part * np.log2(np.maximum(part, 1))).sum()) for part in (pairs.sum(1), pairs)]
-    return bits[0] - bits[1]
+    values = window.astype(np.int64)
+    above, before = (
+        array_statistics.cost_behind(each, values[row:], 256) for each in (values[:-row], values[row - 1 : -1])
+    )
+    return row if above < MAX_SHARE * before else 0

@@ -8,7 +8,6 @@ says. Must not know how it is coded.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arzip.media import array_statistics
 from arzip.media.array_statistics import MIN_BLOCK, WINDOW, Bytes
@@ -48,18 +47,10 @@ def _width(window: Bytes) -> int | None:
     end = len(letters)
     behind = [letters[MAX_WIDTH - back : end - back] for back in range(5)]
     four = np.sum([behind[back] * MAX_LETTERS ** (back - 1) for back in range(1, 5)], 0)
-    alone = _cost(four, behind[0])
+    alone = array_statistics.cost_behind(four, behind[0], MAX_LETTERS)
     if alone < MIN_COST:
         return None
-    before = MAX_LETTERS * behind[1]
-    costs = [_cost(before + letters[MAX_WIDTH - row : end - row], behind[0]) for row in range(2, MAX_WIDTH + 1)]
+    both = (MAX_LETTERS * behind[1] + letters[MAX_WIDTH - row : end - row] for row in range(2, MAX_WIDTH + 1))
+    costs = [array_statistics.cost_behind(contexts, behind[0], MAX_LETTERS) for contexts in both]
     best = int(np.argmin(costs))
     return best + 2 if costs[best] < MIN_SHARE * alone else None
-
-
-def _cost(contexts: NDArray[np.int64], letters: NDArray[np.int64]) -> float:
-    """Bits a letter, by how often each stands in each context."""
-    counts = np.bincount(contexts * MAX_LETTERS + letters).astype(np.float64)
-    counts = np.pad(counts, (0, -len(counts) % MAX_LETTERS)).reshape(-1, MAX_LETTERS)
-    bits = [float((part * np.log2(np.maximum(part, 1))).sum()) for part in (counts.sum(1), counts)]
-    return (bits[0] - bits[1]) / len(letters)
